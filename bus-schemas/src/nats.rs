@@ -1,0 +1,1 @@
+//! Speaking to NATS. (Filled in by a later commit.)

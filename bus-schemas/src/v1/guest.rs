@@ -1,0 +1,279 @@
+//! The channel between a host and the worker in its VM.
+//!
+//! Two virtio-serial ports, named [`CONTROL_PORT`] and [`DATA_PORT`].
+//! *Control*: frames of [`crate::frame`], each the JSON of a [`ToGuest`] or a [`FromGuest`].
+//! *Data*: yamux (the host is the client, the guest the server). Whoever opens a stream first writes one frame of
+//! [`crate::frame`] with a [`DataHeader`], then raw bytes.
+//!
+//! ```text
+//! host                                 guest
+//!  ├─ Hello{nonce} ─────────────────────►│ frozen: answers Hello and Ping, refuses everything else
+//!  │◄──────────────── Hello{nonce,…} ────┤ (repeat Hello until the nonce comes back: early bytes are dropped by the port)
+//!  ├─ Rejuvenate{entropy, clock, …} ────►│
+//!  │◄─────────────────── Rejuvenated ────┤ serving
+//!  ├─ data stream workspace ── tar ─────►│
+//!  │◄──────────────── WorkspaceReady ────┤ (or Refused)
+//!  ├─ Assign{assignment} ───────────────►│
+//!  │◄── data streams output: bytes ──────┤ stdout, stderr, as they come
+//!  │◄──────────────────── Finished ──────┤
+//!  ├─ data stream changes ──────────────►│ (attempts, not checks)
+//!  │◄──────────────────── tar ───────────┤ then the host kills the VM
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::task::{CheckSpec, NeedHandoff, Note, Program};
+use crate::json::Json;
+
+/// The control port's name (`/dev/virtio-ports/<name>` in the guest).
+pub const CONTROL_PORT: &str = "baton.control";
+/// The data port's name.
+pub const DATA_PORT: &str = "baton.data";
+/// The version of this channel.
+pub const CHANNEL_VERSION: u32 = 1;
+/// Bytes of entropy in [`Rejuvenate`].
+pub const ENTROPY_BYTES: usize = 64;
+/// Where the workspace is in the guest.
+pub const WORKSPACE: &str = "/workspace";
+/// The folder with what the host tells the program: `needs.json`, `item.json`, `notes.md`; the program may write `result.json` and `summary.md` here.
+pub const EXCHANGE: &str = "/run/baton";
+/// In the tar of changes, a deleted path is an empty entry with this PAX record set to `1`, or, without PAX, listed in this file (one JSON array of strings), which comes first.
+pub const DELETIONS_ENTRY: &str = ".baton-deleted.json";
+
+/// Host to guest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ToGuest {
+    /// Are you there?
+    Hello {
+        /// Comes back in the answer.
+        nonce: String,
+        /// [`CHANNEL_VERSION`] of the host.
+        version: u32,
+    },
+    /// Become a machine of its own. Sent for every lease.
+    Rejuvenate(Rejuvenate),
+    /// Work.
+    Assign(Assignment),
+    /// Stop the work and everything it started.
+    Stop {
+        /// Why.
+        reason: String,
+    },
+    /// A sign of life, please.
+    Ping {
+        /// Comes back in the answer.
+        sequence: u64,
+    },
+}
+
+/// What makes a guest unlike every other one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Rejuvenate {
+    /// [`ENTROPY_BYTES`] random bytes, base64.
+    pub entropy: String,
+    /// The time to set, nanoseconds since 1970.
+    pub wall_ns: i64,
+    /// The host name to set.
+    pub hostname: String,
+    /// The machine id to set, 32 lower-case hex digits.
+    pub machine_id: String,
+    /// Names the lease; repeated by the guest in everything that follows.
+    pub lease_token: String,
+}
+
+/// What the guest is to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Assignment {
+    /// Work on an attempt.
+    Attempt(AttemptAssignment),
+    /// Run checks on a handed-off tree, one after the other, all of them, as an ordinary user of the guest.
+    Checks {
+        /// The checks.
+        checks: Vec<CheckSpec>,
+        /// Environment variables.
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+        /// Output kept over all checks, in bytes.
+        output_bytes: u64,
+    },
+}
+
+/// An attempt as the guest sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AttemptAssignment {
+    /// The task's key.
+    pub task_key: String,
+    /// The task's title.
+    pub title: String,
+    /// The project's goal.
+    #[serde(default)]
+    pub goal: String,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// What to do.
+    pub program: Program,
+    /// Environment variables.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The `foreach` element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<Json>,
+    /// What the needed tasks handed on.
+    #[serde(default)]
+    pub needs: BTreeMap<String, NeedHandoff>,
+    /// What people and earlier attempts say.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+    /// The longest the program may run, in milliseconds.
+    pub wall_ms: u64,
+    /// Output sent to the host, in bytes; more is counted but dropped.
+    pub output_bytes: u64,
+    /// Most processes at once.
+    pub max_processes: u32,
+}
+
+/// Guest to host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FromGuest {
+    /// Here.
+    Hello {
+        /// The nonce of the question.
+        nonce: String,
+        /// [`CHANNEL_VERSION`] of the guest.
+        version: u32,
+        /// The worker's build, for people.
+        worker: String,
+        /// Nothing but Hello, Ping and Rejuvenate is served yet.
+        frozen: bool,
+    },
+    /// Entropy, clock, names and token are in force.
+    Rejuvenated {
+        /// The token of the lease.
+        lease_token: String,
+        /// The guest's clock afterwards, nanoseconds since 1970.
+        wall_ns: i64,
+    },
+    /// The tree is in place.
+    WorkspaceReady {
+        /// Files and links unpacked.
+        entries: u64,
+        /// Bytes unpacked.
+        bytes: u64,
+    },
+    /// An attempt's program ended.
+    Finished(Finished),
+    /// All checks ended.
+    ChecksFinished {
+        /// One per check, in order.
+        results: Vec<CheckResult>,
+    },
+    /// Alive.
+    Pong {
+        /// The sequence of the question.
+        sequence: u64,
+    },
+    /// The guest will not, or could not, do what it was told.
+    Refused {
+        /// Why.
+        code: RefusalCode,
+        /// More, for people.
+        detail: String,
+    },
+}
+
+/// How an attempt's program ended, as the guest says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Finished {
+    /// The exit code; absent if a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// It ran into its time limit.
+    #[serde(default)]
+    pub timed_out: bool,
+    /// What it wrote to `summary.md` (at most 16 KiB).
+    #[serde(default)]
+    pub summary: String,
+    /// What it wrote to `result.json`, verbatim (at most 1 MiB).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_text: Option<String>,
+    /// Open questions, from `questions.json` (an array of strings).
+    #[serde(default)]
+    pub open_questions: Vec<String>,
+    /// How long it ran, in milliseconds.
+    pub wall_ms: u64,
+    /// Processor time, in milliseconds.
+    pub cpu_ms: u64,
+    /// Peak memory, in KiB.
+    pub peak_kib: u64,
+    /// Bytes it printed, dropped ones included.
+    pub output_bytes: u64,
+}
+
+/// How one check ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CheckResult {
+    /// The exit code; absent if a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// It ran into its time limit.
+    #[serde(default)]
+    pub timed_out: bool,
+    /// How long it took, in milliseconds.
+    pub wall_ms: u64,
+    /// The end of what it printed (at most 4 KiB).
+    pub output_tail: String,
+}
+
+/// Why a guest refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// It is still frozen.
+    Frozen,
+    /// It speaks another version of the channel.
+    Version,
+    /// It already has an assignment.
+    Busy,
+    /// The scratch disk is full.
+    DiskFull,
+    /// The message made no sense.
+    BadMessage,
+    /// Something in the guest failed.
+    GuestError,
+}
+
+/// The first frame of a data stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DataHeader {
+    /// Host to guest: a tar of the tree (ustar or PAX), then end of stream. `.git` comes in it too.
+    Workspace,
+    /// Host to guest, no bytes; the guest answers on the same stream with a tar of what changed below the workspace
+    /// (`.git` left out), deletions first in [`DELETIONS_ENTRY`], then end of stream.
+    Changes {
+        /// The guest stops with an error frame in place of the tar when there is more than this, in bytes.
+        limit_bytes: u64,
+    },
+    /// Guest to host: output as it comes, until end of stream.
+    Output {
+        /// Standard output, standard error, or a check's.
+        source: super::task::LogSource,
+    },
+}

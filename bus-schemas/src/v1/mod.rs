@@ -1,0 +1,14 @@
+//! The messages of protocol version 1.
+//!
+//! [`plan`] is the plan file and the plan on the bus; [`task`] is what hosts are offered and what they report;
+//! [`handoff`] is what a task hands on; [`approval`] is what people are asked; [`host`] is how hosts show themselves;
+//! [`guest`] is the channel between a host and the worker in its VM; [`api`] is the HTTP API of `baton serve`.
+
+pub mod api;
+pub mod approval;
+pub mod guest;
+pub mod handoff;
+pub mod host;
+pub mod plan;
+pub mod project;
+pub mod task;

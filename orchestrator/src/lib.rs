@@ -1,0 +1,4 @@
+//! Plans, dispatches, records and applies.
+
+pub mod plan;
+pub mod port;

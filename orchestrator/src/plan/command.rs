@@ -1,0 +1,82 @@
+//! What is asked for: everything the plan core wants done. The outbox performs these; each may be performed twice.
+
+use bus_schemas::id::{ApprovalId, TaskId};
+use serde::{Deserialize, Serialize};
+
+use super::event::CommitId;
+
+/// Something to be done outside the core.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Command {
+    /// Make a request known to people (publish it on the feed).
+    Ask {
+        /// The request.
+        approval_id: ApprovalId,
+    },
+    /// Make a decision known (publish it on the feed).
+    Tell {
+        /// The request.
+        approval_id: ApprovalId,
+    },
+    /// Merge what a task needs, evaluate its `when`, expand its `foreach`. Only emitted where there is something to do:
+    /// a task with one distinct parent commit, no `when` and no `foreach` becomes ready at once.
+    /// Answered by `TaskPrepared`, `TaskExpanded` or `PrepareFailed`.
+    Prepare {
+        /// The task.
+        task_id: TaskId,
+        /// The distinct commits to merge, in plan order.
+        parents: Vec<CommitId>,
+        /// Evaluate `when`.
+        evaluate_when: bool,
+        /// Expand `foreach`.
+        expand: bool,
+    },
+    /// Merge what the children of a `foreach` handed on. Answered by `ChildrenMerged` or `PrepareFailed`.
+    MergeChildren {
+        /// The `foreach` task.
+        task_id: TaskId,
+        /// The distinct commits, in order.
+        parents: Vec<CommitId>,
+    },
+    /// Offer an attempt to the hosts.
+    Offer {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+    },
+    /// Withdraw an attempt: its VM must go.
+    CancelAttempt {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+        /// Why.
+        reason: String,
+    },
+    /// Bring a handed-off commit into the shadow repository, so that it survives the loss of the object store.
+    KeepCommit {
+        /// The commit.
+        commit: CommitId,
+    },
+    /// Merge what the last tasks handed on into the project's result. Answered by `ResultMerged` or `ResultMergeFailed`.
+    MergeResult {
+        /// The distinct commits, in plan order.
+        parents: Vec<CommitId>,
+    },
+    /// Write the difference between two commits into the folder (again, after a restart in the middle). Answered by `ApplyFinished`.
+    WriteFolder {
+        /// The folder as it was.
+        before_commit: CommitId,
+        /// The folder as it shall be.
+        after_commit: CommitId,
+    },
+    /// Make a task's new state known (publish it on the feed).
+    TaskChanged {
+        /// The task.
+        task_id: TaskId,
+    },
+    /// Make the project's new state known (publish it on the feed).
+    ProjectChanged,
+}

@@ -1,0 +1,125 @@
+//! What the orchestrator needs of the world, as traits.
+
+use bus_schemas::{
+    id::ProjectId,
+    v1::{
+        api::{
+            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DecisionRequest, DiffView, FeedEvent, Health,
+            HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
+            UndoRequest,
+        },
+        task::LogChunk,
+    },
+};
+use futures::{Stream, future::Future};
+
+/// Everything the HTTP API (and with it the command line, a board, a bridge) can ask of a running orchestrator.
+/// One method per row of the table in [`bus_schemas::v1::api`]; ids are given as the person wrote them
+/// (a UUID or a unique prefix) and resolved here.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// How the orchestrator is.
+    fn health(&self) -> impl Future<Output = Result<Health, Problem>> + Send;
+    /// The hosts it knows.
+    fn hosts(&self) -> impl Future<Output = Result<Vec<HostView>, Problem>> + Send;
+    /// Starts a project.
+    fn create_project(&self, new: NewProject) -> impl Future<Output = Result<ProjectView, Problem>> + Send;
+    /// Every project, newest first, without tasks.
+    fn projects(&self) -> impl Future<Output = Result<Vec<ProjectView>, Problem>> + Send;
+    /// One project, with tasks.
+    fn project(&self, id: &str) -> impl Future<Output = Result<ProjectView, Problem>> + Send;
+    /// What happens in a project from `after` (a journal sequence) on; ends when the project is final and has nothing left to say.
+    fn feed(
+        &self,
+        id: &str,
+        after: u64,
+    ) -> impl Future<Output = Result<impl Stream<Item = FeedEvent> + Send + 'static, Problem>> + Send;
+    /// Output of a project's attempts, oldest first; with `follow` it goes on until the project (or the task) is final.
+    fn logs(
+        &self,
+        id: &str,
+        task: Option<&str>,
+        follow: bool,
+    ) -> impl Future<Output = Result<impl Stream<Item = LogChunk> + Send + 'static, Problem>> + Send;
+    /// The project's journal.
+    fn journal(&self, id: &str) -> impl Future<Output = Result<Vec<JournalEntry>, Problem>> + Send;
+    /// What a project (or one task's handoff) changes.
+    fn diff(&self, id: &str, task: Option<&str>) -> impl Future<Output = Result<DiffView, Problem>> + Send;
+    /// Stops a project or a task.
+    fn cancel(&self, id: &str, request: CancelRequest) -> impl Future<Output = Result<ProjectView, Problem>> + Send;
+    /// Writes a project's result into its folder.
+    fn apply(&self, id: &str, request: ApplyRequest) -> impl Future<Output = Result<ApplyView, Problem>> + Send;
+    /// Takes the last apply back.
+    fn undo(&self, id: &str, request: UndoRequest) -> impl Future<Output = Result<ApplyView, Problem>> + Send;
+    /// Requests to people: the pending ones, or all.
+    fn approvals(&self, all: bool) -> impl Future<Output = Result<Vec<ApprovalView>, Problem>> + Send;
+    /// One request.
+    fn approval(&self, id: &str) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;
+    /// Decides a request.
+    fn decide(&self, id: &str, request: DecisionRequest) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;
+    /// Validates a plan.
+    fn check_plan(&self, source: PlanSource) -> impl Future<Output = Result<PlanReport, Problem>> + Send;
+    /// Rebuilds the projections from the journal and says whether they differed.
+    fn rebuild(&self) -> impl Future<Output = Result<RebuildReport, Problem>> + Send;
+}
+
+/// What the driver needs of a project's shadow repository. Methods block: call them off the async threads.
+pub trait Shadow: Send + Sync + 'static {
+    /// Merges commits one after the other (three-way); a single commit is returned as it is.
+    ///
+    /// # Errors
+    /// [`ShadowError::Conflict`] with the paths, or [`ShadowError::Git`].
+    fn merge(&self, project_id: ProjectId, commits: &[String]) -> Result<String, ShadowError>;
+    /// Whether the repository has this commit.
+    fn has(&self, project_id: ProjectId, commit: &str) -> bool;
+    /// A git bundle that holds `commit` as `refs/baton/<commit>` and not what its parents hold, with the parents' ids.
+    ///
+    /// # Errors
+    /// [`ShadowError::Git`].
+    fn bundle(&self, project_id: ProjectId, commit: &str) -> Result<Bundle, ShadowError>;
+    /// Takes a bundle in (its parents must be there already).
+    ///
+    /// # Errors
+    /// [`ShadowError::Git`].
+    fn absorb(&self, project_id: ProjectId, commit: &str, bundle: &[u8]) -> Result<(), ShadowError>;
+}
+
+/// A commit on its way between machines. In the object store it is the object `commit/<commit>` of bucket
+/// [`bus_schemas::stream::OBJECTS_BUCKET`], whose description lists the parents, separated by blanks. An imported
+/// folder's commit is bundled with its whole history and lists no parents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// The commits whose objects the receiver must have first.
+    pub parents: Vec<String>,
+    /// The bundle file's content.
+    pub bytes: Vec<u8>,
+}
+
+/// What can go wrong in a shadow repository.
+#[derive(Debug, thiserror::Error)]
+pub enum ShadowError {
+    /// Two commits change the same place.
+    #[error("merge conflict in {}", paths.join(", "))]
+    Conflict {
+        /// The paths.
+        paths: Vec<String>,
+    },
+    /// Git could not do it.
+    #[error("git {operation}: {detail}")]
+    Git {
+        /// What was tried.
+        operation: &'static str,
+        /// What git said.
+        detail: String,
+    },
+    /// Reading or writing failed.
+    #[error("{operation} {path}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}

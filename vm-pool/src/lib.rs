@@ -1,0 +1,3 @@
+//! The host service that owns the virtual machines.
+
+pub mod port;
