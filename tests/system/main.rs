@@ -1,1 +1,3 @@
-//! The system tests.
+//! The system tests: real servers, real VMs, the whole of Baton.
+
+mod layering;
