@@ -4,6 +4,7 @@
 //! `BATON_NATS_SERVER`. Without it the harness looks where `cargo xtask build` and `cargo xtask setup` put them.
 #![expect(clippy::expect_used, clippy::print_stderr, reason = "a test harness fails by panicking and tells why")]
 
+pub mod hostsim;
 pub mod nats;
 pub mod paths;
 pub mod wait;
