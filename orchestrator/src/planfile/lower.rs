@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bus_schemas::{
     id::TaskId,
     v1::{
-        plan::{Check, Decide, Plan, Retries, Run, Script, Span, Task},
+        plan::{Check, Decide, Plan, Run, Script, Span, Task},
         task::{CheckSpec, Interpreter, Limits, Machine, Program},
     },
 };
@@ -254,7 +254,7 @@ pub fn when_is_per_item(task: &Task) -> bool {
 }
 
 fn spec(plan: &Plan, task: &Task, task_id: TaskId, needs: Vec<TaskId>) -> Result<TaskSpec, LowerError> {
-    let retries = task.retries.clone().or_else(|| plan.defaults.retries.clone()).unwrap_or_else(Retries::default);
+    let retries = task.retries.clone().or_else(|| plan.defaults.retries.clone()).unwrap_or_default();
     let approval = task.approval.as_deref().or(plan.defaults.approval.as_deref()).unwrap_or(POLICY_AUTO);
     Ok(TaskSpec {
         task_id,

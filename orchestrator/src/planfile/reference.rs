@@ -75,11 +75,11 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn visit(&mut self, node: &'a IdedExpr) {
-        if let Some((key, field)) = needs_path(node) {
-            if !self.bound.contains(&"needs") {
-                self.record(node, "needs", Some(key), field, false);
-                return;
-            }
+        if let Some((key, field)) = needs_path(node)
+            && !self.bound.contains(&"needs")
+        {
+            self.record(node, "needs", Some(key), field, false);
+            return;
         }
         match &node.expr {
             Expr::Ident(name) => {
