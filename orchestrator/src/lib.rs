@@ -1,4 +1,5 @@
 //! Plans, dispatches, records and applies.
 
 pub mod plan;
+pub mod planfile;
 pub mod port;
