@@ -75,7 +75,7 @@ pub(crate) fn read(layout: &Layout) -> Left {
     let result_text = match read_file(&layout.exchange.join(RESULT), RESULT_BYTES) {
         Content::None => None,
         Content::Whole(bytes) => Some(match String::from_utf8(bytes) {
-            Ok(text) if text.bytes().filter(|byte| byte.is_ascii_control()).count() <= CONTROL_BYTES => text,
+            Ok(text) if text.bytes().filter(|byte| is_long(*byte)).count() <= CONTROL_BYTES => text,
             Ok(_) => format!("{RESULT} is full of control characters"),
             Err(_) => format!("{RESULT} is not UTF-8"),
         }),
@@ -125,4 +125,9 @@ fn read_file(path: &Path, limit: u64) -> Content {
         Ok(_) if bytes.len() as u64 > limit => Content::Cut(bytes),
         Ok(_) => Content::Whole(bytes),
     }
+}
+
+/// Takes six bytes in a frame: a control character without a short form.
+const fn is_long(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t')
 }
