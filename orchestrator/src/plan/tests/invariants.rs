@@ -91,6 +91,10 @@ fn check_indexes(plan: &Plan) {
         assert_eq!(task.state.is_final(), task.ended_at.is_some());
         assert_eq!(task.state == TaskState::InputRequired, task.approval_id.is_some());
         assert!(task.attempt <= task.max_attempts, "more attempts than allowed: {task:?}");
+        if task.state.is_final() {
+            let mut children = plan.children(task.spec.task_id);
+            assert!(children.all(|child| child.state.is_final()), "it ended before its children");
+        }
         if task.attempt > 0 {
             let needs = task.spec.needs.iter().map(|need| plan.task(*need).unwrap());
             assert!(needs.into_iter().all(|need| need.ended_well()), "started before what it needs was done");

@@ -135,7 +135,7 @@ impl Model {
             Command::MergeChildren { task_id, parents } => {
                 self.tell(Fact::ChildrenMerged { task_id, commit: parents.join("+") });
             }
-            Command::MergeResult { parents } if answer == 0 => {
+            Command::MergeResult { .. } if answer == 0 => {
                 self.tell(Fact::ResultMergeFailed { reason: "conflict".to_owned() });
             }
             Command::MergeResult { parents } => self.tell(Fact::ResultMerged { commit: parents.join("+") }),
