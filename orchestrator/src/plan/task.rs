@@ -89,7 +89,7 @@ pub struct Task {
     pub ended_at: Option<UnixMs>,
     /// Its current (or last) attempt, 0 before the first.
     pub attempt: u32,
-    /// Attempts it gets at most: the plan's number, and one more for each that did not count (see [`super::step`]).
+    /// Attempts it gets at most: the plan's number, and one more for each that did not count (see [the step module](mod@super::step)).
     pub max_attempts: u32,
     /// Attempts that failed.
     pub failures: u32,
