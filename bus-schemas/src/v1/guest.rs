@@ -89,7 +89,7 @@ pub struct Rejuvenate {
 /// What the guest is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "work", rename_all = "snake_case")]
 pub enum Assignment {
     /// Work on an attempt.
     Attempt(AttemptAssignment),
