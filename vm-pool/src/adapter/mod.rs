@@ -1,3 +1,5 @@
 //! The pool's ways to the outside: one room per outside system.
 
+pub mod image;
+pub mod qemu;
 pub mod session;
