@@ -26,4 +26,3 @@ pub use globs::Globs;
 pub use import::{Committed, ImportRequest, import};
 pub use snapshot::Snapshots;
 pub use store::Store;
-pub(crate) use store::is_commit_id;
