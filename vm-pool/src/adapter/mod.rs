@@ -1,3 +1,6 @@
-//! The rooms that touch the world: one per outside system.
+//! The pool's ways to the outside: one room per outside system.
 
+pub mod bus;
+pub mod claims;
+pub mod session;
 pub mod workspace;
