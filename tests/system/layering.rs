@@ -78,9 +78,27 @@ fn cores_are_pure() {
     for core in ["orchestrator/src/plan", "vm-pool/src/pool"] {
         for (path, code) in sources(core) {
             for banned in [
-                "tokio", "async_nats", "rusqlite", "reqwest", "axum", "tracing", "jiff", "getrandom", "futures",
-                "std::time", "std::fs", "std::net", "std::process", "std::env", "std::thread", "crate::adapter",
-                "crate::driver", "crate::port", "crate::cli", "bus_schemas::v1", "bus_schemas::nats",
+                "tokio",
+                "async_nats",
+                "rusqlite",
+                "reqwest",
+                "axum",
+                "tracing",
+                "jiff",
+                "getrandom",
+                "futures",
+                "std::time",
+                "std::fs",
+                "std::net",
+                "std::process",
+                "std::env",
+                "std::thread",
+                "crate::adapter",
+                "crate::driver",
+                "crate::port",
+                "crate::cli",
+                "bus_schemas::v1",
+                "bus_schemas::nats",
             ] {
                 let named = if banned.contains("::") { code.contains(banned) } else { names(&code, banned) };
                 assert!(!named, "{}: a core must not name {banned}", path.display());
@@ -148,7 +166,8 @@ fn every_path_of_the_code_map_exists() {
 
 #[test]
 fn no_file_has_grown_out_of_hand() {
-    for folder in ["bus-schemas/src", "orchestrator/src", "worker/src", "vm-pool/src", "skills/src", "deploy/xtask/src"] {
+    for folder in ["bus-schemas/src", "orchestrator/src", "worker/src", "vm-pool/src", "skills/src", "deploy/xtask/src"]
+    {
         for path in sources(folder).into_keys() {
             let lines = fs::read_to_string(root().join(&path)).expect("readable").lines().count();
             assert!(lines <= 700, "{} has {lines} lines: split it by idea", path.display());
