@@ -1,4 +1,6 @@
 //! Plans, dispatches, records and applies.
 
+pub mod adapter;
 pub mod plan;
+pub mod planfile;
 pub mod port;
