@@ -2,5 +2,7 @@
 
 pub mod bus;
 pub mod claims;
+pub mod image;
+pub mod qemu;
 pub mod session;
 pub mod workspace;
