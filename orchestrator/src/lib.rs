@@ -1,5 +1,6 @@
 //! Plans, dispatches, records and applies.
 
+pub mod cli;
 pub mod plan;
 pub mod planfile;
 pub mod port;
