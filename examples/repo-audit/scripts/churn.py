@@ -46,15 +46,15 @@ def monday(seconds):
 
 def main():
     history = has_history()
-    files, authors, weeks = {}, {}, {}
+    files, authors, weeks, days = {}, {}, {}, {}
     commits = 0
     first = last = None
     for when, author, touched in log() if history else ():
         commits += 1
         first, last = min(first or when, when), max(last or when, when)
         authors[author] = authors.get(author, 0) + 1
-        week = monday(when)
-        weeks[week] = weeks.get(week, 0) + 1
+        for table, start in ((weeks, monday(when)), (days, time.strftime("%Y-%m-%d", time.gmtime(when)))):
+            table[start] = table.get(start, 0) + 1
         for added, removed, path in touched:
             row = files.setdefault(path, {"path": path, "commits": 0, "added": 0, "removed": 0, "exists": False})
             row["commits"] += 1
@@ -70,11 +70,13 @@ def main():
         "files_touched": len(files), "files": hot, "authors_count": len(authors),
         "authors": [{"name": name, "commits": count} for name, count in ranked[:15]],
         "other_authors_commits": sum(count for _, count in ranked[15:]),
-        "weeks": [{"week": week, "commits": count} for week, count in sorted(weeks.items())],
+        "weeks": [{"from": week, "commits": count} for week, count in sorted(weeks.items())],
+        # A short history is shown by day.
+        "days": [{"from": day, "commits": count} for day, count in sorted(days.items())] if len(weeks) <= 8 else [],
     }
     if not history:
         return result, "There is no git history to read."
-    return result, f"{commits:,} commits by {len(authors):,} authors from {result['first']} to {result['last']}."
+    return result, f"{commits:,} commits, {len(authors):,} authors, from {result['first']} to {result['last']}."
 
 
 def hand_over(name, result, summary):

@@ -88,7 +88,7 @@ def main():
     result = {"files": files[:100], "manifests": manifests[:200], "headers": headers, "sources": sources,
               "sources_with_header": len(with_header), "remarks": remarks}
     kinds = sorted({item["licence"] for item in files + manifests} - {"unknown"})
-    return result, f"{len(files):,} licence files; licences: {', '.join(kinds) or 'none found'}."
+    return result, f"Licence files: {len(files):,}; licences: {', '.join(kinds) or 'none found'}."
 
 
 def hand_over(name, result, summary):

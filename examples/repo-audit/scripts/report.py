@@ -2,10 +2,13 @@
 import json
 import os
 import time
+from datetime import date, timedelta
 from html import escape
 
 TASKS = ["inventory", "todos", "licences", "secrets", "dependencies", "churn"]
 COLOURS = ["#4f6df5", "#12a594", "#e5762b", "#a15bd8", "#d6409f", "#3aa0d8", "#8d9b2f", "#b0632f", "#6c7a89"]
+# The width of a chart in half a page.
+WIDE = 460
 STYLE = """
 :root { color-scheme: light dark; --ground: #f6f7f9; --card: #ffffff; --ink: #1c2330; --soft: #5c6677; --line: #e3e7ee;
   --accent: #4f6df5; --bad: #c93b3b; --good: #1f8f5f; --warn: #b26a00; --track: #edf0f5; }
@@ -29,7 +32,7 @@ section { padding: 20px 22px; margin-bottom: 16px; }
 .two section { margin: 0; } .two { margin-bottom: 16px; }
 svg { display: block; width: 100%; height: auto; } svg text { fill: var(--ink); font: 12px system-ui, "DejaVu Sans", sans-serif; }
 svg .s { fill: var(--soft); } svg .track { fill: var(--track); } svg .axis { stroke: var(--line); }
-table { width: 100%; border-collapse: collapse; font-size: 13.5px; }
+table + p { margin-top: 10px; } table { width: 100%; border-collapse: collapse; font-size: 13.5px; }
 th { text-align: left; color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); padding: 6px 8px 6px 0; }
 td { border-bottom: 1px solid var(--line); padding: 6px 8px 6px 0; vertical-align: top; overflow-wrap: anywhere; }
 tr:last-child td { border-bottom: 0; } .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -53,11 +56,19 @@ def short(path, most=46):
     return path if len(path) <= most else "…" + path[1 - most:]
 
 
-def bars(rows, colour=None, label_width=180):
+def clip(text, most):
+    return text if len(text) <= most else text[:most - 1] + "…"
+
+
+def plural(count, one, many=None):
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def bars(rows, colour=None, label_width=150):
     """Horizontal bars: (label, value, shown value)."""
     top = max((value for _, value, _ in rows), default=0) or 1
-    room = 640 - label_width - 110
-    parts = [f'<svg viewBox="0 0 640 {len(rows) * 26 + 2}" role="img" aria-label="bar chart">']
+    room = WIDE - label_width - 90
+    parts = [f'<svg viewBox="0 0 {WIDE} {len(rows) * 26 + 2}" role="img" aria-label="bar chart">']
     for index, (label, value, shown) in enumerate(rows):
         y = index * 26
         width = max(2.0, room * value / top) if value else 0
@@ -65,31 +76,31 @@ def bars(rows, colour=None, label_width=180):
         parts.append(f'<text x="0" y="{y + 17}">{escape(label)}</text>'
                      f'<rect class="track" x="{label_width}" y="{y + 6}" width="{room}" height="14" rx="4"/>'
                      f'<rect x="{label_width}" y="{y + 6}" width="{width:.1f}" height="14" rx="4" fill="{fill}"/>'
-                     f'<text class="s" x="640" y="{y + 17}" text-anchor="end">{escape(shown)}</text>')
+                     f'<text class="s" x="{WIDE}" y="{y + 17}" text-anchor="end">{escape(shown)}</text>')
     return "".join(parts) + "</svg>"
 
 
 def ring(rows, middle):
     """A ring of shares: (label, value, shown value), with a legend."""
     total = sum(value for _, value, _ in rows) or 1
-    around = 2 * 3.14159265 * 70
+    around = 2 * 3.14159265 * 62
     height = max(200, len(rows) * 24 + 16)
-    parts = [f'<svg viewBox="0 0 640 {height}" role="img" aria-label="ring chart">']
+    parts = [f'<svg viewBox="0 0 {WIDE} {height}" role="img" aria-label="ring chart">']
     start = 0.0
     for index, (label, value, shown) in enumerate(rows):
         part = around * value / total
         colour = COLOURS[index % len(COLOURS)]
-        parts.append(f'<circle cx="105" cy="{height / 2}" r="70" fill="none" stroke="{colour}" stroke-width="34" '
+        parts.append(f'<circle cx="80" cy="{height / 2}" r="62" fill="none" stroke="{colour}" stroke-width="30" '
                      f'stroke-dasharray="{max(part - 1.5, .5):.2f} {around:.2f}" stroke-dashoffset="{-start:.2f}" '
-                     f'transform="rotate(-90 105 {height / 2})"/>')
+                     f'transform="rotate(-90 80 {height / 2})"/>')
         y = (height - len(rows) * 24) / 2 + index * 24
-        parts.append(f'<rect x="250" y="{y + 5:.0f}" width="12" height="12" rx="3" fill="{colour}"/>'
-                     f'<text x="272" y="{y + 15:.0f}">{escape(label)}</text>'
-                     f'<text class="s" x="560" y="{y + 15:.0f}" text-anchor="end">{escape(shown)}</text>'
-                     f'<text class="s" x="640" y="{y + 15:.0f}" text-anchor="end">{100 * value / total:.1f} %</text>')
+        parts.append(f'<rect x="182" y="{y + 5:.0f}" width="12" height="12" rx="3" fill="{colour}"/>'
+                     f'<text x="202" y="{y + 15:.0f}">{escape(label)}</text>'
+                     f'<text class="s" x="400" y="{y + 15:.0f}" text-anchor="end">{escape(shown)}</text>'
+                     f'<text class="s" x="{WIDE}" y="{y + 15:.0f}" text-anchor="end">{100 * value / total:.1f} %</text>')
         start += part
-    parts.append(f'<text x="105" y="{height / 2 + 2}" text-anchor="middle" style="font-size:20px;font-weight:600">{escape(middle[0])}</text>'
-                 f'<text class="s" x="105" y="{height / 2 + 20}" text-anchor="middle">{escape(middle[1])}</text>')
+    parts.append(f'<text x="80" y="{height / 2 + 2}" text-anchor="middle" style="font-size:20px;font-weight:600">{escape(middle[0])}</text>'
+                 f'<text class="s" x="80" y="{height / 2 + 20}" text-anchor="middle">{escape(middle[1])}</text>')
     return "".join(parts) + "</svg>"
 
 
@@ -134,17 +145,15 @@ def place(item):
     return f'<code>{escape(item["path"])}:{item["line"]}</code>'
 
 
-def fill_weeks(weeks):
-    """Weeks without commits count, too."""
-    if not weeks:
+def fill(rows, step):
+    """Days or weeks without commits count, too."""
+    if not rows:
         return []
-    known = {row["week"]: row["commits"] for row in weeks}
-    stamp = lambda day: int(time.mktime(time.strptime(day + " 12", "%Y-%m-%d %H")))
-    at, end, filled = stamp(weeks[0]["week"]), stamp(weeks[-1]["week"]), []
-    while at <= end + 86400:
-        day = time.strftime("%Y-%m-%d", time.localtime(at))
-        filled.append((day, known.get(day, 0)))
-        at += 7 * 86400
+    known = {row["from"]: row["commits"] for row in rows}
+    at, end, filled = date.fromisoformat(rows[0]["from"]), date.fromisoformat(rows[-1]["from"]), []
+    while at <= end:
+        filled.append((at.isoformat(), known.get(at.isoformat(), 0)))
+        at += timedelta(days=step)
     return filled
 
 
@@ -173,13 +182,13 @@ def about_churn(it):
     if not it["history"]:
         return section("Change over time", '<p class="soft">The folder has no git history.</p>')
     cut = f" Only the newest {it['commits']:,} were read." if it["cut"] else ""
-    people = "author" if it["authors_count"] == 1 else "authors"
-    intro = f'<p class="soft">{it["commits"]:,} commits (merges left out) by {it["authors_count"]:,} {people}, {it["first"]} to {it["last"]}.{cut}</p>'
+    intro = f'<p class="soft">{plural(it["commits"], "commit")} (merges left out) by {plural(it["authors_count"], "author")}, {it["first"]} to {it["last"]}.{cut}</p>'
     hot = table(["File", "Commits", "Added", "Removed"],
                 [(f"<code>{escape(row['path'])}</code>" + ("" if row["exists"] else ' <span class="tag">gone</span>'),
                   f"{row['commits']:,}", f"{row['added']:,}", f"{row['removed']:,}") for row in it["files"][:12]], (1, 2, 3))
-    authors = bars([(short(row["name"], 24), row["commits"], f"{row['commits']:,}") for row in it["authors"][:8]])
-    return (section("Change over time", intro + columns(fill_weeks(it["weeks"])))
+    authors = bars([(clip(row["name"], 22), row["commits"], f"{row['commits']:,}") for row in it["authors"][:8]])
+    times = fill(it["days"], 1) if it["days"] else fill(it["weeks"], 7)
+    return (section("Change over time", intro + (columns(times) if len(times) > 1 else ""))
             + f'<div class="two">{section("Where it changes most", hot)}{section("Who commits", authors)}</div>')
 
 
@@ -189,7 +198,7 @@ def about_todos(it):
     counts = " · ".join(f"{count:,} {kind}" for kind, count in it["by_kind"].items() if count)
     render = lambda rows: table(["Mark", "Where", "Line"], [(f'<span class="tag">{row["kind"]}</span>', place(row), escape(row["text"])) for row in rows])
     cut = f'<p class="soft">Only the first {len(it["items"]):,} are listed.</p>' if it["cut"] else ""
-    return section("Left to do", f'<p class="soft">{counts}, in {it["files"]:,} files.</p>' + folded(it["items"], 12, render, "places") + cut)
+    return section("Left to do", f'<p class="soft">{counts}, in {plural(it["files"], "file")}.</p>' + folded(it["items"], 12, render, "places") + cut)
 
 
 def about_secrets(it):
@@ -218,14 +227,14 @@ def about_dependencies(it):
     rows = table(["Ecosystem", "Manifests", "Entries", "Distinct"], [(escape(row["name"]), f"{row['manifests']:,}", f"{row['dependencies']:,}", f"{row['distinct']:,}") for row in it["ecosystems"]], (1, 2, 3))
     listed = table(["Name", "Version", "Kind", "Manifest"],
                    [(escape(row["name"]), escape(row["version"]), escape(row["kind"]), f"<code>{escape(row['manifest'])}</code>") for row in it["items"]])
-    loose = f'<p class="soft">{it["any_version"]:,} entries take any version.</p>' if it["any_version"] else ""
+    loose = f'<p class="soft">{plural(it["any_version"], "entry takes", "entries take")} any version.</p>' if it["any_version"] else ""
     return section("Dependencies", f"{rows}{loose}<details><summary>All entries</summary>{listed}</details>")
 
 
 def page(found, title, figures, day):
     secrets = "bad" if figures["secrets"] else "good"
     names = {"files": "files", "lines": "lines of text", "todos": "marks to do", "secrets": "possible secrets",
-             "dependencies": "dependency entries", "commits": "commits"}
+             "dependencies": "dependencies", "commits": "commits"}
     cards = "".join(f'<div class="card {secrets if key == "secrets" else ""}"><b data-figure="{key}">{value:,}</b><span>{names[key]}</span></div>'
                     for key, value in figures.items())
     body = (about_files(found["inventory"]) + about_churn(found["churn"]) + about_secrets(found["secrets"]) + about_todos(found["todos"])

@@ -72,7 +72,7 @@ def main():
             findings.append({"rule": rule, "severity": severity, "path": path, "line": line, "length": length})
     findings.sort(key=lambda it: (it["severity"] != "high", it["path"], it["line"]))
     result = {"total": total, "by_rule": by_rule, "findings": findings, "rules": len(RULES) + 1, "cut": total > len(findings)}
-    return result, f"{total:,} possible secrets." if total else f"No secret found by {len(RULES) + 1} rules."
+    return result, f"Possible secrets: {total:,}." if total else f"No secret found by {len(RULES) + 1} rules."
 
 
 def hand_over(name, result, summary):

@@ -40,7 +40,7 @@ def main():
             items.append({"kind": kind, "path": path, "line": line, "text": text[start:].strip()[:160]})
     total = sum(by_kind.values())
     result = {"total": total, "files": len(files), "by_kind": by_kind, "items": items, "cut": total > len(items)}
-    return result, f"{total:,} marks in {len(files):,} files: " + ", ".join(f"{n:,} {kind}" for kind, n in by_kind.items()) + "."
+    return result, f"Marks: {total:,}, in files: {len(files):,}. " + ", ".join(f"{n:,} {kind}" for kind, n in by_kind.items()) + "."
 
 
 def hand_over(name, result, summary):
