@@ -1,4 +1,5 @@
 //! Plans, dispatches, records and applies.
 
+pub mod adapter;
 pub mod plan;
 pub mod port;

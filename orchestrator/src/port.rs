@@ -1,5 +1,7 @@
 //! What the orchestrator needs of the world, as traits.
 
+pub mod journal;
+
 use bus_schemas::{
     id::ProjectId,
     v1::{
@@ -60,6 +62,18 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn check_plan(&self, source: PlanSource) -> impl Future<Output = Result<PlanReport, Problem>> + Send;
     /// Rebuilds the projections from the journal and says whether they differed.
     fn rebuild(&self) -> impl Future<Output = Result<RebuildReport, Problem>> + Send;
+}
+
+/// What time it is.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> bus_schemas::time::UnixMs;
+}
+
+/// New ids.
+pub trait Ids: Send + Sync + 'static {
+    /// A new UUID of version 7.
+    fn next(&self) -> uuid::Uuid;
 }
 
 /// What the driver needs of a project's shadow repository. Methods block: call them off the async threads.

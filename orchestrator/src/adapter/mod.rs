@@ -1,0 +1,4 @@
+//! One room per outside system.
+
+pub mod clock;
+pub mod sqlite;
