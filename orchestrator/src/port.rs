@@ -1,5 +1,6 @@
 //! What the orchestrator needs of the world, as traits.
 
+pub mod bus;
 pub mod journal;
 
 use bus_schemas::{

@@ -273,7 +273,7 @@ pub struct FeedRow {
 
 /// Derives the projections from the journal, record by record: the same code while living and while rebuilding.
 pub trait Projector {
-    /// What `record` changes; records of a project come in their order, projects may be mixed.
+    /// What `record` changes; records come project after project, each in its order.
     ///
     /// # Errors
     /// A sentence, if the record cannot follow the ones before.

@@ -34,7 +34,7 @@ pub(super) fn run(connection: &Connection, projector: &mut dyn Projector) -> Res
 fn fold(connection: &Connection, projector: &mut dyn Projector) -> Result<u64, JournalError> {
     let sqlite = |e: rusqlite::Error| failed(OPERATION, &e);
     let mut statement = connection
-        .prepare("SELECT seq, project_id, version, event, detail FROM journal ORDER BY seq")
+        .prepare("SELECT seq, project_id, version, event, detail FROM journal ORDER BY project_id, version")
         .map_err(sqlite)?;
     let mut entries = 0;
     let mut records = statement.query([]).map_err(sqlite)?;
