@@ -2,4 +2,5 @@
 
 pub mod adapter;
 pub mod plan;
+pub mod planfile;
 pub mod port;
