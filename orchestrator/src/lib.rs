@@ -1,6 +1,8 @@
 //! Plans, dispatches, records and applies.
 
 pub mod adapter;
+pub mod digest;
+pub mod driver;
 pub mod plan;
 pub mod planfile;
 pub mod port;

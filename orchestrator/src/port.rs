@@ -98,6 +98,26 @@ pub trait Shadow: Send + Sync + 'static {
     fn absorb(&self, project_id: ProjectId, commit: &str, bundle: &[u8]) -> Result<(), ShadowError>;
 }
 
+/// Writing into a person's folder. Blocks: call it off the async threads.
+pub trait Folder: Send + Sync + 'static {
+    /// Brings the folder from one commit of the project's shadow repository to another; the same call again goes on.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    fn write(&self, project_id: ProjectId, before: &str, after: &str, folder: &str) -> Result<(), FolderError>;
+}
+
+/// Why a folder was not written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The folder is not as it was when the apply was worked out: nothing was written, and nothing will be.
+    #[error("{0}")]
+    Changed(String),
+    /// Something is in the way that may go away: a full disk, missing permissions.
+    #[error("{0}")]
+    Blocked(String),
+}
+
 /// A commit on its way between machines. In the object store it is the object `commit/<commit>` of bucket
 /// [`bus_schemas::stream::OBJECTS_BUCKET`], whose description lists the parents, separated by blanks. An imported
 /// folder's commit is bundled with its whole history and lists no parents.

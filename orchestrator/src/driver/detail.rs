@@ -1,6 +1,9 @@
 //! What the plan core does not need but hosts and people do: it travels beside the events, in the journal.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use bus_schemas::{
     id::TaskId,
@@ -11,7 +14,6 @@ use bus_schemas::{
     },
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use crate::{
     plan::Plan,

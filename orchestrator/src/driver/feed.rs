@@ -5,10 +5,9 @@ use bus_schemas::id::{ApprovalId, TaskId};
 use super::words;
 use crate::{
     plan::{
-        Plan,
+        Outcome, Plan,
         event::{Fact, Limit, Verdict},
         request::Subject,
-        step::Outcome,
     },
     port::journal::{FeedRow, Record},
 };
@@ -34,6 +33,7 @@ pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[Ta
         text,
         tasks: touched.to_vec(),
         approval_id: asked.map(|asked| asked.approval_id).or_else(|| outcome.approvals.first().copied()),
+        project_changed: outcome.project_changed,
     }
 }
 

@@ -8,15 +8,14 @@ use bus_schemas::{
 };
 
 use super::{
-    detail::{Detail, Details},
+    detail::{Detail, Details, ProjectDetail},
     feed, words,
 };
 use crate::{
     plan::{
-        self, Command, Plan,
+        self, Command, Outcome, Plan,
         event::Fact,
         request::{Approval, Subject},
-        step::Outcome,
         task::{Task, TaskState},
     },
     port::journal::{ApprovalRow, Change, Progress, ProjectRow, Projector, Record, TaskRow},
@@ -60,10 +59,10 @@ pub(super) enum NotTaken {
 
 impl Room {
     /// The room of a new project, from its first record.
-    pub(super) fn create(record: &Record, detail: Option<Detail>) -> Result<(Self, Taken), NotTaken> {
+    pub(super) fn create(record: &Record, detail: Option<&Detail>) -> Result<(Self, Taken), NotTaken> {
         let Some(Detail::Project(project)) = detail else { return Err(NotTaken::NoDetail { seq: record.seq }) };
         let (plan, outcome) = Plan::create(&record.event)?;
-        let room = Self { plan, details: Details::new(*project), version: record.version, pending: 0 };
+        let room = Self { plan, details: Details::new(ProjectDetail::clone(project)), version: record.version, pending: 0 };
         let mut changes = vec![Change::ProjectAdded(room.project_row(record.event.at))];
         for (position, task) in room.plan.tasks().iter().enumerate() {
             changes.push(Change::TaskAdded(room.task_row(position, task)));
@@ -74,14 +73,14 @@ impl Room {
     }
 
     /// Moves by one record.
-    pub(super) fn take(&mut self, record: &Record, detail: Option<Detail>) -> Result<Taken, NotTaken> {
+    pub(super) fn take(&mut self, record: &Record, detail: Option<&Detail>) -> Result<Taken, NotTaken> {
         let before = self.plan.tasks().len();
         let outcome = plan::step(&mut self.plan, &record.event)?;
         if outcome.is_nothing() {
             return Ok(Taken { commands: Vec::new(), changes: Vec::new() });
         }
         self.version = record.version;
-        if let (Fact::TaskExpanded { task_id, .. }, Some(Detail::Elements(elements))) = (&record.event.fact, &detail) {
+        if let (Fact::TaskExpanded { task_id, .. }, Some(Detail::Elements(elements))) = (&record.event.fact, detail) {
             self.details.expand(*task_id, elements.clone());
         }
         let mut changes = Vec::new();
@@ -95,7 +94,7 @@ impl Room {
     fn derive(
         &self,
         record: &Record,
-        detail: Option<Detail>,
+        detail: Option<&Detail>,
         outcome: &Outcome,
         changes: &mut Vec<Change>,
         touched: &[bus_schemas::id::TaskId],
@@ -104,23 +103,23 @@ impl Room {
         let at = record.event.at;
         for task in touched.iter().filter_map(|id| self.plan.task(*id)) {
             changes.push(Change::TaskMoved(project_id, task.spec.task_id, progress(task)));
-            changes.extend(failure(task, at, detail.as_ref()));
+            changes.extend(failure(task, at, detail));
         }
         let handoff = match detail {
             Some(Detail::Handoff(handoff)) => Some(handoff),
             Some(Detail::Failure(failure)) => {
-                changes.push(used(project_id, failure.usage));
+                changes.push(used(project_id, failure.usage.clone()));
                 None
             }
             _ => None,
         };
-        if let (Fact::HandoffReceived { task_id, number, .. }, Some(handoff)) = (&record.event.fact, &handoff) {
+        if let (Fact::HandoffReceived { task_id, number, .. }, Some(handoff)) = (&record.event.fact, handoff) {
             changes.push(used(project_id, handoff.usage.clone()));
             changes.push(Change::HandedOff { task_id: *task_id, attempt: *number, handoff: handoff.clone() });
         }
         for approval in outcome.approvals.iter().filter_map(|id| self.plan.approval(*id)) {
             if approval.asked_at == at && approval_is_new(&record.event.fact, approval) {
-                changes.push(Change::Asked(approval_row(project_id, approval, handoff.as_ref())));
+                changes.push(Change::Asked(approval_row(project_id, approval, handoff)));
             }
             if let Some(decision) = words::decision(approval) {
                 changes.push(Change::Decided { approval_id: approval.approval_id, decision: Some(decision) });
@@ -250,6 +249,7 @@ pub(super) struct Refold {
 impl Projector for Refold {
     fn project(&mut self, record: &Record) -> Result<Vec<Change>, String> {
         let detail = parse_detail(record)?;
+        let detail = detail.as_ref();
         match self.room.as_mut().filter(|room| room.plan.project_id() == record.project_id) {
             Some(room) => room.take(record, detail).map(|taken| taken.changes).map_err(|e| e.to_string()),
             None => {

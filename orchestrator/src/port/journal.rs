@@ -14,6 +14,7 @@ use bus_schemas::{
 };
 use futures::future::Future;
 
+use super::bus::FeedMessage;
 use crate::plan::{Command, Event};
 
 /// One record of the journal.
@@ -84,21 +85,10 @@ pub struct Batch {
     pub outbox: Vec<OutboxRow>,
     /// Commands that were performed.
     pub performed: Vec<OutboxKey>,
-    /// How far the intake got: the stream's name and the place.
-    pub cursor: Option<(&'static str, Cursor)>,
+    /// How far readers got: the stream's name and the place.
+    pub cursors: Vec<(&'static str, Cursor)>,
     /// Messages set aside.
     pub dead_letters: Vec<DeadLetter>,
-}
-
-impl Batch {
-    /// There is nothing in it.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.records.is_empty()
-            && self.performed.is_empty()
-            && self.cursor.is_none()
-            && self.dead_letters.is_empty()
-    }
 }
 
 /// One change of a projection.
@@ -269,6 +259,8 @@ pub struct FeedRow {
     pub tasks: Vec<TaskId>,
     /// The request it is about.
     pub approval_id: Option<ApprovalId>,
+    /// The project itself changed.
+    pub project_changed: bool,
 }
 
 /// Derives the projections from the journal, record by record: the same code while living and while rebuilding.
@@ -352,6 +344,11 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// # Errors
     /// See [`JournalError`].
     fn handoffs(&self, tasks: Vec<TaskId>) -> impl Future<Output = Result<Vec<(TaskId, Handoff)>, JournalError>> + Send;
+    /// What is to be published of the feed after `after`: a page of it, with the last record it covers.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn tellings(&self, after: u64) -> impl Future<Output = Result<(u64, Vec<FeedMessage>), JournalError>> + Send;
     /// Derives every projection anew and compares: the live ones are replaced.
     ///
     /// # Errors

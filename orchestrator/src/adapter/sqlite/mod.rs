@@ -8,6 +8,7 @@ mod query;
 mod rebuild;
 mod row;
 mod store;
+mod tell;
 mod writer;
 
 pub use open::OpenError;

@@ -152,8 +152,9 @@ fn ask(connection: &Connection, schema: &str, row: &ApprovalRow) -> rusqlite::Re
 
 fn feed(connection: &Connection, schema: &str, row: &FeedRow) -> rusqlite::Result<()> {
     let sql = format!(
-        "INSERT INTO {schema}.feed (seq, project_id, at, kind, task_key, project_state, text, tasks, approval_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        "INSERT INTO {schema}.feed (seq, project_id, at, kind, task_key, project_state, text, tasks, approval_id,
+             project_changed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
     );
     connection
         .prepare_cached(&sql)?
@@ -166,7 +167,8 @@ fn feed(connection: &Connection, schema: &str, row: &FeedRow) -> rusqlite::Resul
             word(&row.project_state)?,
             row.text,
             json(&row.tasks)?,
-            row.approval_id.map(|id| id.to_string())
+            row.approval_id.map(|id| id.to_string()),
+            row.project_changed
         ])
         .map(drop)
 }

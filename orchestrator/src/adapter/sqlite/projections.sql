@@ -72,6 +72,7 @@ CREATE TABLE IF NOT EXISTS {s}.feed (
     project_state TEXT    NOT NULL,
     text          TEXT    NOT NULL,
     tasks         TEXT    NOT NULL,
-    approval_id   TEXT
+    approval_id   TEXT,
+    project_changed INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS {s}.feed_by_project ON feed (project_id, seq);

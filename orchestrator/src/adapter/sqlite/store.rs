@@ -17,8 +17,10 @@ use super::{
     open::{self, OpenError},
     project, rebuild,
     row::{get_json, json},
+    tell,
     writer::{Writer, failed},
 };
+use crate::port::bus::FeedMessage;
 use crate::port::journal::{Batch, Cursor, Journal, JournalError, OutboxRow, Projector, Record};
 
 /// Connections that read at the same time: queries are short, and the machine has few cores.
@@ -169,6 +171,10 @@ impl Journal for Store {
         .await
     }
 
+    async fn tellings(&self, after: u64) -> Result<(u64, Vec<FeedMessage>), JournalError> {
+        self.read("read the feed", move |connection| tell::page(connection, after)).await
+    }
+
     async fn rebuild(&self, mut projector: Box<dyn Projector + Send>) -> Result<RebuildReport, JournalError> {
         self.writer.call("rebuild projections", move |connection| rebuild::run(connection, projector.as_mut())).await
     }
@@ -209,7 +215,7 @@ fn write(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     for (seq, number) in &batch.performed {
         done.execute(params![seq, number])?;
     }
-    if let Some((stream, cursor)) = &batch.cursor {
+    for (stream, cursor) in &batch.cursors {
         connection
             .prepare_cached("INSERT OR REPLACE INTO cursor (stream, seq, stream_created) VALUES (?1, ?2, ?3)")?
             .execute(params![stream, cursor.seq, cursor.stream_created])?;
