@@ -1,4 +1,5 @@
 //! One room per outside system.
 
+pub mod bus;
 pub mod clock;
 pub mod sqlite;
