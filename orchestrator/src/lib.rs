@@ -2,6 +2,8 @@
 
 pub mod adapter;
 pub mod cli;
+pub mod digest;
+pub mod driver;
 pub mod plan;
 pub mod planfile;
 pub mod port;
