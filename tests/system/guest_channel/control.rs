@@ -2,7 +2,7 @@
 
 use bus_schemas::{
     frame,
-    v1::guest::{Assignment, FromGuest, RefusalCode, ToGuest},
+    v1::guest::{Assignment, FromGuest, RefusalCode, Rejuvenate, ToGuest},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -40,15 +40,13 @@ async fn a_frozen_guest_answers_hello_and_ping_and_refuses_the_rest() {
 #[tokio::test]
 async fn an_identity_that_is_not_whole_or_not_applied_leaves_the_guest_frozen() {
     let rig = Rig::frozen();
-    for (spoil, code) in [
-        (
-            Box::new(|i: &mut bus_schemas::v1::guest::Rejuvenate| i.entropy.truncate(8)) as Box<dyn Fn(&mut _)>,
-            RefusalCode::BadMessage,
-        ),
-        (Box::new(|i| i.machine_id = "XYZ".into()), RefusalCode::BadMessage),
-        (Box::new(|i| i.hostname = "a b".into()), RefusalCode::BadMessage),
-        (Box::new(|i| i.hostname = "fails".into()), RefusalCode::GuestError),
-    ] {
+    let spoilers: [(fn(&mut Rejuvenate), RefusalCode); 4] = [
+        (|identity| identity.entropy.truncate(8), RefusalCode::BadMessage),
+        (|identity| identity.machine_id = "XYZ".into(), RefusalCode::BadMessage),
+        (|identity| identity.hostname = "a b".into(), RefusalCode::BadMessage),
+        (|identity| identity.hostname = "fails".into(), RefusalCode::GuestError),
+    ];
+    for (spoil, code) in spoilers {
         let mut spoilt = identity();
         spoil(&mut spoilt);
         assert_eq!(refused(rig.session.rejuvenate(&spoilt, soon()).await), code);

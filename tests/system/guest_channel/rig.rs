@@ -12,7 +12,7 @@ use bus_schemas::v1::{
     guest::{Assignment, AttemptAssignment, CheckResult, Finished, Rejuvenate},
     task::{CheckSpec, Interpreter, LogSource, Program},
 };
-use tokio::{net::UnixStream, sync::mpsc, task::JoinHandle, time::Instant};
+use tokio::{net::UnixStream, sync::mpsc, task::JoinSet, time::Instant};
 use vm_pool::{
     adapter::session::{Output, Session, SessionError, WorkspaceReady},
     port::Channels,
@@ -83,7 +83,8 @@ impl Machine for Folder {
 pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) printed: BTreeMap<&'static str, Vec<u8>>,
-    pub(super) serving: JoinHandle<Result<(), ServeError>>,
+    /// Aborted with the rig, so that nothing outlives a failed test.
+    _serving: JoinSet<Result<(), ServeError>>,
     pub(super) root: PathBuf,
     output: mpsc::Receiver<Output>,
     _folder: tempfile::TempDir,
@@ -95,11 +96,12 @@ impl Rig {
         let folder = tempfile::tempdir().expect("a folder");
         let (control, guest_control) = UnixStream::pair().expect("a pair");
         let (data, guest_data) = UnixStream::pair().expect("a pair");
-        let serving = tokio::spawn(serve(guest_control, guest_data, Folder::new(folder.path())));
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(guest_control, guest_data, Folder::new(folder.path())));
         let mut session = Session::open(Channels { control, data });
         let output = session.take_output().expect("output");
         let root = folder.path().to_path_buf();
-        Self { session, printed: BTreeMap::new(), serving, root, output, _folder: folder }
+        Self { session, printed: BTreeMap::new(), _serving: serving, root, output, _folder: folder }
     }
 
     /// With this tree in its workspace.
@@ -122,14 +124,14 @@ impl Rig {
 
     /// Waits for the end, reading what is printed.
     pub(super) async fn finish(&mut self) -> Finished {
-        let finished = self.session.finished(soon());
-        tokio::pin!(finished);
+        let mut finished_future = Box::pin(self.session.finished(soon()));
         let finished = loop {
             tokio::select! {
-                finished = &mut finished => break finished.expect("finished"),
+                finished = &mut finished_future => break finished.expect("finished"),
                 Some(output) = self.output.recv() => keep(&mut self.printed, &output),
             }
         };
+        drop(finished_future);
         self.rest();
         finished
     }
@@ -137,14 +139,14 @@ impl Rig {
     pub(super) async fn check(&mut self, checks: &[CheckSpec], output_bytes: u64) -> Vec<CheckResult> {
         let assignment = Assignment::Checks { checks: checks.to_vec(), env: BTreeMap::new(), output_bytes };
         self.session.assign(assignment).await.expect("assigned");
-        let finished = self.session.checks_finished(checks.len(), soon());
-        tokio::pin!(finished);
+        let mut finished_future = Box::pin(self.session.checks_finished(checks.len(), soon()));
         let results = loop {
             tokio::select! {
-                results = &mut finished => break results.expect("checks finished"),
+                results = &mut finished_future => break results.expect("checks finished"),
                 Some(output) = self.output.recv() => keep(&mut self.printed, &output),
             }
         };
+        drop(finished_future);
         self.rest();
         results
     }
