@@ -14,9 +14,7 @@ use std::{
 use bus_schemas::{
     frame,
     v1::{
-        guest::{
-            Assignment, CHANNEL_VERSION, CheckResult, DELETIONS_ENTRY, DataHeader, Finished, FromGuest, ToGuest,
-        },
+        guest::{Assignment, CHANNEL_VERSION, CheckResult, DELETIONS_ENTRY, DataHeader, Finished, FromGuest, ToGuest},
         handoff::Isolation,
         task::{LogSource, Machine, Program},
     },

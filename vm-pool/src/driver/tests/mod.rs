@@ -1,7 +1,5 @@
 //! A whole host over a real nats-server, with VMs that are tasks.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
-
 mod guest;
 mod nats;
 
@@ -16,8 +14,8 @@ use bus_schemas::{
     v1::{
         host::Beat,
         task::{
-            AttemptFailed, CancelAttempt, CheckSpec, Claimed, FailureReason, HandoffReady, Interpreter, Limits, LogChunk,
-            Machine, Offer, Program,
+            AttemptFailed, CancelAttempt, CheckSpec, Claimed, FailureReason, HandoffReady, Interpreter, Limits,
+            LogChunk, Machine, Offer, Program,
         },
     },
 };

@@ -20,7 +20,10 @@ fn program() -> PathBuf {
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home).unwrap_or_default();
     let versions = std::fs::read_dir(cache.join("baton/nats-server")).into_iter().flatten().flatten();
-    versions.map(|version| version.path().join("nats-server")).find(|path| path.is_file()).unwrap_or("nats-server".into())
+    versions
+        .map(|version| version.path().join("nats-server"))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| "nats-server".into())
 }
 
 impl Nats {
