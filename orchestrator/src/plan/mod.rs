@@ -12,6 +12,8 @@ pub mod request;
 pub mod state;
 pub mod step;
 pub mod task;
+#[cfg(test)]
+mod tests;
 pub mod timer;
 
 pub use change::Outcome;

@@ -79,7 +79,7 @@ pub struct Apply {
     pub undone: Option<(UnixMs, String)>,
 }
 
-/// A project's state. Made by [`Plan::create`](super::step), changed only by [`super::step`]; equal events make equal plans.
+/// A project's state. Made by [`Plan::create`], changed only by [`super::step()`]; equal events make equal plans.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub(super) project_id: ProjectId,

@@ -2,26 +2,18 @@
 //! output: time and ids are in the event.
 //!
 //! ```text
-//!                        needs end badly, or own `when` is false
-//!            ┌───────────────────────────────────────────────────────────► skipped
-//!            │ 1
-//!        ┌───┴───┐  2    ┌───────┐  3    ┌───────────┐  4   ┌─────────┐
-//!  ────► │blocked├──────►│ ready ├──────►│ submitted ├─────►│ working │
-//!        └─┬───┬─┘       └─▲─▲─▲─┘       └──┬────┬───┘      └┬───┬──┬─┘
-//!          │   │ 7         │ │ └────────────┘    │ 5         │   │  │
-//!          │   │           │ │     6             │           │   │  │
-//!          │   │ (foreach) │ └─────┬─────────────┼───────────┘   │  │
-//!          │   └───────────┼───────┼──────► working              │  │
-//!          │               │       │             │               │  │ 5
-//!          │ 8             │ 11    │ 9           ▼               │  ▼
-//!          ▼               │       ▼        ┌────────────────┐   │
-//!       failed             └── failed       │ input_required │◄──┘
-//!                          ▲                └─┬──────┬─────┬─┘
-//!                          └──────────────────┘      │     │
-//!                                  11           10   ▼     ▼  12
-//!                               completed | unverified     rejected
+//!               2           3               4               5                     10
+//!    blocked ─────► ready ─────► submitted ─────► working ─────► input_required ─────► completed | unverified
+//!      │ │ │          ▲             │  │            │  │             │   │
+//!      │ │ │          ├──────6──────┘  │            │  │             │   └──12──► rejected
+//!      │ │ │          ├──────6─────────┼────────────┘  │             │
+//!      │ │ │          └─────11─────────┼───────────────┼─────────────┘
+//!      │ │ │                           └───────9───────┴──────► failed
+//!      │ │ └──8──► failed
+//!      │ └────1──► skipped
+//!      └──────7──► working (foreach) ──7──► completed | unverified | failed
 //!
-//!  any state that is not final ──13──► canceled
+//!    submitted ──5──► input_required     ready ──9──► failed     any state that is not final ──13──► canceled
 //! ```
 //!
 //! 1. *blocked → skipped*: something it needs ended as failed, canceled, rejected, or was skipped for such a reason; the

@@ -9,7 +9,7 @@ use bus_schemas::{
 
 use super::event::{CommitId, TaskSpec};
 
-/// Where a task is. The arrows between the states are drawn and explained in [`super::step`].
+/// Where a task is. The arrows between the states are drawn and explained in [the step module](mod@super::step).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TaskState {
     /// Waits for the plan's approval, for what it needs, or for its preparation.
@@ -74,7 +74,7 @@ impl fmt::Display for TaskState {
     }
 }
 
-/// A task of a plan. Read it through [`super::Plan`]; only [`super::step`] changes it.
+/// A task of a plan. Read it through [`super::Plan`]; only [`super::step()`] changes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// What the plan says about it.
@@ -89,7 +89,7 @@ pub struct Task {
     pub ended_at: Option<UnixMs>,
     /// Its current (or last) attempt, 0 before the first.
     pub attempt: u32,
-    /// Attempts it gets at most: the plan's number, and one more for each that did not count (see [`super::step`]).
+    /// Attempts it gets at most: the plan's number, and one more for each that did not count (see [the step module](mod@super::step)).
     pub max_attempts: u32,
     /// Attempts that failed.
     pub failures: u32,
