@@ -5,7 +5,7 @@ import os
 import statistics
 from html import escape
 
-WIDE, TALL = 520, 240
+WIDE, TALL = 440, 240
 FRAME = (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {TALL}" role="img" aria-label="%s">'
          '<style>text{font:12px system-ui,"DejaVu Sans",sans-serif;fill:#7b8698}.t{font-size:13px;font-weight:600}.g{stroke:#8a94a640}'
          '.b{fill:#4f6df5}.c{fill:#12a594}.l{fill:none;stroke:#e5762b;stroke-width:2.2;stroke-linejoin:round}</style>'
@@ -59,8 +59,8 @@ def spread(title, values, outliers):
 def usual(title, top):
     most = max(it["count"] for it in top)
     rows = "".join(f'<text x="0" y="{48 + at * 31}">{escape(it["value"][:20])}</text>'
-                   f'<rect class="c" x="140" y="{35 + at * 31}" width="{(WIDE - 200) * it["count"] / most:.1f}" height="18" rx="3"/>'
-                   f'<text x="{148 + (WIDE - 200) * it["count"] / most:.1f}" y="{48 + at * 31}">{it["count"]:,}</text>' for at, it in enumerate(top))
+                   f'<rect class="c" x="110" y="{35 + at * 31}" width="{(WIDE - 200) * it["count"] / most:.1f}" height="18" rx="3"/>'
+                   f'<text x="{118 + (WIDE - 200) * it["count"] / most:.1f}" y="{48 + at * 31}">{it["count"]:,}</text>' for at, it in enumerate(top))
     return FRAME % (escape(title), escape(title), rows)
 
 

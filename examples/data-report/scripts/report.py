@@ -23,7 +23,7 @@ p { margin: 0 0 10px; } .soft { color: var(--soft); }
 .card { padding: 14px 16px; } .card b { display: block; font-size: 26px; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .card span { color: var(--soft); font-size: 13px; } .card.bad b { color: var(--bad); } .card.good b { color: var(--good); }
 section { padding: 20px 22px; margin-bottom: 16px; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 22px; margin: 18px 0 6px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); gap: 26px 40px; margin: 18px 0 6px; }
 svg { display: block; width: 100%; height: auto; }
 table + p { margin-top: 10px; } table { width: 100%; border-collapse: collapse; font-size: 13.5px; }
 th { text-align: left; color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); padding: 6px 8px 6px 0; }
@@ -72,18 +72,18 @@ def tables(it):
     if of("date"):
         yield "Dates", ["Column", "count", "missing", "from", "to"], [[column["name"], *(show(column[key]) for key in ("count", "missing", "min", "max"))] for column in of("date")]
     if of("text"):
-        top = lambda column: ", ".join(f"{word['value']} ({word['count']})" for word in column["top"][:3])
+        top = lambda column: ", ".join(f"{word['value']} ({word['count']})" for word in column["top"][:3] if word["count"] > 1) or "each but once"
         yield "Words", ["Column", "count", "missing", "distinct", "most usual"], [[column["name"], *(show(column[key]) for key in ("count", "missing", "distinct")), top(column)] for column in of("text")]
 
 
 def notes(it):
-    said = [f"{it['rows_in']:,} rows read, {it['rows_out']:,} kept: {it['duplicates']:,} doubles and {it['blank_rows']:,} blank rows left out."]
+    said = [f"{it['rows_in']:,} rows read, {it['rows_out']:,} kept; doubles left out: {it['duplicates']:,}, blank rows: {it['blank_rows']:,}."]
     said += [f"{remark[0].upper()}{remark[1:]}." for remark in it["remarks"]]
     said += [f"{count:,} values {what}." for kind, what in (("rewritten", "rewritten (dates, decimals, spelling)"), ("unreadable", "could not be read and count as missing"))
              if (count := it["counts"].get(kind))]
     for column in it["columns"]:
         if column.get("outliers"):
-            said.append(f"{column['name']}: far from all others and left out of the plots: {', '.join(show(value) for value in column['outliers'][:5])}.")
+            said.append(f"{column['name']}: far from all others and left out of the plots: {', '.join(show(value) for value in column['outliers'][:5])}{' …' if len(column['outliers']) > 5 else ''}")
     return said
 
 

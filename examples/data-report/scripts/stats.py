@@ -15,7 +15,7 @@ def about_numbers(texts):
     far = [value for value in values if reach and not quartiles[0] - reach <= value <= quartiles[2] + reach]
     return {"count": len(values), "missing": len(texts) - len(values), "sum": round(sum(values), 6), "mean": round(statistics.fmean(values), 6),
             "deviation": round(statistics.stdev(values), 6) if len(values) > 1 else 0.0, "min": values[0], "quarter": quartiles[0],
-            "median": quartiles[1], "three_quarters": quartiles[2], "max": values[-1], "outliers": far[:20]}
+            "median": quartiles[1], "three_quarters": quartiles[2], "max": values[-1], "outliers": far[:200]}
 
 
 def about_dates(texts):
