@@ -1,3 +1,6 @@
 //! One room per outside system.
 
+pub mod bus;
+pub mod clock;
 pub mod shadow;
+pub mod sqlite;
