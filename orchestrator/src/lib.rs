@@ -1,6 +1,7 @@
 //! Plans, dispatches, records and applies.
 
 pub mod adapter;
+pub mod cli;
 pub mod digest;
 pub mod driver;
 pub mod plan;

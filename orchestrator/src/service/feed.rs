@@ -22,7 +22,7 @@ pub(super) fn follow(
     bells: &Bells,
     project_id: ProjectId,
     after: u64,
-) -> impl Stream<Item = FeedEvent> + Send + 'static {
+) -> impl Stream<Item = FeedEvent> + Send + 'static + use<> {
     // Listening begins before the first look, so that nothing falls between.
     let bell = bells.listen(project_id);
     let reader = Reader { store, bell, project_id, after, waiting: VecDeque::new() };

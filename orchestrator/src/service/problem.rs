@@ -45,6 +45,7 @@ fn of_rejected(rejected: &Rejected) -> Problem {
             hinted("digest_mismatch", 409, detail, "look at it again: it is not what you were shown")
         }
         Rejected::NotPending { .. } => problem("already_decided", 409, detail),
+        Rejected::Expired { .. } => problem("expired", 409, detail),
         Rejected::NoteRequired { .. } => problem("note_required", 422, detail),
         Rejected::UnknownTask { .. } | Rejected::UnknownApproval { .. } => problem("not_found", 404, detail),
         Rejected::Final { .. } | Rejected::WrongProjectState { .. } | Rejected::WrongState { .. } => {

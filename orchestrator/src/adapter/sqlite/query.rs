@@ -355,17 +355,19 @@ fn last_apply(connection: &Connection, project_id: ProjectId) -> rusqlite::Resul
     let mut statement = connection.prepare_cached(
         "SELECT event FROM journal
          WHERE project_id = ?1 AND kind IN ('apply_started', 'apply_finished', 'apply_undone')
-         ORDER BY version DESC LIMIT 2",
+         ORDER BY version DESC LIMIT 3",
     )?;
-    let mut stage = ApplyStage::Started;
+    // The latest word says how far it is; what it is about stands further back.
+    let mut stage = None;
     let events = statement.query_map([project_id.to_string()], |row| get_json::<Event>(row, 0))?;
     for event in events {
         match event?.fact {
             Fact::ApplyStarted { before_commit, after_commit, .. } => {
+                let stage = stage.unwrap_or(ApplyStage::Started);
                 return Ok(Some(LastApply { before_commit, after_commit, stage }));
             }
-            Fact::ApplyUndone { by } => stage = ApplyStage::Undone { by },
-            Fact::ApplyFinished => stage = ApplyStage::Finished,
+            Fact::ApplyUndone { by } => stage = stage.or(Some(ApplyStage::Undone { by })),
+            Fact::ApplyFinished => stage = stage.or(Some(ApplyStage::Finished)),
             _ => {}
         }
     }

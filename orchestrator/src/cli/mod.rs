@@ -1,0 +1,4 @@
+//! The `baton` command line.
+
+pub mod draw;
+pub mod findings;
