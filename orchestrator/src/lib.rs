@@ -7,3 +7,4 @@ pub mod driver;
 pub mod plan;
 pub mod planfile;
 pub mod port;
+pub mod service;

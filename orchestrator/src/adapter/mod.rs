@@ -2,5 +2,6 @@
 
 pub mod bus;
 pub mod clock;
+mod folder;
 pub mod shadow;
 pub mod sqlite;

@@ -12,5 +12,5 @@ mod tell;
 mod writer;
 
 pub use open::OpenError;
-pub use query::{Backlog, FeedPage, Thing};
+pub use query::{ApplyStage, Backlog, FeedPage, LastApply, Thing};
 pub use store::Store;

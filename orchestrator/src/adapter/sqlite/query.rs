@@ -18,7 +18,10 @@ use super::{
     row::{get_id, get_id_opt, get_json, get_json_opt, get_word, get_word_opt},
     store::Store,
 };
-use crate::port::journal::JournalError;
+use crate::{
+    plan::event::{Event, Fact},
+    port::journal::JournalError,
+};
 
 /// Candidates shown for a prefix that is not unique; one more is asked for to know that there are more.
 const CANDIDATES: u32 = 8;
@@ -43,6 +46,31 @@ pub struct Backlog {
     pub outbox: u64,
     /// Messages set aside.
     pub dead_letters: u64,
+}
+
+/// The last writing of a result into the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastApply {
+    /// The folder as it was.
+    pub before_commit: String,
+    /// The folder as it shall be.
+    pub after_commit: String,
+    /// How far it is.
+    pub stage: ApplyStage,
+}
+
+/// How far an apply is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApplyStage {
+    /// Being written.
+    Started,
+    /// In the folder.
+    Finished,
+    /// Taken back.
+    Undone {
+        /// Who did, or why.
+        by: String,
+    },
 }
 
 /// A page of a project's feed.
@@ -198,6 +226,14 @@ impl Store {
         .await
     }
 
+    /// The last apply of a project, if there was one.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn last_apply(&self, project_id: ProjectId) -> Result<Option<LastApply>, JournalError> {
+        self.read("read the last apply", move |connection| last_apply(connection, project_id)).await
+    }
+
     /// Numbers for the health view.
     ///
     /// # Errors
@@ -313,6 +349,29 @@ fn first_detail(connection: &Connection, project_id: ProjectId) -> rusqlite::Res
         .query_row([project_id.to_string()], |row| row.get(0))
         .optional()
         .map(Option::flatten)
+}
+
+fn last_apply(connection: &Connection, project_id: ProjectId) -> rusqlite::Result<Option<LastApply>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT event FROM journal
+         WHERE project_id = ?1 AND kind IN ('apply_started', 'apply_finished', 'apply_undone')
+         ORDER BY version DESC LIMIT 3",
+    )?;
+    // The latest word says how far it is; what it is about stands further back.
+    let mut stage = None;
+    let events = statement.query_map([project_id.to_string()], |row| get_json::<Event>(row, 0))?;
+    for event in events {
+        match event?.fact {
+            Fact::ApplyStarted { before_commit, after_commit, .. } => {
+                let stage = stage.unwrap_or(ApplyStage::Started);
+                return Ok(Some(LastApply { before_commit, after_commit, stage }));
+            }
+            Fact::ApplyUndone { by } => stage = stage.or(Some(ApplyStage::Undone { by })),
+            Fact::ApplyFinished => stage = stage.or(Some(ApplyStage::Finished)),
+            _ => {}
+        }
+    }
+    Ok(None)
 }
 
 fn feed(connection: &Connection, project_id: ProjectId, after: u64) -> rusqlite::Result<FeedPage> {
