@@ -1,4 +1,10 @@
 //! Plans, dispatches, records and applies.
 
+pub mod adapter;
+pub mod cli;
+pub mod config;
+pub mod doctor;
+pub mod paths;
 pub mod plan;
 pub mod port;
+pub mod supervise;

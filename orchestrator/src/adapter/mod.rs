@@ -1,0 +1,3 @@
+//! One room per outside system.
+
+pub mod web;
