@@ -6,5 +6,6 @@ pub mod config;
 pub mod doctor;
 pub mod paths;
 pub mod plan;
+pub mod planfile;
 pub mod port;
 pub mod supervise;

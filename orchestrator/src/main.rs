@@ -1,7 +1,11 @@
 //! The `baton` program.
 
-use std::process::ExitCode;
+use std::{future, process::ExitCode};
+
+use orchestrator::cli::{Around, CliError, Exit, Launch};
 
 fn main() -> ExitCode {
-    orchestrator::cli::main(orchestrator::cli::Nothing)
+    orchestrator::cli::main(Launcher)
 }
+
+struct Launcher;

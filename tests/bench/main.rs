@@ -1,2 +1,31 @@
-//! Benchmarks.
-fn main() {}
+//! The benchmark program: `cargo xtask bench [floors|plan|orchestrator|memory|vm …]`.
+//!
+//! Prints a table and writes `target/bench/latest.json`. Nothing here is a test: the machines it runs on are shared, so figures stand beside
+//! floors measured in the same run, and the load is written down.
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
+mod floors;
+mod report;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::report::Report;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    let mut report = Report { load_before: report::load(), ..Report::default() };
+    println!("load before: {}", report.load_before);
+    if wanted("floors") {
+        floors::floors(&mut report).await?;
+    }
+    report.load_after = report::load();
+    println!("load after: {}; {} figures missed their target", report.load_after, report.missed());
+    let folder = std::env::var_os("BATON_BENCH_DIR").map_or_else(|| PathBuf::from("target/bench"), PathBuf::from);
+    report.write(&folder)?;
+    println!("written to {}", folder.join("latest.json").display());
+    Ok(())
+}

@@ -1,1 +1,6 @@
-//! The process in the guest.
+//! The process in the guest: serves its host over two ports, does one attempt or a set of checks, and hands back what came of it.
+
+mod adapter;
+pub mod driver;
+mod harness;
+pub mod port;

@@ -89,7 +89,7 @@ pub struct Rejuvenate {
 /// What the guest is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "work", rename_all = "snake_case")]
 pub enum Assignment {
     /// Work on an attempt.
     Attempt(AttemptAssignment),
@@ -252,6 +252,8 @@ pub enum RefusalCode {
     Busy,
     /// The scratch disk is full.
     DiskFull,
+    /// The changes are larger than the host's limit.
+    ChangesTooLarge,
     /// The message made no sense.
     BadMessage,
     /// Something in the guest failed.
@@ -266,12 +268,16 @@ pub enum DataHeader {
     /// Host to guest: a tar of the tree (ustar or PAX), then end of stream. `.git` comes in it too.
     Workspace,
     /// Host to guest, no bytes; the guest answers on the same stream with a tar of what changed below the workspace
-    /// (`.git` left out), deletions first in [`DELETIONS_ENTRY`], then end of stream.
+    /// (every `.git` left out), deletions first in [`DELETIONS_ENTRY`] (always there), the two empty blocks that end a tar,
+    /// then end of stream. Files come whole, symbolic links as they are; folders do not come for themselves; sockets,
+    /// pipes and devices are left out.
     Changes {
-        /// The guest stops with an error frame in place of the tar when there is more than this, in bytes.
+        /// When the tar would be larger than this, in bytes, the guest sends in its place one frame of [`crate::frame`] with
+        /// [`FromGuest::Refused`] (a tar of changes cannot begin with a zero byte, such a frame always does).
         limit_bytes: u64,
     },
-    /// Guest to host: output as it comes, until end of stream.
+    /// Guest to host: output as it comes, until end of stream. An attempt opens exactly one for standard output and one for
+    /// standard error, a set of checks exactly one for all, printed or not; they end before the control port says so.
     Output {
         /// Standard output, standard error, or a check's.
         source: super::task::LogSource,

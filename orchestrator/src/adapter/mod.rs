@@ -1,3 +1,4 @@
 //! One room per outside system.
 
+pub mod shadow;
 pub mod web;

@@ -4,7 +4,6 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::termios::tcgetwinsize;
 
 /// A block of lines at the bottom of the terminal.
-#[derive(Debug)]
 pub(super) struct Live {
     bars: Vec<ProgressBar>,
     group: MultiProgress,

@@ -106,7 +106,7 @@ fn read(path: &Path) -> Result<String, String> {
 fn scripts(plan: &Path, text: &str) -> Result<BTreeMap<String, String>, CliError> {
     let beside = plan.parent().unwrap_or(Path::new(""));
     let mut found = BTreeMap::new();
-    for name in crate::planfile::script_files(text) {
+    for name in script_files(text) {
         let relative = Path::new(&name);
         let inside = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));
         let path = beside.join(relative);
@@ -117,3 +117,5 @@ fn scripts(plan: &Path, text: &str) -> Result<BTreeMap<String, String>, CliError
     }
     Ok(found)
 }
+
+fn script_files(_: &str) -> Vec<String> { Vec::new() }

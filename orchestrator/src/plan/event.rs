@@ -183,6 +183,34 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// Its kind, as the journal spells it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ProjectCreated(_) => "project_created",
+            Self::ApprovalDecided { .. } => "approval_decided",
+            Self::ApprovalExpired { .. } => "approval_expired",
+            Self::TaskPrepared { .. } => "task_prepared",
+            Self::TaskExpanded { .. } => "task_expanded",
+            Self::PrepareFailed { .. } => "prepare_failed",
+            Self::ChildrenMerged { .. } => "children_merged",
+            Self::AttemptOffered { .. } => "attempt_offered",
+            Self::AttemptClaimed { .. } => "attempt_claimed",
+            Self::AttemptStaged { .. } => "attempt_staged",
+            Self::HandoffReceived { .. } => "handoff_received",
+            Self::AttemptFailed { .. } => "attempt_failed",
+            Self::LimitReached { .. } => "limit_reached",
+            Self::CancelRequested { .. } => "cancel_requested",
+            Self::ResultMerged { .. } => "result_merged",
+            Self::ResultMergeFailed { .. } => "result_merge_failed",
+            Self::ApplyStarted { .. } => "apply_started",
+            Self::ApplyFinished => "apply_finished",
+            Self::ApplyUndone { .. } => "apply_undone",
+        }
+    }
+}
+
 /// The first event's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProjectCreated {

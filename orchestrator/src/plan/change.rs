@@ -1,0 +1,268 @@
+//! One step under way: the plan being changed, and what comes of it. Every change of a task goes through
+//! [`Change::edit`], which keeps the plan's indexes true.
+
+use std::collections::{HashSet, VecDeque};
+
+use bus_schemas::{
+    id::{ApprovalId, TaskId},
+    time::UnixMs,
+};
+
+use super::{
+    command::Command,
+    event::PolicySpec,
+    policy,
+    rejected::Rejected,
+    request::{Approval, Decided, Decision, Subject},
+    state::{Plan, ProjectState},
+    task::{Task, TaskState},
+    timer::{self, Timer},
+};
+
+/// What came of an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What to do, in this order.
+    pub commands: Vec<Command>,
+    /// The tasks that changed (or are new), each once.
+    pub touched: Vec<TaskId>,
+    /// The project's own state, result or applies changed.
+    pub project_changed: bool,
+    /// The requests that are new or decided now, each once.
+    pub approvals: Vec<ApprovalId>,
+}
+
+impl Outcome {
+    /// Nothing changed: the event was known already.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+pub(super) struct Change<'a> {
+    pub(super) plan: &'a mut Plan,
+    pub(super) at: UnixMs,
+    /// The event's kind, for rejections.
+    pub(super) event: &'static str,
+    commands: Vec<Command>,
+    touched: Vec<usize>,
+    seen: HashSet<usize>,
+    announced: HashSet<usize>,
+    project_changed: bool,
+    project_announced: bool,
+    approvals: Vec<ApprovalId>,
+    ended: VecDeque<usize>,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn new(plan: &'a mut Plan, at: UnixMs, event: &'static str) -> Self {
+        Self {
+            plan,
+            at,
+            event,
+            commands: Vec::new(),
+            touched: Vec::new(),
+            seen: HashSet::new(),
+            announced: HashSet::new(),
+            project_changed: false,
+            project_announced: false,
+            approvals: Vec::new(),
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// Closes the step: the feed commands come last.
+    pub(super) fn finish(mut self) -> Outcome {
+        let plan = &*self.plan;
+        let ids: Vec<(usize, TaskId)> =
+            self.touched.iter().filter_map(|n| Some((*n, plan.tasks.get(*n)?.spec.task_id))).collect();
+        for (number, task_id) in &ids {
+            if self.announced.contains(number) {
+                self.commands.push(Command::TaskChanged { task_id: *task_id });
+            }
+        }
+        if self.project_announced {
+            self.commands.push(Command::ProjectChanged);
+        }
+        Outcome {
+            commands: self.commands,
+            touched: ids.into_iter().map(|(_, task_id)| task_id).collect(),
+            project_changed: self.project_changed,
+            approvals: self.approvals,
+        }
+    }
+
+    pub(super) fn command(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
+    /// The number of a task that is not final.
+    pub(super) fn open_task(&self, task_id: TaskId) -> Result<(usize, &Task), Rejected> {
+        let event = self.event;
+        let number = self.plan.numbers.get(&task_id).copied().ok_or(Rejected::UnknownTask { task_id, event })?;
+        let task = self.plan.tasks.get(number).ok_or(Rejected::UnknownTask { task_id, event })?;
+        if task.state.is_final() {
+            return Err(Rejected::Final { task_id, state: task.state, event });
+        }
+        Ok((number, task))
+    }
+
+    pub(super) const fn wrong_state(&self, task: &Task) -> Rejected {
+        Rejected::WrongState { task_id: task.spec.task_id, state: task.state, event: self.event }
+    }
+
+    pub(super) fn task(&self, number: usize) -> Option<&Task> {
+        self.plan.tasks.get(number)
+    }
+
+    /// Names a task as changed (or new) without a change of its state.
+    pub(super) fn touch(&mut self, number: usize) {
+        if self.seen.insert(number) {
+            self.touched.push(number);
+        }
+    }
+
+    /// Changes a task and keeps ready set, timers and counters in step with it.
+    pub(super) fn edit(&mut self, number: usize, change: impl FnOnce(&mut Task)) {
+        let plan = &mut *self.plan;
+        let Some(task) = plan.tasks.get_mut(number) else { return };
+        let (state, attempt) = (task.state, task.attempt);
+        for timer in timer::deadlines(number, task) {
+            plan.timers.remove(&timer);
+        }
+        if state == TaskState::Ready {
+            plan.ready.remove(&(task.ready_at, number));
+        }
+        plan.outstanding -= u32::from(task.is_outstanding());
+
+        change(task);
+
+        for timer in timer::deadlines(number, task) {
+            plan.timers.insert(timer);
+        }
+        if task.state == TaskState::Ready {
+            plan.ready.insert((task.ready_at, number));
+        }
+        plan.outstanding += u32::from(task.is_outstanding());
+        if task.state != state {
+            task.changed_at = self.at;
+            if task.state.is_final() {
+                task.ended_at = Some(self.at);
+                plan.open -= 1;
+                self.ended.push_back(number);
+            }
+        }
+        if task.state != state || task.attempt != attempt {
+            self.announced.insert(number);
+        }
+        self.touch(number);
+    }
+
+    /// Ends a task that has nothing to hand on. A request about it is closed, an attempt at it withdrawn.
+    pub(super) fn end(&mut self, number: usize, state: TaskState, reason: &str) {
+        let Some(task) = self.task(number) else { return };
+        let (task_id, attempt, approval_id) = (task.spec.task_id, task.attempt, task.approval_id);
+        if task.is_outstanding() {
+            let reason = reason.to_owned();
+            self.command(Command::CancelAttempt { task_id, number: attempt, reason });
+        }
+        if let Some(approval_id) = approval_id {
+            self.close(approval_id, reason);
+        }
+        self.edit(number, |task| {
+            task.state = state;
+            reason.clone_into(&mut task.reason);
+            task.approval_id = None;
+            task.asked = None;
+        });
+    }
+
+    /// Ends a task whose successors can go on.
+    pub(super) fn complete(&mut self, number: usize, proven: bool, commit: String) {
+        self.edit(number, |task| {
+            task.state = if proven { TaskState::Completed } else { TaskState::Unverified };
+            task.reason.clear();
+            task.commit = Some(commit);
+            task.approval_id = None;
+            task.asked = None;
+        });
+    }
+
+    pub(super) fn set_project(&mut self, state: ProjectState, reason: String) {
+        self.plan.state = state;
+        self.plan.reason = reason;
+        self.plan.changed_at = self.at;
+        self.project_changed = true;
+        self.project_announced = true;
+    }
+
+    /// The project changed, its state did not.
+    pub(super) const fn touch_project(&mut self) {
+        self.project_changed = true;
+        self.project_announced = true;
+    }
+
+    /// Records a request; a policy that does not ask decides it at once, and nobody is told.
+    /// Returns whether a person is asked.
+    pub(super) fn request(
+        &mut self,
+        approval_id: ApprovalId,
+        subject: Subject,
+        digest: String,
+        spec: &PolicySpec,
+    ) -> bool {
+        let decision = (!spec.asks).then(|| Decision {
+            verdict: Decided::Approved,
+            by: policy::decider(spec),
+            channel: "policy".to_owned(),
+            note: String::new(),
+            decided_at: self.at,
+        });
+        let expires_at = if spec.asks { policy::expires_at(spec, self.at) } else { None };
+        let policy = spec.name.clone();
+        let request = Approval { approval_id, subject, digest, policy, asked_at: self.at, expires_at, decision };
+        self.plan.approvals.insert(approval_id, request);
+        self.approvals.push(approval_id);
+        if spec.asks {
+            self.plan.pending.insert(approval_id);
+            if let Some(expires_at) = expires_at {
+                self.plan.timers.insert((expires_at, Timer::Approval(approval_id)));
+            }
+            self.command(Command::Ask { approval_id });
+        }
+        spec.asks
+    }
+
+    /// Records the decision about a pending request.
+    pub(super) fn decide(&mut self, approval_id: ApprovalId, decision: Decision) {
+        if !self.plan.pending.remove(&approval_id) {
+            return;
+        }
+        if let Some(request) = self.plan.approvals.get_mut(&approval_id) {
+            request.decision = Some(decision);
+            if let Some(expires_at) = request.expires_at {
+                self.plan.timers.remove(&(expires_at, Timer::Approval(approval_id)));
+            }
+        }
+        self.approvals.push(approval_id);
+        self.command(Command::Tell { approval_id });
+    }
+
+    /// Closes a request because what it is about was stopped.
+    pub(super) fn close(&mut self, approval_id: ApprovalId, reason: &str) {
+        let decision = Decision {
+            verdict: Decided::Rejected,
+            by: "orchestrator".to_owned(),
+            channel: "cancel".to_owned(),
+            note: reason.to_owned(),
+            decided_at: self.at,
+        };
+        self.decide(approval_id, decision);
+    }
+
+    /// The next task that ended in this step and whose end has not been told to those that wait for it.
+    pub(super) fn next_ended(&mut self) -> Option<usize> {
+        self.ended.pop_front()
+    }
+}

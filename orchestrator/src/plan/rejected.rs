@@ -1,0 +1,160 @@
+//! Why an event changes nothing. A stale fact is not an error: messages are doubled, late and out of order by nature.
+
+use bus_schemas::{
+    id::{ApprovalId, TaskId},
+    time::UnixMs,
+};
+
+use super::{graph::GraphError, request::Decision, state::ProjectState, task::TaskState};
+
+/// Why an event was not taken; the plan is as it was. `event` is the fact's kind as the journal spells it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// The first event must be `project_created`.
+    #[error("{event} cannot be a project's first event")]
+    NotFirst {
+        /// The event.
+        event: &'static str,
+    },
+    /// There is no event at all.
+    #[error("a project without events")]
+    NoEvents,
+    /// The project is there already.
+    #[error("project_created again")]
+    AlreadyCreated,
+    /// Its tasks do not make a graph.
+    #[error("a plan that cannot be worked on")]
+    BadPlan(#[from] GraphError),
+    /// The children of a `foreach` do not fit in.
+    #[error("children of task {task_id}: {problem}")]
+    BadChildren {
+        /// The `foreach` task.
+        task_id: TaskId,
+        /// What is wrong.
+        problem: String,
+    },
+    /// No such task.
+    #[error("{event}: no task {task_id} in the plan")]
+    UnknownTask {
+        /// The task.
+        task_id: TaskId,
+        /// The event.
+        event: &'static str,
+    },
+    /// No such request.
+    #[error("{event}: no request {approval_id} in the project")]
+    UnknownApproval {
+        /// The request.
+        approval_id: ApprovalId,
+        /// The event.
+        event: &'static str,
+    },
+    /// There is a request with this id already.
+    #[error("request {approval_id} is there already")]
+    DuplicateApproval {
+        /// The request.
+        approval_id: ApprovalId,
+    },
+    /// The task is final.
+    #[error("{event}: task {task_id} is {state}, which is final")]
+    Final {
+        /// The task.
+        task_id: TaskId,
+        /// Its state.
+        state: TaskState,
+        /// The event.
+        event: &'static str,
+    },
+    /// The project is final, or not in the state the event belongs to.
+    #[error("{event}: the project is {state}")]
+    WrongProjectState {
+        /// Its state.
+        state: ProjectState,
+        /// The event.
+        event: &'static str,
+    },
+    /// The task is not where the event belongs.
+    #[error("{event}: task {task_id} is {state}")]
+    WrongState {
+        /// The task.
+        task_id: TaskId,
+        /// Its state.
+        state: TaskState,
+        /// The event.
+        event: &'static str,
+    },
+    /// The event is about another attempt than the current one.
+    #[error("{event}: attempt {number} of task {task_id} is not the current one ({current})")]
+    StaleAttempt {
+        /// The task.
+        task_id: TaskId,
+        /// The event's attempt.
+        number: u32,
+        /// The current attempt.
+        current: u32,
+        /// The event.
+        event: &'static str,
+    },
+    /// The event is about another claim than the one that holds the attempt.
+    #[error("{event}: attempt {number} of task {task_id} is held by another claim")]
+    WrongNonce {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+        /// The event.
+        event: &'static str,
+    },
+    /// Another claim won the attempt.
+    #[error("attempt {number} of task {task_id} is claimed already")]
+    AlreadyClaimed {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+    },
+    /// The limit, backoff or deadline has not passed (or its clock does not run now).
+    #[error("{event}: not before {not_before:?}")]
+    NotDue {
+        /// The event.
+        event: &'static str,
+        /// The instant it belongs to, if there is one.
+        not_before: Option<UnixMs>,
+    },
+    /// The decider saw something else than what the request is about.
+    #[error("the decision on request {approval_id} is about another digest")]
+    DigestMismatch {
+        /// The request.
+        approval_id: ApprovalId,
+    },
+    /// The request is decided.
+    #[error("request {approval_id} is {} by {}", decision.verdict.word(), decision.by)]
+    NotPending {
+        /// The request.
+        approval_id: ApprovalId,
+        /// What was decided.
+        decision: Box<Decision>,
+    },
+    /// The request's deadline has passed, though nobody has said so yet.
+    #[error("request {approval_id} expired")]
+    Expired {
+        /// The request.
+        approval_id: ApprovalId,
+        /// When.
+        expires_at: UnixMs,
+    },
+    /// To reject or to request changes needs words.
+    #[error("request {approval_id}: to reject or to request changes, say why")]
+    NoteRequired {
+        /// The request.
+        approval_id: ApprovalId,
+    },
+    /// There is nothing of the kind to apply, finish or undo.
+    #[error("{event}: {problem}")]
+    WrongApply {
+        /// The event.
+        event: &'static str,
+        /// Why not.
+        problem: &'static str,
+    },
+}

@@ -1,0 +1,250 @@
+//! A project's state: its tasks, requests, result and applies, with indexes so that no question scans all tasks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+};
+
+use bus_schemas::{
+    id::{ApprovalId, ProjectId, TaskId},
+    time::UnixMs,
+};
+
+use super::{
+    event::CommitId,
+    graph::TaskGraph,
+    request::Approval,
+    task::{Task, TaskState},
+    timer::Timer,
+};
+
+/// Where a project is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProjectState {
+    /// The plan waits for a person.
+    AwaitingApproval,
+    /// Tasks are worked on, or the result is merged.
+    Working,
+    /// Every task ended well; there is a result.
+    Completed,
+    /// Some task ended badly, or the result could not be merged.
+    Failed,
+    /// Somebody stopped it.
+    Canceled,
+    /// Somebody refused the plan, or asked for another one.
+    Rejected,
+}
+
+impl ProjectState {
+    /// No further task starts.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::AwaitingApproval | Self::Working)
+    }
+
+    /// The glossary's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Working => "working",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+impl fmt::Display for ProjectState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// One writing of the result into the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apply {
+    /// Who asked.
+    pub by: String,
+    /// The folder as it was.
+    pub before_commit: CommitId,
+    /// The folder as it shall be.
+    pub after_commit: CommitId,
+    /// When it began.
+    pub started_at: UnixMs,
+    /// When every path was written.
+    pub finished_at: Option<UnixMs>,
+    /// When, and by whom, it was taken back.
+    pub undone: Option<(UnixMs, String)>,
+}
+
+/// A project's state. Made by [`Plan::create`], changed only by [`super::step()`]; equal events make equal plans.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub(super) project_id: ProjectId,
+    pub(super) state: ProjectState,
+    pub(super) reason: String,
+    pub(super) created_at: UnixMs,
+    pub(super) changed_at: UnixMs,
+    pub(super) base_commit: CommitId,
+    pub(super) plan_digest: String,
+    pub(super) result_commit: Option<CommitId>,
+    /// [`super::Command::MergeResult`] is under way.
+    pub(super) merging_result: bool,
+    /// Every apply there was, oldest first; only the last can be unfinished or not undone.
+    pub(super) applies: Vec<Apply>,
+
+    pub(super) graph: TaskGraph,
+    /// In plan order; children of `foreach` come after the plan's own.
+    pub(super) tasks: Vec<Task>,
+    pub(super) numbers: HashMap<TaskId, usize>,
+    pub(super) approvals: BTreeMap<ApprovalId, Approval>,
+
+    /// Ready tasks by the instant they may be offered from.
+    pub(super) ready: BTreeSet<(UnixMs, usize)>,
+    /// Everything that has a deadline.
+    pub(super) timers: BTreeSet<(UnixMs, Timer)>,
+    /// Requests that wait for a person.
+    pub(super) pending: BTreeSet<ApprovalId>,
+    /// Tasks submitted or working.
+    pub(super) outstanding: u32,
+    /// Tasks that are not final.
+    pub(super) open: usize,
+}
+
+impl Plan {
+    /// The project.
+    #[must_use]
+    pub const fn project_id(&self) -> ProjectId {
+        self.project_id
+    }
+
+    /// Where the project is.
+    #[must_use]
+    pub const fn state(&self) -> ProjectState {
+        self.state
+    }
+
+    /// Why, where there is something to say; else empty.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// When it was created.
+    #[must_use]
+    pub const fn created_at(&self) -> UnixMs {
+        self.created_at
+    }
+
+    /// When its state last changed.
+    #[must_use]
+    pub const fn changed_at(&self) -> UnixMs {
+        self.changed_at
+    }
+
+    /// The commit its folder was copied into.
+    #[must_use]
+    pub fn base_commit(&self) -> &str {
+        &self.base_commit
+    }
+
+    /// The digest over the plan as it was shown.
+    #[must_use]
+    pub fn plan_digest(&self) -> &str {
+        &self.plan_digest
+    }
+
+    /// The commit that holds its result, once it is completed.
+    #[must_use]
+    pub fn result_commit(&self) -> Option<&str> {
+        self.result_commit.as_deref()
+    }
+
+    /// Every writing of the result into the folder, oldest first.
+    #[must_use]
+    pub fn applies(&self) -> &[Apply] {
+        &self.applies
+    }
+
+    /// The apply that stands: begun (and perhaps not finished), not undone.
+    #[must_use]
+    pub fn standing_apply(&self) -> Option<&Apply> {
+        self.applies.last().filter(|apply| apply.undone.is_none())
+    }
+
+    /// When the result was applied, unless that was undone.
+    #[must_use]
+    pub fn applied_at(&self) -> Option<UnixMs> {
+        self.standing_apply().and_then(|apply| apply.finished_at)
+    }
+
+    /// Which task needs which; tasks are numbered as [`Plan::tasks`] lists them.
+    #[must_use]
+    pub const fn graph(&self) -> &TaskGraph {
+        &self.graph
+    }
+
+    /// Every task in plan order; children of `foreach` come last.
+    #[must_use]
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// One task.
+    #[must_use]
+    pub fn task(&self, task_id: TaskId) -> Option<&Task> {
+        self.tasks.get(*self.numbers.get(&task_id)?)
+    }
+
+    /// The children a `foreach` task was expanded into, in order; empty for any other task.
+    pub fn children(&self, task_id: TaskId) -> impl Iterator<Item = &Task> {
+        let children = self.task(task_id).map(|task| task.children.as_slice()).unwrap_or_default();
+        children.iter().filter_map(|number| self.tasks.get(*number))
+    }
+
+    /// The `foreach` task a child was made by.
+    #[must_use]
+    pub fn parent(&self, task_id: TaskId) -> Option<&Task> {
+        self.tasks.get(self.task(task_id)?.parent?)
+    }
+
+    /// One request.
+    #[must_use]
+    pub fn approval(&self, approval_id: ApprovalId) -> Option<&Approval> {
+        self.approvals.get(&approval_id)
+    }
+
+    /// Every request, oldest first (by id).
+    pub fn approvals(&self) -> impl Iterator<Item = &Approval> {
+        self.approvals.values()
+    }
+
+    /// Requests that wait for a person, oldest first.
+    pub fn pending_approvals(&self) -> impl Iterator<Item = &Approval> {
+        self.pending.iter().filter_map(|id| self.approvals.get(id))
+    }
+
+    /// Tasks that take a slot: submitted or working (a `foreach` task itself takes none).
+    #[must_use]
+    pub const fn outstanding(&self) -> u32 {
+        self.outstanding
+    }
+
+    /// Tasks that are not final.
+    #[must_use]
+    pub const fn open_tasks(&self) -> usize {
+        self.open
+    }
+
+    /// How many tasks are in each state (counts all tasks: for listings, not for decisions).
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<TaskState, u32> {
+        let mut counts = BTreeMap::new();
+        for task in &self.tasks {
+            *counts.entry(task.state).or_insert(0) += 1;
+        }
+        counts
+    }
+}

@@ -1,0 +1,184 @@
+//! The pure function: a plan and an event in, a changed plan and commands out. No clock, no randomness, no input or
+//! output: time and ids are in the event.
+//!
+//! ```text
+//!               2           3               4               5                     10
+//!    blocked ─────► ready ─────► submitted ─────► working ─────► input_required ─────► completed | unverified
+//!      │ │ │          ▲             │  │            │  │             │   │
+//!      │ │ │          ├──────6──────┘  │            │  │             │   └──12──► rejected
+//!      │ │ │          ├──────6─────────┼────────────┘  │             │
+//!      │ │ │          └─────11─────────┼───────────────┼─────────────┘
+//!      │ │ │                           └───────9───────┴──────► failed
+//!      │ │ └──8──► failed
+//!      │ └────1──► skipped
+//!      └──────7──► working (foreach) ──7──► completed | unverified | failed
+//!
+//!    submitted ──5──► input_required     ready ──9──► failed     any state that is not final ──13──► canceled
+//! ```
+//!
+//! 1. *blocked → skipped*: something it needs ended as failed, canceled, rejected, or was skipped for such a reason; the
+//!    reason names the root. Or its own `when` was false: then what needs it goes on without it.
+//! 2. *blocked → ready*: the plan is approved and all it needs is completed, unverified or skipped by `when`. With one
+//!    distinct parent commit, no `when` and no `foreach`, at once; else after [`Command::Prepare`](super::Command)
+//!    was answered by `TaskPrepared`.
+//! 3. *ready → submitted*: `AttemptOffered` with the next number, not before the backoff has passed. The number fences:
+//!    from here on nothing about an earlier attempt is heard.
+//! 4. *submitted → working*: the first claim wins; the same claim again changes nothing; another is rejected. Any later
+//!    message of the attempt that overtook its claim counts as the claim.
+//! 5. *submitted, working → input_required*: `HandoffReceived`. Where the policy does not ask, the decision is recorded as
+//!    the policy's and arrow 10 follows in the same step. A second handoff is stale.
+//! 6. *submitted, working → ready*: the attempt failed in a way that may end differently, ran out of time or lost its host,
+//!    and attempts are left: again after the backoff, with a note that says what happened. An offer nobody took within
+//!    schedule-to-start comes again at once and costs no attempt.
+//! 7. *blocked → working (foreach)*: `TaskExpanded`; its children are worked on, it takes no slot itself. When all are
+//!    final it is failed if one ended badly, else completed (unverified if a child is) with the merge of what they handed
+//!    on. It has no handoff of its own and asks nobody; its children do.
+//! 8. *blocked → failed*: `PrepareFailed`. Also a `foreach` whose children's commits do not merge.
+//! 9. *submitted, working → failed*: no attempts left, or no use in another one. And from ready, submitted or working:
+//!    schedule-to-close passed.
+//! 10. *input_required → completed | unverified*: approved. Completed only if there is evidence and all of it passed.
+//! 11. *input_required → ready*: changes requested. The note goes to the next attempt, which does not count against
+//!     the limit, and the time a person took does not count against schedule-to-close.
+//! 12. *input_required → rejected*: rejected with a reason, or expired.
+//! 13. *→ canceled*: `CancelRequested`, for the task, the `foreach` task it came from, or the project; or the plan was
+//!     refused. What a host still says about it is stale.
+//!
+//! The project: *awaiting_approval* (only if the plan's policy asks) → *working* → when every task is final: *failed* if
+//! one ended badly, else the commits no other task built on are merged → *completed* (or *failed*). A plan that is refused,
+//! for good or for changes, makes the project *rejected*: a new plan is a new project. Results are applied and undone
+//! only in *completed*.
+
+mod apply;
+mod approval;
+mod attempt;
+mod cancel;
+mod prepare;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use self::{
+    approval::Deciding,
+    attempt::{Failing, Handing},
+};
+use super::{
+    change::{Change, Outcome},
+    event::{Event, Fact, ProjectCreated},
+    graph::TaskGraph,
+    rejected::Rejected,
+    request::Subject,
+    state::{Plan, ProjectState},
+    task::Task,
+};
+
+/// Takes an event into the plan. Costs time in proportion to the tasks it changes.
+///
+/// # Errors
+/// [`Rejected`] if the event does not belong to the plan's state: the plan is as it was. That is no failure: stale facts
+/// are part of life.
+pub fn step(plan: &mut Plan, event: &Event) -> Result<Outcome, Rejected> {
+    let mut change = Change::new(plan, event.at, event.fact.kind());
+    take(&mut change, &event.fact)?;
+    Ok(change.finish())
+}
+
+fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
+    match fact {
+        Fact::ProjectCreated(_) => Err(Rejected::AlreadyCreated),
+        Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note } => {
+            change.approval_decided(*approval_id, &Deciding { verdict: *verdict, digest, by, channel, note })
+        }
+        Fact::ApprovalExpired { approval_id } => change.approval_expired(*approval_id),
+        Fact::TaskPrepared { task_id, base_commit, when } => change.task_prepared(*task_id, base_commit, *when),
+        Fact::TaskExpanded { task_id, base_commit, children } => change.task_expanded(*task_id, base_commit, children),
+        Fact::PrepareFailed { task_id, reason } => change.prepare_failed(*task_id, reason),
+        Fact::ChildrenMerged { task_id, commit } => change.children_merged(*task_id, commit),
+        Fact::AttemptOffered { task_id, number } => change.attempt_offered(*task_id, *number),
+        Fact::AttemptClaimed { task_id, number, nonce, host_id } => {
+            change.attempt_claimed(*task_id, *number, *nonce, *host_id)
+        }
+        Fact::AttemptStaged { task_id, number, nonce, stage } => {
+            change.attempt_staged(*task_id, *number, *nonce, stage)
+        }
+        Fact::HandoffReceived { task_id, number, nonce, commit, proven, digest, approval_id } => {
+            let handing = Handing { commit, proven: *proven, digest, approval_id: *approval_id };
+            change.handoff_received(*task_id, *number, *nonce, &handing)
+        }
+        Fact::AttemptFailed { task_id, number, nonce, reason, detail, retryable } => {
+            change.attempt_failed(*task_id, *number, *nonce, &Failing { reason, detail, retryable: *retryable })
+        }
+        Fact::LimitReached { task_id, number, limit } => change.limit_reached(*task_id, *number, *limit),
+        Fact::CancelRequested { task_id, by, reason } => change.cancel_requested(*task_id, by, reason),
+        Fact::ResultMerged { commit } => change.result_merged(commit),
+        Fact::ResultMergeFailed { reason } => change.result_merge_failed(reason),
+        Fact::ApplyStarted { by, before_commit, after_commit } => change.apply_started(by, before_commit, after_commit),
+        Fact::ApplyFinished => change.apply_finished(),
+        Fact::ApplyUndone { by } => change.apply_undone(by),
+    }
+}
+
+impl Plan {
+    /// Makes the plan of a new project from its first event. `touched` names every task.
+    ///
+    /// # Errors
+    /// [`Rejected::NotFirst`] for any other event, [`Rejected::BadPlan`] if the tasks make no graph.
+    pub fn create(event: &Event) -> Result<(Self, Outcome), Rejected> {
+        let Fact::ProjectCreated(created) = &event.fact else {
+            return Err(Rejected::NotFirst { event: event.fact.kind() });
+        };
+        let mut plan = Self::blank(event, created)?;
+        let mut change = Change::new(&mut plan, event.at, event.fact.kind());
+        change.touch_project();
+        for number in 0..change.plan.tasks.len() {
+            change.touch(number);
+        }
+        let digest = created.plan_digest.clone();
+        if !change.request(created.approval_id, Subject::Plan, digest, &created.plan_policy) {
+            change.start();
+        }
+        let outcome = change.finish();
+        Ok((plan, outcome))
+    }
+
+    fn blank(event: &Event, created: &ProjectCreated) -> Result<Self, Rejected> {
+        let graph = TaskGraph::of(&created.tasks)?;
+        let specs = created.tasks.iter().enumerate();
+        let tasks: Vec<Task> =
+            specs.map(|(number, spec)| Task::new(spec.clone(), graph.needs_count(number), event.at)).collect();
+        let numbers: HashMap<_, _> =
+            tasks.iter().enumerate().map(|(number, task)| (task.spec.task_id, number)).collect();
+        Ok(Self {
+            project_id: created.project_id,
+            state: ProjectState::AwaitingApproval,
+            reason: String::new(),
+            created_at: event.at,
+            changed_at: event.at,
+            base_commit: created.base_commit.clone(),
+            plan_digest: created.plan_digest.clone(),
+            result_commit: None,
+            merging_result: false,
+            applies: Vec::new(),
+            open: tasks.len(),
+            graph,
+            tasks,
+            numbers,
+            approvals: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            outstanding: 0,
+        })
+    }
+
+    /// The plan that a journal's events make.
+    ///
+    /// # Errors
+    /// The first [`Rejected`]: a journal holds only events that were taken.
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, Rejected> {
+        let mut events = events.into_iter();
+        let (mut plan, _) = Self::create(events.next().ok_or(Rejected::NoEvents)?)?;
+        for event in events {
+            step(&mut plan, event)?;
+        }
+        Ok(plan)
+    }
+}

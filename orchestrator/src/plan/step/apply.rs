@@ -1,0 +1,125 @@
+//! The end of a project: its result, and the writing of it into the folder.
+
+use crate::plan::{
+    change::Change,
+    command::Command,
+    event::CommitId,
+    rejected::Rejected,
+    state::{Apply, ProjectState},
+    task::{Task, TaskState},
+};
+
+use super::prepare::distinct;
+
+impl Change<'_> {
+    /// Ends the project once every task is final.
+    pub(super) fn conclude(&mut self) {
+        if self.plan.open > 0 || self.plan.state != ProjectState::Working || self.plan.merging_result {
+            return;
+        }
+        if let Some(reason) = self.what_went_wrong() {
+            self.set_project(ProjectState::Failed, reason);
+            return;
+        }
+        let last = (0..self.plan.tasks.len()).filter(|number| !self.is_consumed(*number));
+        let parents = distinct(last.filter_map(|number| self.task(number)), &self.plan.base_commit);
+        match parents.as_slice() {
+            [commit] => self.complete_project(commit.clone()),
+            _ => {
+                self.plan.merging_result = true;
+                self.touch_project();
+                self.command(Command::MergeResult { parents });
+            }
+        }
+    }
+
+    /// Names the first task that ended badly by itself (not only skipped for another), and how many there are.
+    fn what_went_wrong(&self) -> Option<String> {
+        let by_itself = |task: &&Task| task.ended_badly() && task.state != TaskState::Skipped;
+        let mut bad = self.plan.tasks.iter().filter(by_itself);
+        let first = bad.next()?;
+        let more = bad.count();
+        let tail = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        Some(format!("task {} is {}{tail}", first.spec.key, first.state))
+    }
+
+    /// What the task handed on is in what a later task handed on.
+    fn is_consumed(&self, number: usize) -> bool {
+        let done = |number: usize| self.task(number).is_some_and(|task| task.state.is_done());
+        let parent = self.task(number).and_then(|task| task.parent);
+        parent.is_some_and(done) || self.plan.graph.successors(number).into_iter().any(done)
+    }
+
+    fn complete_project(&mut self, commit: CommitId) {
+        self.plan.merging_result = false;
+        self.plan.result_commit = Some(commit);
+        self.set_project(ProjectState::Completed, String::new());
+    }
+
+    pub(super) fn result_merged(&mut self, commit: &str) -> Result<(), Rejected> {
+        self.merging()?;
+        self.complete_project(commit.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn result_merge_failed(&mut self, reason: &str) -> Result<(), Rejected> {
+        self.merging()?;
+        self.plan.merging_result = false;
+        self.set_project(ProjectState::Failed, reason.to_owned());
+        Ok(())
+    }
+
+    const fn merging(&self) -> Result<(), Rejected> {
+        if self.plan.merging_result {
+            Ok(())
+        } else {
+            Err(Rejected::WrongProjectState { state: self.plan.state, event: self.event })
+        }
+    }
+
+    pub(super) fn apply_started(&mut self, by: &str, before: &str, after: &str) -> Result<(), Rejected> {
+        if self.plan.state != ProjectState::Completed {
+            return Err(Rejected::WrongProjectState { state: self.plan.state, event: self.event });
+        }
+        if self.plan.standing_apply().is_some() {
+            return Err(self.wrong_apply("the result is applied already"));
+        }
+        self.plan.applies.push(Apply {
+            by: by.to_owned(),
+            before_commit: before.to_owned(),
+            after_commit: after.to_owned(),
+            started_at: self.at,
+            finished_at: None,
+            undone: None,
+        });
+        self.touch_project();
+        self.command(Command::WriteFolder { before_commit: before.to_owned(), after_commit: after.to_owned() });
+        Ok(())
+    }
+
+    pub(super) fn apply_finished(&mut self) -> Result<(), Rejected> {
+        let at = self.at;
+        let unfinished = self.plan.applies.last_mut().filter(|apply| apply.finished_at.is_none());
+        match unfinished {
+            Some(apply) => apply.finished_at = Some(at),
+            None => return Err(self.wrong_apply("no apply is under way")),
+        }
+        self.touch_project();
+        Ok(())
+    }
+
+    pub(super) fn apply_undone(&mut self, by: &str) -> Result<(), Rejected> {
+        let at = self.at;
+        let applied = self.plan.applies.last_mut().filter(|a| a.finished_at.is_some() && a.undone.is_none());
+        match applied {
+            Some(apply) => apply.undone = Some((at, by.to_owned())),
+            None => return Err(self.wrong_apply("no apply to undo")),
+        }
+        self.touch_project();
+        Ok(())
+    }
+
+    const fn wrong_apply(&self, problem: &'static str) -> Rejected {
+        Rejected::WrongApply { event: self.event, problem }
+    }
+}

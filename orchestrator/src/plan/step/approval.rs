@@ -1,0 +1,126 @@
+//! Decisions about plans and handoffs.
+
+use bus_schemas::id::{ApprovalId, TaskId};
+
+use crate::plan::{
+    change::Change,
+    event::Verdict,
+    rejected::Rejected,
+    request::{Approval, Decided, Decision, Subject},
+    state::ProjectState,
+    task::{Note, TaskState},
+};
+
+/// A decision as it was made.
+pub(super) struct Deciding<'a> {
+    pub(super) verdict: Verdict,
+    pub(super) digest: &'a str,
+    pub(super) by: &'a str,
+    pub(super) channel: &'a str,
+    pub(super) note: &'a str,
+}
+
+impl Change<'_> {
+    pub(super) fn approval_decided(
+        &mut self,
+        approval_id: ApprovalId,
+        deciding: &Deciding<'_>,
+    ) -> Result<(), Rejected> {
+        let request = self.pending(approval_id)?;
+        if request.digest != deciding.digest {
+            return Err(Rejected::DigestMismatch { approval_id });
+        }
+        if let Some(expires_at) = request.expires_at.filter(|expires_at| *expires_at <= self.at) {
+            return Err(Rejected::Expired { approval_id, expires_at });
+        }
+        if deciding.verdict != Verdict::Approved && deciding.note.trim().is_empty() {
+            return Err(Rejected::NoteRequired { approval_id });
+        }
+        let verdict = match deciding.verdict {
+            Verdict::Approved => Decided::Approved,
+            Verdict::ChangesRequested => Decided::ChangesRequested,
+            Verdict::Rejected => Decided::Rejected,
+        };
+        let subject = request.subject;
+        let decision = Decision {
+            verdict,
+            by: deciding.by.to_owned(),
+            channel: deciding.channel.to_owned(),
+            note: deciding.note.to_owned(),
+            decided_at: self.at,
+        };
+        self.carry_out(approval_id, subject, decision);
+        Ok(())
+    }
+
+    pub(super) fn approval_expired(&mut self, approval_id: ApprovalId) -> Result<(), Rejected> {
+        let request = self.pending(approval_id)?;
+        if request.expires_at.is_none_or(|expires_at| self.at < expires_at) {
+            return Err(Rejected::NotDue { event: self.event, not_before: request.expires_at });
+        }
+        let (subject, policy) = (request.subject, request.policy.clone());
+        let decision = Decision {
+            verdict: Decided::Expired,
+            by: format!("policy:{policy}"),
+            channel: "policy".to_owned(),
+            note: "nobody decided in time".to_owned(),
+            decided_at: self.at,
+        };
+        self.carry_out(approval_id, subject, decision);
+        Ok(())
+    }
+
+    fn pending(&self, approval_id: ApprovalId) -> Result<&Approval, Rejected> {
+        let event = self.event;
+        let request = self.plan.approvals.get(&approval_id).ok_or(Rejected::UnknownApproval { approval_id, event })?;
+        match &request.decision {
+            Some(decision) => Err(Rejected::NotPending { approval_id, decision: Box::new(decision.clone()) }),
+            None => Ok(request),
+        }
+    }
+
+    fn carry_out(&mut self, approval_id: ApprovalId, subject: Subject, decision: Decision) {
+        let (verdict, by, note) = (decision.verdict, decision.by.clone(), decision.note.clone());
+        self.decide(approval_id, decision);
+        match subject {
+            Subject::Plan => self.carry_out_plan(verdict, &by, &note),
+            Subject::Handoff { task_id, .. } => self.carry_out_handoff(task_id, verdict, by, note),
+        }
+    }
+
+    /// Another plan is another project: a plan that is to be changed is refused, and the note says what to change.
+    fn carry_out_plan(&mut self, verdict: Decided, by: &str, note: &str) {
+        let reason = match verdict {
+            Decided::Approved => return self.start(),
+            Decided::ChangesRequested => format!("{by} requests changes to the plan: {note}"),
+            Decided::Rejected => format!("{by} rejects the plan: {note}"),
+            Decided::Expired => note.to_owned(),
+        };
+        self.set_project(ProjectState::Rejected, reason);
+        self.end_all(TaskState::Canceled, "the plan was not approved");
+    }
+
+    fn carry_out_handoff(&mut self, task_id: TaskId, verdict: Decided, by: String, note: String) {
+        let Some(number) = self.plan.numbers.get(&task_id).copied() else { return };
+        let at = self.at;
+        match verdict {
+            Decided::Approved => self.accept(number),
+            Decided::ChangesRequested => self.edit(number, |task| {
+                let asked_at = task.handoff.take().map_or(at, |handed| handed.received_at);
+                task.waited_ms = task.waited_ms.saturating_add(at.since(asked_at));
+                task.reason = format!("{by} requests changes");
+                task.notes.push(Note { from: by, text: note });
+                task.max_attempts = task.max_attempts.saturating_add(1);
+                task.approval_id = None;
+                task.claim = None;
+                task.state = TaskState::Ready;
+                task.ready_at = at;
+            }),
+            Decided::Rejected | Decided::Expired => {
+                let reason = if verdict == Decided::Expired { note } else { format!("{by}: {note}") };
+                self.end(number, TaskState::Rejected, &reason);
+                self.settle();
+            }
+        }
+    }
+}

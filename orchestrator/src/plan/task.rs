@@ -1,0 +1,248 @@
+//! One task of a plan: where it is, why, and what it has so far.
+
+use std::fmt;
+
+use bus_schemas::{
+    id::{ApprovalId, ClaimNonce, HostId},
+    time::UnixMs,
+};
+
+use super::event::{CommitId, TaskSpec};
+
+/// Where a task is. The arrows between the states are drawn and explained in [the step module](mod@super::step).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TaskState {
+    /// Waits for the plan's approval, for what it needs, or for its preparation.
+    Blocked,
+    /// Waits for a free host (or for its backoff to pass).
+    Ready,
+    /// Its attempt is offered to hosts and not yet claimed.
+    Submitted,
+    /// A host works on its attempt; for a `foreach` task: its children are worked on.
+    Working,
+    /// Its handoff waits for a person.
+    InputRequired,
+    /// Done, and proven by checks.
+    Completed,
+    /// Done, and no check says so.
+    Unverified,
+    /// It cannot go on.
+    Failed,
+    /// Somebody stopped it.
+    Canceled,
+    /// Somebody refused its handoff.
+    Rejected,
+    /// Not done: its `when` was false, or something it needs did not end well.
+    Skipped,
+}
+
+impl TaskState {
+    /// Nothing further happens to a task in this state.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Blocked | Self::Ready | Self::Submitted | Self::Working | Self::InputRequired)
+    }
+
+    /// Its handoff is there for its successors.
+    #[must_use]
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Completed | Self::Unverified)
+    }
+
+    /// The glossary's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Ready => "ready",
+            Self::Submitted => "submitted",
+            Self::Working => "working",
+            Self::InputRequired => "input_required",
+            Self::Completed => "completed",
+            Self::Unverified => "unverified",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Rejected => "rejected",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A task of a plan. Read it through [`super::Plan`]; only [`super::step()`] changes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// What the plan says about it.
+    pub spec: TaskSpec,
+    /// Where it is.
+    pub state: TaskState,
+    /// Why, where there is something to say; else empty.
+    pub reason: String,
+    /// When its state last changed.
+    pub changed_at: UnixMs,
+    /// When it became final.
+    pub ended_at: Option<UnixMs>,
+    /// Its current (or last) attempt, 0 before the first.
+    pub attempt: u32,
+    /// Attempts it gets at most: the plan's number, and one more for each that did not count (see [the step module](mod@super::step)).
+    pub max_attempts: u32,
+    /// Attempts that failed.
+    pub failures: u32,
+    /// The instant it may be offered from; set while it is ready.
+    pub ready_at: UnixMs,
+    /// When its current attempt was offered.
+    pub offered_at: Option<UnixMs>,
+    /// When its first attempt was offered: its schedule-to-close limit counts from here.
+    pub first_offered_at: Option<UnixMs>,
+    /// How long it waited for people, in milliseconds: not counted by its schedule-to-close limit.
+    pub waited_ms: u64,
+    /// Who holds (or held) its current attempt.
+    pub claim: Option<Claim>,
+    /// The commit it starts from, once it is prepared.
+    pub base_commit: Option<CommitId>,
+    /// The handoff of its current attempt, accepted or waiting for a person.
+    pub handoff: Option<Handed>,
+    /// What its successors start from: set when it is done.
+    pub commit: Option<CommitId>,
+    /// Its last failed attempt.
+    pub failure: Option<Failure>,
+    /// What the next attempt shall know.
+    pub notes: Vec<Note>,
+    /// The pending request about its handoff.
+    pub approval_id: Option<ApprovalId>,
+    /// It was skipped because its own `when` was false: what needs it goes on without it.
+    pub when_was_false: bool,
+
+    /// Needs that are not final yet.
+    pub(super) waiting_for: usize,
+    /// What was asked for and not yet answered.
+    pub(super) asked: Option<Asked>,
+    /// The `foreach` task it was made by.
+    pub(super) parent: Option<usize>,
+    /// The children a `foreach` task was expanded into, in order.
+    pub(super) children: Vec<usize>,
+    /// Children that are not final yet.
+    pub(super) open_children: usize,
+}
+
+/// A command whose answer a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// [`super::Command::Prepare`].
+    Prepare,
+    /// [`super::Command::MergeChildren`].
+    Merge,
+}
+
+/// Who holds an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The claim: every message about the attempt must carry it.
+    pub nonce: ClaimNonce,
+    /// The host; not known while a later message of the attempt was seen but not yet the claim itself.
+    pub host_id: Option<HostId>,
+    /// When it was heard of: the start-to-close limit counts from here.
+    pub claimed_at: UnixMs,
+    /// The stage it is in, as a word; empty before the first.
+    pub stage: String,
+}
+
+/// What an attempt hands on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// The attempt.
+    pub number: u32,
+    /// The commit.
+    pub commit: CommitId,
+    /// There is evidence, and all of it passed.
+    pub proven: bool,
+    /// The digest over it.
+    pub digest: String,
+    /// The request (or the policy's decision) about it.
+    pub approval_id: ApprovalId,
+    /// When it was received.
+    pub received_at: UnixMs,
+}
+
+/// How an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The attempt.
+    pub number: u32,
+    /// Why, as a word.
+    pub reason: String,
+    /// More, for people (at most [`super::policy::NOTE_BYTES`]).
+    pub detail: String,
+    /// Another attempt may end differently.
+    pub retryable: bool,
+    /// When.
+    pub failed_at: UnixMs,
+}
+
+/// Something said to the next attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Who said it: a person's name, or `attempt 2`.
+    pub from: String,
+    /// What.
+    pub text: String,
+}
+
+impl Task {
+    pub(super) fn new(spec: TaskSpec, waiting_for: usize, at: UnixMs) -> Self {
+        Self {
+            state: TaskState::Blocked,
+            reason: String::new(),
+            changed_at: at,
+            ended_at: None,
+            attempt: 0,
+            max_attempts: spec.max_attempts.max(1),
+            failures: 0,
+            ready_at: at,
+            offered_at: None,
+            first_offered_at: None,
+            waited_ms: 0,
+            claim: None,
+            base_commit: None,
+            handoff: None,
+            commit: None,
+            failure: None,
+            notes: Vec::new(),
+            approval_id: None,
+            when_was_false: false,
+            waiting_for,
+            asked: None,
+            parent: None,
+            children: Vec::new(),
+            open_children: 0,
+            spec,
+        }
+    }
+
+    /// A host holds it, or may: it takes one of the free slots.
+    #[must_use]
+    pub fn is_outstanding(&self) -> bool {
+        match self.state {
+            TaskState::Submitted => true,
+            TaskState::Working => !self.spec.is_foreach,
+            _ => false,
+        }
+    }
+
+    /// What needs it can go on: it is done, or skipped by its own `when`.
+    #[must_use]
+    pub fn ended_well(&self) -> bool {
+        self.state.is_done() || (self.state == TaskState::Skipped && self.when_was_false)
+    }
+
+    /// It is final and what needs it cannot go on.
+    #[must_use]
+    pub fn ended_badly(&self) -> bool {
+        self.state.is_final() && !self.ended_well()
+    }
+}

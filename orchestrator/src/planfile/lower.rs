@@ -1,0 +1,300 @@
+//! From a checked plan to what the core and the hosts need: defaults filled in, names resolved, units in milliseconds.
+
+use std::collections::BTreeMap;
+
+use bus_schemas::{
+    id::TaskId,
+    v1::{
+        plan::{Check, Decide, Plan, Run, Script, Span, Task},
+        task::{CheckSpec, Interpreter, Limits, Machine, Program},
+    },
+};
+
+use super::expression::Expression;
+use crate::plan::event::{LimitSpec, PolicySpec, TaskSpec};
+
+/// The policy that needs nobody.
+pub const POLICY_AUTO: &str = "auto";
+/// The policy that asks a person.
+pub const POLICY_ASK: &str = "ask";
+/// How long an attempt may work when the plan does not say: 30 minutes.
+pub const DEFAULT_TIMEOUT_MS: u64 = 30 * 60 * 1000;
+/// How long one check may take when the plan does not say: 5 minutes.
+pub const DEFAULT_CHECK_TIMEOUT_MS: u64 = 5 * 60 * 1000;
+/// The most elements a `foreach.from` may yield when the plan does not say.
+pub const DEFAULT_FOREACH_MAX: u32 = 1000;
+
+/// From the offer to the claim: a day, because a busy pool is no reason to fail.
+const SCHEDULE_TO_START_MS: u64 = 24 * 60 * 60 * 1000;
+/// A host beats every few seconds; half a minute without a beat means it is gone.
+const HEARTBEAT_MS: u64 = 30 * 1000;
+/// All attempts of one task together: a week.
+const SCHEDULE_TO_CLOSE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Output kept per attempt: 8 MiB.
+const OUTPUT_BYTES: u64 = 8 << 20;
+/// Changed data taken out of a VM: 512 MiB.
+const CHANGES_BYTES: u64 = 512 << 20;
+/// The longest name made from a command, in characters: one line of a table.
+const NAME_CHARS: usize = 60;
+
+/// Why a plan could not be lowered. A plan that passed [`super::check`] and [`super::runnable`] never gets one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LowerError {
+    /// A `needs` names nothing.
+    #[error("task `{task}` needs `{need}`, which is not in the plan")]
+    UnknownNeed {
+        /// The task.
+        task: String,
+        /// What it needs.
+        need: String,
+    },
+    /// An approval names nothing.
+    #[error("`{name}` is not an approval policy of the plan")]
+    UnknownPolicy {
+        /// The name.
+        name: String,
+    },
+    /// A duration is not one.
+    #[error("task `{task}`: `{text}` is not a duration")]
+    BadDuration {
+        /// The task, or what else has the duration.
+        task: String,
+        /// The text.
+        text: String,
+    },
+    /// A script file's text did not come with the plan.
+    #[error("task `{task}`: the text of script `{file}` is not there")]
+    MissingScript {
+        /// The task.
+        task: String,
+        /// The file.
+        file: String,
+    },
+    /// The task says neither or both of `run` and `agent`, or its `run` says nothing.
+    #[error("task `{task}` does not say what to run")]
+    NoProgram {
+        /// The task.
+        task: String,
+    },
+    /// An agent task: understood, but there is no harness that carries it out yet.
+    #[error("task `{task}` is for an agent, and agent tasks cannot be carried out yet")]
+    AgentNotAvailable {
+        /// The task.
+        task: String,
+    },
+}
+
+/// A plan as the core wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lowered {
+    /// The tasks in plan order.
+    pub tasks: Vec<TaskSpec>,
+    /// The tasks' ids by their keys.
+    pub ids: BTreeMap<String, TaskId>,
+    /// Who approves the plan.
+    pub plan_policy: PolicySpec,
+}
+
+/// Turns a checked plan into the core's tasks; `ids` makes a new id per call, `scripts` are the texts of `run.file`s.
+///
+/// # Errors
+/// [`LowerError`] where the plan is not one that [`super::check`] and [`super::runnable`] accept.
+pub fn lower(
+    plan: &Plan,
+    ids: &mut dyn FnMut() -> TaskId,
+    scripts: &BTreeMap<String, String>,
+) -> Result<Lowered, LowerError> {
+    let by_key: BTreeMap<String, TaskId> = plan.tasks.iter().map(|task| (task.id.clone(), ids())).collect();
+    let mut tasks = Vec::with_capacity(plan.tasks.len());
+    for task in &plan.tasks {
+        program_of(task, scripts)?;
+        let unknown = |need: &String| LowerError::UnknownNeed { task: task.id.clone(), need: need.clone() };
+        let needs = task.needs.iter().map(|need| by_key.get(need).copied().ok_or_else(|| unknown(need)));
+        let task_id = by_key.get(&task.id).copied().ok_or_else(|| unknown(&task.id))?;
+        tasks.push(spec(plan, task, task_id, needs.collect::<Result<_, _>>()?)?);
+    }
+    let plan_policy = policy(plan, plan.approval.as_deref().unwrap_or(POLICY_ASK))?;
+    Ok(Lowered { tasks, ids: by_key, plan_policy })
+}
+
+/// The child number `index` of a `foreach` task: same limits and needs, its own key and id. A `when` that speaks of
+/// `item` is asked of every child; any other was already asked of the parent.
+#[must_use]
+pub fn child_spec(task: &Task, parent: &TaskSpec, index: usize, task_id: TaskId) -> TaskSpec {
+    TaskSpec {
+        task_id,
+        key: child_key(&parent.key, index),
+        has_when: when_is_per_item(task),
+        is_foreach: false,
+        ..parent.clone()
+    }
+}
+
+/// The key of child `index`: `key[0]`.
+#[must_use]
+pub fn child_key(key: &str, index: usize) -> String {
+    format!("{key}[{index}]")
+}
+
+/// A key's task and, for a child of `foreach`, its index: `scan[3]` is `("scan", Some(3))`.
+#[must_use]
+pub fn split_key(key: &str) -> (&str, Option<usize>) {
+    let child = key.strip_suffix(']').and_then(|rest| rest.split_once('['));
+    match child.and_then(|(parent, index)| Some((parent, index.parse().ok()?))) {
+        Some((parent, index)) => (parent, Some(index)),
+        None => (key, None),
+    }
+}
+
+/// The task with this key; a child's key finds the `foreach` task it came from.
+#[must_use]
+pub fn task_of<'plan>(plan: &'plan Plan, key: &str) -> Option<&'plan Task> {
+    let (id, _) = split_key(key);
+    plan.tasks.iter().find(|task| task.id == id)
+}
+
+/// The task's title, or its id where it has none.
+#[must_use]
+pub fn title_of(task: &Task) -> &str {
+    task.title.as_deref().unwrap_or(&task.id)
+}
+
+/// What an attempt of the task does.
+///
+/// # Errors
+/// [`LowerError::AgentNotAvailable`], [`LowerError::MissingScript`] or [`LowerError::NoProgram`].
+pub fn program_of(task: &Task, scripts: &BTreeMap<String, String>) -> Result<Program, LowerError> {
+    let none = || LowerError::NoProgram { task: task.id.clone() };
+    let Some(run) = &task.run else {
+        return Err(match task.agent {
+            Some(_) => LowerError::AgentNotAvailable { task: task.id.clone() },
+            None => none(),
+        });
+    };
+    let (interpreter, text) = match run {
+        Run::Bash(text) => (Interpreter::Bash, text),
+        Run::Script(Script { bash: Some(text), .. }) => (Interpreter::Bash, text),
+        Run::Script(Script { python: Some(text), .. }) => (Interpreter::Python, text),
+        Run::Script(Script { file: Some(file), .. }) => {
+            let text = scripts.get(file);
+            let missing = || LowerError::MissingScript { task: task.id.clone(), file: file.clone() };
+            (interpreter_of(file), text.ok_or_else(missing)?)
+        }
+        Run::Script(_) => return Err(none()),
+    };
+    Ok(Program::Script { interpreter, text: text.clone() })
+}
+
+fn interpreter_of(file: &str) -> Interpreter {
+    if file.ends_with(".py") { Interpreter::Python } else { Interpreter::Bash }
+}
+
+/// The computer the task needs; what it leaves out comes from the plan's defaults, then from the format's.
+#[must_use]
+pub fn machine_of(plan: &Plan, task: &Task) -> Machine {
+    let own = task.resources.clone().unwrap_or_default();
+    let shared = plan.defaults.resources.clone().unwrap_or_default();
+    Machine {
+        cpus: own.cpus.or(shared.cpus).unwrap_or(1),
+        memory_mib: own.memory_mib.or(shared.memory_mib).unwrap_or(512),
+        disk_mib: own.disk_mib.or(shared.disk_mib).unwrap_or(2048),
+        image: own.image.or(shared.image).unwrap_or_else(|| "base".to_owned()),
+    }
+}
+
+/// The limits of one attempt.
+///
+/// # Errors
+/// [`LowerError::BadDuration`].
+pub fn limits_of(plan: &Plan, task: &Task) -> Result<Limits, LowerError> {
+    Ok(Limits { start_to_close_ms: timeout_ms(plan, task)?, output_bytes: OUTPUT_BYTES, changes_bytes: CHANGES_BYTES })
+}
+
+/// The checks that prove the task done, named and limited.
+///
+/// # Errors
+/// [`LowerError::BadDuration`].
+pub fn checks_of(task: &Task) -> Result<Vec<CheckSpec>, LowerError> {
+    let spec = |check: &Check| match check {
+        Check::Line(run) => {
+            Ok(CheckSpec { name: name_from(run), run: run.clone(), timeout_ms: DEFAULT_CHECK_TIMEOUT_MS })
+        }
+        Check::Named(check) => {
+            let timeout_ms = match &check.timeout {
+                Some(span) => span_ms(&task.id, span)?,
+                None => DEFAULT_CHECK_TIMEOUT_MS,
+            };
+            Ok(CheckSpec { name: check.name.clone(), run: check.run.clone(), timeout_ms })
+        }
+    };
+    task.checks.iter().map(spec).collect()
+}
+
+/// A policy by name: the built-in ones, then the plan's.
+///
+/// # Errors
+/// [`LowerError::UnknownPolicy`] or [`LowerError::BadDuration`].
+pub fn policy(plan: &Plan, name: &str) -> Result<PolicySpec, LowerError> {
+    let (asks, deadline_ms) = match (name, plan.policies.get(name)) {
+        (POLICY_AUTO, _) => (false, None),
+        (POLICY_ASK, _) => (true, None),
+        (_, Some(policy)) => {
+            (policy.decide == Decide::Ask, policy.deadline.as_ref().map(|span| span_ms(name, span)).transpose()?)
+        }
+        (_, None) => return Err(LowerError::UnknownPolicy { name: name.to_owned() }),
+    };
+    Ok(PolicySpec { name: name.to_owned(), asks, deadline_ms })
+}
+
+/// Whether the task's `when` speaks of `item`, so that it is asked of every child of the `foreach`.
+#[must_use]
+pub fn when_is_per_item(task: &Task) -> bool {
+    let expression = task.when.as_deref().map(Expression::compile);
+    task.foreach.is_some() && matches!(expression, Some(Ok(when)) if when.uses_item())
+}
+
+fn spec(plan: &Plan, task: &Task, task_id: TaskId, needs: Vec<TaskId>) -> Result<TaskSpec, LowerError> {
+    let retries = task.retries.clone().or_else(|| plan.defaults.retries.clone()).unwrap_or_default();
+    let approval = task.approval.as_deref().or(plan.defaults.approval.as_deref()).unwrap_or(POLICY_AUTO);
+    Ok(TaskSpec {
+        task_id,
+        key: task.id.clone(),
+        needs,
+        max_attempts: retries.max.saturating_add(1),
+        backoff_ms: span_ms(&task.id, &retries.backoff)?,
+        max_backoff_ms: span_ms(&task.id, &retries.max_backoff)?,
+        limits: LimitSpec {
+            schedule_to_start_ms: SCHEDULE_TO_START_MS,
+            start_to_close_ms: timeout_ms(plan, task)?,
+            heartbeat_ms: HEARTBEAT_MS,
+            schedule_to_close_ms: SCHEDULE_TO_CLOSE_MS,
+        },
+        policy: policy(plan, approval)?,
+        has_when: task.when.is_some() && !when_is_per_item(task),
+        is_foreach: task.foreach.is_some(),
+    })
+}
+
+fn timeout_ms(plan: &Plan, task: &Task) -> Result<u64, LowerError> {
+    match task.timeout.as_ref().or(plan.defaults.timeout.as_ref()) {
+        Some(span) => span_ms(&task.id, span),
+        None => Ok(DEFAULT_TIMEOUT_MS),
+    }
+}
+
+fn span_ms(task: &str, span: &Span) -> Result<u64, LowerError> {
+    span.as_ms().ok_or_else(|| LowerError::BadDuration { task: task.to_owned(), text: span.0.clone() })
+}
+
+/// A check's name where the plan gives none: the first line of its command, cut to a table's width.
+fn name_from(run: &str) -> String {
+    let line = run.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    if line.chars().count() <= NAME_CHARS {
+        return line.to_owned();
+    }
+    line.chars().take(NAME_CHARS - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+#[path = "lower_tests.rs"]
+mod tests;

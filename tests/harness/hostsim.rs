@@ -1,0 +1,190 @@
+//! A host without VMs that speaks the real bus: it takes offers, claims them, and hands off at once. It keeps the
+//! instants at which it claimed and handed off, so that a benchmark can subtract.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream::{AckKind, consumer::pull};
+use bus_schemas::{
+    envelope::{Envelope, Message},
+    id::{AttemptRef, ClaimNonce, HostId, LeaseId, MessageId, TaskId},
+    nats::{self, Bus, Expect},
+    stream,
+    subject::{self, EventKind, PoolName},
+    time::UnixMs,
+    v1::{
+        handoff::{CheckEvidence, Handoff, Isolation, Usage},
+        host::{Beat, HeldAttempt},
+        task::{Claimed, HandoffReady, Offer},
+    },
+};
+use futures::StreamExt as _;
+use uuid::Uuid;
+
+/// When something happened to an attempt, by the simulator's own clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// The offer came in.
+    pub offered: Instant,
+    /// The claim was stored.
+    pub claimed: Instant,
+    /// The handoff was about to be published.
+    pub handing_off: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    held: HashMap<AttemptRef, ClaimNonce>,
+    times: BTreeMap<TaskId, Times>,
+}
+
+/// The simulated host. Dropping it stops it.
+#[derive(Debug)]
+pub struct HostSim {
+    shared: Arc<Mutex<Shared>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// This moment on the wire.
+#[must_use]
+pub fn now() -> UnixMs {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl HostSim {
+    /// Starts a host with this many slots.
+    ///
+    /// # Panics
+    /// If the bus refuses the consumer.
+    pub async fn start(bus: &Bus, slots: u32) -> Self {
+        let host_id = HostId::from_uuid(Uuid::now_v7());
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let pool = PoolName::default();
+        let offers = bus.jetstream().get_stream(stream::OFFERS.name).await.expect("the offers stream");
+        let config = pull::Config {
+            durable_name: Some(format!("hosts-{}", pool.as_str())),
+            filter_subject: subject::offers_of(&pool),
+            ack_wait: Duration::from_millis(stream::OFFER_ACK_WAIT_MS),
+            max_ack_pending: 10_000,
+            ..pull::Config::default()
+        };
+        let consumer =
+            offers.get_or_create_consumer(&format!("hosts-{}", pool.as_str()), config).await.expect("the consumer");
+        let mut tasks = vec![tokio::spawn(beat(bus.clone(), host_id, slots, shared.clone()))];
+        for _ in 0..slots {
+            tasks.push(tokio::spawn(slot(bus.clone(), host_id, consumer.clone(), shared.clone())));
+        }
+        Self { shared, tasks }
+    }
+
+    /// What happened so far, by task.
+    #[must_use]
+    pub fn times(&self) -> BTreeMap<TaskId, Times> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).times.clone()
+    }
+}
+
+impl Drop for HostSim {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+async fn beat(bus: Bus, host_id: HostId, slots: u32, shared: Arc<Mutex<Shared>>) {
+    let mut asked = bus.client().subscribe(subject::REPORT).await.expect("subscribe");
+    loop {
+        let held = shared.lock().unwrap_or_else(PoisonError::into_inner).held.clone();
+        let attempts = held.into_iter().map(|(attempt, nonce)| HeldAttempt { attempt, nonce }).collect();
+        let body = Beat {
+            host_id,
+            name: "simulator".to_owned(),
+            pool: "default".to_owned(),
+            slots,
+            attempts,
+            spares: 0,
+            accelerator: "none".to_owned(),
+            accelerator_note: String::new(),
+            isolation: Isolation::Emulated,
+            problems: Vec::new(),
+        };
+        let payload = serde_json::to_vec(&envelope(body)).expect("encode a beat");
+        let _ = bus.client().publish(subject::beat(host_id), payload.into()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), asked.next()).await;
+    }
+}
+
+fn envelope<T: Message>(body: T) -> Envelope<T> {
+    Envelope::new(MessageId::from_uuid(Uuid::now_v7()), now(), body)
+}
+
+/// One slot: takes an offer, claims it, hands off, takes the next.
+async fn slot(
+    bus: Bus,
+    host_id: HostId,
+    consumer: async_nats::jetstream::consumer::Consumer<pull::Config>,
+    shared: Arc<Mutex<Shared>>,
+) {
+    loop {
+        let Ok(mut batch) = consumer.batch().max_messages(1).expires(Duration::from_secs(20)).messages().await else {
+            continue;
+        };
+        let Some(Ok(delivery)) = batch.next().await else { continue };
+        let offered = Instant::now();
+        let Ok(offer) = nats::decode::<Offer>(&delivery.payload) else {
+            let _ = delivery.ack_with(AckKind::Term).await;
+            continue;
+        };
+        let attempt = offer.body.attempt;
+        let nonce = ClaimNonce::from_uuid(Uuid::now_v7());
+        let claim = envelope(Claimed { attempt, host_id, nonce });
+        let won =
+            nats::publish(&bus, subject::event(&attempt, EventKind::Claimed), &claim, Expect::FirstOnSubject).await;
+        let claimed = Instant::now();
+        let _ = delivery.ack().await;
+        if won.is_err() {
+            continue;
+        }
+        shared.lock().unwrap_or_else(PoisonError::into_inner).held.insert(attempt, nonce);
+        let handing_off = Instant::now();
+        {
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.times.insert(attempt.task_id, Times { offered, claimed, handing_off });
+        }
+        let done = envelope(HandoffReady { attempt, nonce, handoff: handoff_of(&offer.body) });
+        while nats::publish(&bus, subject::event(&attempt, EventKind::Handoff), &done, Expect::Any).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        shared.lock().unwrap_or_else(PoisonError::into_inner).held.remove(&attempt);
+    }
+}
+
+/// A handoff that changes nothing and whose checks all passed.
+fn handoff_of(offer: &Offer) -> Handoff {
+    let lease_id = LeaseId::from_uuid(Uuid::now_v7());
+    let evidence = offer.checks.iter().map(|check| CheckEvidence {
+        name: check.name.clone(),
+        run: check.run.clone(),
+        passed: true,
+        exit_code: Some(0),
+        timed_out: false,
+        wall_ms: 0,
+        output_tail: String::new(),
+        lease_id,
+    });
+    Handoff {
+        summary: "simulated".to_owned(),
+        commit: offer.base_commit.clone(),
+        base_commit: offer.base_commit.clone(),
+        changed_paths: Vec::new(),
+        artifacts: Vec::new(),
+        result: None,
+        open_questions: Vec::new(),
+        evidence: evidence.collect(),
+        usage: Usage::default(),
+        isolation: Isolation::Emulated,
+    }
+}

@@ -1,0 +1,176 @@
+//! The house's import rules, held by a test and not by goodwill (ARCHITECTURE.md, "Who may import whom").
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).expect("tests/ has a parent")
+}
+
+/// Every `.rs` file below `folder`, with its text stripped of comments.
+fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+            let path = entry.expect("readable entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).expect("readable source");
+                let code: Vec<&str> =
+                    text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code)).collect();
+                found.insert(path.strip_prefix(root()).expect("below the root").to_path_buf(), code.join("\n"));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder} has no sources: the test looks in the wrong place");
+    found
+}
+
+/// Whether `code` names the crate `name` as a path (`name::`) or imports it.
+fn names(code: &str, name: &str) -> bool {
+    code.match_indices(&format!("{name}::")).any(|(at, _)| {
+        !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
+            && !code[..at].ends_with("crate::")
+            && !code[..at].ends_with("super::")
+    })
+}
+
+#[test]
+fn crates_form_a_star() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo metadata runs");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let ours: BTreeSet<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
+    let allowed = BTreeMap::from([
+        ("bus-schemas", vec![]),
+        ("skills", vec![]),
+        ("orchestrator", vec!["bus-schemas", "skills"]),
+        ("worker", vec!["bus-schemas", "skills"]),
+        ("vm-pool", vec!["bus-schemas"]),
+        ("xtask", vec![]),
+        ("system-tests", vec!["bus-schemas", "skills", "orchestrator", "worker", "vm-pool"]),
+    ]);
+    assert_eq!(ours, allowed.keys().copied().collect(), "a crate joined or left: update ARCHITECTURE.md and this test");
+    for package in packages {
+        let name = package["name"].as_str().expect("name");
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            let dependency = dependency["name"].as_str().expect("dependency name");
+            assert!(
+                !ours.contains(dependency) || allowed[name].contains(&dependency),
+                "{name} must not depend on {dependency}"
+            );
+        }
+    }
+}
+
+#[test]
+fn cores_are_pure() {
+    for core in ["orchestrator/src/plan", "vm-pool/src/pool"] {
+        for (path, code) in sources(core) {
+            for banned in [
+                "tokio",
+                "async_nats",
+                "rusqlite",
+                "reqwest",
+                "axum",
+                "tracing",
+                "jiff",
+                "getrandom",
+                "futures",
+                "std::time",
+                "std::fs",
+                "std::net",
+                "std::process",
+                "std::env",
+                "std::thread",
+                "crate::adapter",
+                "crate::driver",
+                "crate::port",
+                "crate::cli",
+                "bus_schemas::v1",
+                "bus_schemas::nats",
+            ] {
+                let named = if banned.contains("::") { code.contains(banned) } else { names(&code, banned) };
+                assert!(!named, "{}: a core must not name {banned}", path.display());
+            }
+            assert!(!code.contains("async fn"), "{}: a core does not wait", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_adapters_touch_the_world() {
+    let worldly = ["async_nats", "rusqlite", "reqwest", "slack_morphism", "lettre", "axum"];
+    for service in ["orchestrator", "worker", "vm-pool"] {
+        for (path, code) in sources(&format!("{service}/src")) {
+            if path.components().any(|part| part.as_os_str() == "adapter") {
+                continue;
+            }
+            for name in worldly {
+                assert!(!names(&code, name), "{}: only adapters name {name}", path.display());
+            }
+        }
+    }
+    for (path, code) in sources("bus-schemas/src") {
+        if !path.ends_with("nats.rs") {
+            assert!(!names(&code, "async_nats"), "{}: only nats.rs names async_nats", path.display());
+        }
+    }
+}
+
+#[test]
+fn adapters_do_not_reach_into_each_others_services() {
+    for (service, others) in [
+        ("orchestrator", ["vm_pool", "worker"]),
+        ("worker", ["orchestrator", "vm_pool"]),
+        ("vm-pool", ["orchestrator", "worker"]),
+    ] {
+        for (path, code) in sources(&format!("{service}/src")) {
+            for other in others {
+                assert!(!code.contains(&format!("use {other}::")), "{}: services share words only", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_subject_is_put_together_outside_bus_schemas() {
+    for folder in ["orchestrator/src", "worker/src", "vm-pool/src"] {
+        for (path, code) in sources(folder) {
+            assert!(!code.contains("\"baton.v1"), "{}: subjects come from bus_schemas::subject", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_path_of_the_code_map_exists() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let mut seen = 0;
+    for line in text.lines().filter(|line| line.starts_with("| `")) {
+        let path = line.trim_start_matches("| `").split('`').next().unwrap_or_default();
+        assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}, which does not exist");
+        seen += 1;
+    }
+    assert!(seen > 15, "the code map has {seen} rows: is it still a table of `paths`?");
+}
+
+#[test]
+fn no_file_has_grown_out_of_hand() {
+    for folder in ["bus-schemas/src", "orchestrator/src", "worker/src", "vm-pool/src", "skills/src", "deploy/xtask/src"]
+    {
+        for path in sources(folder).into_keys() {
+            let lines = fs::read_to_string(root().join(&path)).expect("readable").lines().count();
+            assert!(lines <= 700, "{} has {lines} lines: split it by idea", path.display());
+        }
+    }
+}

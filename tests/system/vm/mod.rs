@@ -1,0 +1,6 @@
+//! Tests that boot real VMs.
+
+mod bad_input;
+mod crash;
+mod examples;
+mod project;

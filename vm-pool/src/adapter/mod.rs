@@ -1,0 +1,3 @@
+//! The pool's ways to the outside: one room per outside system.
+
+pub mod session;

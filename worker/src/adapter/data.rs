@@ -1,0 +1,102 @@
+//! The data port: a yamux connection with the guest as server, driven by one task.
+
+use std::{future::poll_fn, io, task::Poll, time::Duration};
+
+use bus_schemas::{frame, v1::guest::DataHeader};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::{mpsc, oneshot},
+};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
+
+/// One stream of the data port.
+pub(crate) type Stream = Compat<yamux::Stream>;
+
+/// Streams asked for but not yet opened; one assignment opens two.
+const OPEN_QUEUE: usize = 4;
+/// Streams the host opened that the driver has not looked at yet; the host opens one at a time.
+const INBOUND_QUEUE: usize = 4;
+/// Streams open at once; the protocol needs four.
+const MAX_STREAMS: usize = 16;
+/// What yamux may hold for readers that lag, in bytes: a guest has little memory.
+const RECEIVE_WINDOW: usize = 8 * 1024 * 1024;
+/// A header is a short line.
+const HEADER_BYTES: usize = 1024;
+/// The host says at once what a stream is.
+const HEADER_WAIT: Duration = Duration::from_secs(20);
+
+/// Opens streams. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Opener(mpsc::Sender<oneshot::Sender<io::Result<yamux::Stream>>>);
+
+impl Opener {
+    /// Opens a stream and says what it is.
+    pub(crate) async fn open(&self, header: &DataHeader) -> io::Result<Stream> {
+        let closed = || io::Error::new(io::ErrorKind::BrokenPipe, "the data port is closed");
+        let (sender, opened) = oneshot::channel();
+        self.0.send(sender).await.map_err(|_| closed())?;
+        let mut stream = opened.await.map_err(|_| closed())??.compat();
+        let head = frame::encode(&serde_json::to_vec(header)?).map_err(io::Error::other)?;
+        stream.write_all(&head).await?;
+        stream.flush().await?;
+        Ok(stream)
+    }
+}
+
+/// Starts the connection: what opens streams, what the host opens, and the future that moves the bytes.
+pub(crate) fn start<P>(port: P) -> (Opener, mpsc::Receiver<Stream>, impl Future<Output = ()>)
+where
+    P: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(MAX_STREAMS).set_max_connection_receive_window(Some(RECEIVE_WINDOW));
+    let mut connection = yamux::Connection::new(port.compat(), config, yamux::Mode::Server);
+    let (opener, mut opens) = mpsc::channel::<oneshot::Sender<io::Result<yamux::Stream>>>(OPEN_QUEUE);
+    let (inbound, arrived) = mpsc::channel(INBOUND_QUEUE);
+    let drive = async move {
+        let mut opening: Option<oneshot::Sender<_>> = None;
+        loop {
+            let next = poll_fn(|cx| {
+                if opening.is_none()
+                    && let Poll::Ready(Some(asked)) = opens.poll_recv(cx)
+                {
+                    opening = Some(asked);
+                }
+                if opening.is_some()
+                    && let Poll::Ready(opened) = connection.poll_new_outbound(cx)
+                {
+                    if let Some(asked) = opening.take() {
+                        let _ = asked.send(opened.map_err(io::Error::other));
+                    }
+                    cx.waker().wake_by_ref();
+                }
+                connection.poll_next_inbound(cx)
+            })
+            .await;
+            match next {
+                // A stream that nobody has room for is dropped, which resets it.
+                Some(Ok(stream)) => drop(inbound.try_send(stream.compat())),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "data port");
+                    return;
+                }
+                None => return,
+            }
+        }
+    };
+    (Opener(opener), arrived, drive)
+}
+
+/// Reads what a stream is.
+pub(crate) async fn read_header(stream: &mut Stream) -> io::Result<DataHeader> {
+    let read = async {
+        let length = stream.read_u32().await? as usize;
+        if length > HEADER_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a stream's header of {length} bytes")));
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
+        Ok(serde_json::from_slice(&body)?)
+    };
+    tokio::time::timeout(HEADER_WAIT, read).await?
+}
