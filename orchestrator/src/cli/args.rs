@@ -196,6 +196,14 @@ pub enum PlanCommand {
         #[arg(long, value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+    /// Draw a plan's tasks: of a file, or of a project
+    Show {
+        /// The plan file, or a project's id
+        plan: String,
+        /// Write a picture to this file
+        #[arg(long, value_name = "OUT")]
+        svg: Option<PathBuf>,
+    },
 }
 
 /// A project.

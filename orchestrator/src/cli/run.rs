@@ -16,7 +16,7 @@ use super::{
     style::{Paint, clean_line},
     watch,
 };
-use crate::adapter::web::Client;
+use crate::{adapter::web::Client, planfile};
 
 /// A plan or script larger than this is not one.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -87,7 +87,7 @@ pub(super) fn read_plan(plan: &str) -> Result<PlanSource, CliError> {
     Ok(PlanSource { file: plan.to_owned(), text, scripts, folder: None })
 }
 
-fn looks_like_a_file(text: &str) -> bool {
+pub(super) fn looks_like_a_file(text: &str) -> bool {
     let ends = [".yaml", ".yml", ".json"].iter().any(|end| text.to_lowercase().ends_with(end));
     ends || (text.contains('/') && !text.contains(char::is_whitespace))
 }
@@ -106,7 +106,7 @@ fn read(path: &Path) -> Result<String, String> {
 fn scripts(plan: &Path, text: &str) -> Result<BTreeMap<String, String>, CliError> {
     let beside = plan.parent().unwrap_or(Path::new(""));
     let mut found = BTreeMap::new();
-    for name in script_files(text) {
+    for name in planfile::script_files(text) {
         let relative = Path::new(&name);
         let inside = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));
         let path = beside.join(relative);
@@ -117,5 +117,3 @@ fn scripts(plan: &Path, text: &str) -> Result<BTreeMap<String, String>, CliError
     }
     Ok(found)
 }
-
-fn script_files(_: &str) -> Vec<String> { Vec::new() }

@@ -296,7 +296,9 @@ fn syntax_error(text: &str, errors: &cel::ParseErrors) -> ExpressionError {
     let column = usize::try_from(first.pos.1 - 1).unwrap_or(0);
     let start = line.map(|line| text.split_inclusive('\n').take(line).map(str::len).sum::<usize>());
     let offset = start.map(|start| (start + column).min(text.len()));
-    ExpressionError::Syntax { message: cut(&first.msg), offset }
+    // The parser goes on to list every token that could stand here; the place says more.
+    let message = first.msg.trim_start_matches("Syntax error: ").split(" expecting ").next().unwrap_or_default();
+    ExpressionError::Syntax { message: cut(&message.replace("'<EOF>'", "the end of the text")), offset }
 }
 
 fn cut(message: &str) -> String {

@@ -1,6 +1,6 @@
 //! Collects findings: with their places, in order, and without drowning a person in equal ones.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bus_schemas::v1::api::{Finding, Severity};
 
@@ -51,7 +51,9 @@ impl Findings {
     /// Worst first, then by place; of one code the first [`MAX_PER_CODE`] and the number of the others.
     pub(super) fn finish(mut self) -> Vec<Finding> {
         self.list.sort_by(|a, b| b.severity.cmp(&a.severity).then((a.line, a.column).cmp(&(b.line, b.column))));
-        let mut counts: HashMap<(Severity, String), usize> = HashMap::new();
+        // An alias repeats what is wrong with its anchor, at the anchor's place.
+        self.list.dedup();
+        let mut counts: BTreeMap<(Severity, String), usize> = BTreeMap::new();
         let mut kept = Vec::new();
         for finding in self.list {
             let count = counts.entry((finding.severity, finding.code.clone())).or_default();

@@ -1,6 +1,29 @@
 //! Plan files: reading, checking and lowering. Nothing here touches the disk: texts come in, findings and specs go out.
+//!
+//! ```text
+//! text ─ tree ─▶ nodes with places ─┬─ shape: every field's type and range
+//!                                   ├─ rules: names, scripts, skills, budgets
+//!                                   ├─ order: ids, needs, circles, layers       ─▶ findings, and the wire Plan
+//!                                   ├─ condition: the expressions                       │
+//!                                   └─ overlap: outputs of parallel tasks               ▼
+//!                                                             lower: defaults filled in, specs for the core
+//! ```
+
+mod check;
+mod condition;
+mod finding;
+mod glob;
+mod order;
+mod overlap;
+mod rules;
+mod schema;
+mod shape;
+mod tree;
 
 pub mod expression;
 pub mod lower;
 pub mod reference;
-mod tree;
+
+pub use check::{check, runnable, script_files};
+pub use lower::{Lowered, lower};
+pub use schema::json_schema;

@@ -42,8 +42,10 @@ pub struct Reference {
     pub key: Option<String>,
     /// The field after the key, if there is one: `needs.scan.result` has `result`.
     pub field: Option<String>,
-    /// Where in the expression, in bytes.
+    /// Where in the expression the first name is, in bytes.
     pub offset: usize,
+    /// Where the field is, or what goes wrong with it.
+    pub field_offset: usize,
     /// It is a function's name.
     pub is_function: bool,
 }
@@ -137,15 +139,33 @@ impl<'a> Walk<'a> {
     }
 
     fn record(&mut self, node: &IdedExpr, root: &str, key: Option<&str>, field: Option<&str>, is_function: bool) {
-        let offset = self.info.offset_for(node.id).map_or(0, |(start, _)| start as usize);
+        let start = |node: &IdedExpr| self.info.offset_for(node.id).map_or(0, |(start, _)| start as usize);
+        let text = self.info.source.as_str();
+        let mut offset = start(innermost(node));
+        if is_function {
+            // A call's place is its parenthesis; the name is before it.
+            let before = text.get(..start(node)).unwrap_or_default().trim_end();
+            offset = if before.ends_with(root) { before.len() - root.len() } else { start(node) };
+        }
+        let field_offset = start(node) + usize::from(text.get(start(node)..).is_some_and(|rest| rest.starts_with('.')));
         self.shape.references.push(Reference {
             root: root.to_owned(),
             key: key.map(str::to_owned),
             field: field.map(str::to_owned),
             offset,
+            field_offset,
             is_function,
         });
     }
+}
+
+/// The first name of a path.
+fn innermost(node: &IdedExpr) -> &IdedExpr {
+    let mut node = node;
+    while let Some((inner, _)) = access(node) {
+        node = inner;
+    }
+    node
 }
 
 /// `needs.key`, `needs["key"]` and one field after it.

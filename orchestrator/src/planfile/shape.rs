@@ -121,10 +121,8 @@ pub(super) const AGENT: Shape = Shape::Map(&[
     field("model", &TITLE),
 ]);
 
-pub(super) const CHECK: Shape = Shape::TextOr(
-    "empty_script",
-    &[required("name", &TITLE), required("run", &SCRIPT), field("timeout", &TIMEOUT)],
-);
+pub(super) const CHECK: Shape =
+    Shape::TextOr("empty_script", &[required("name", &TITLE), required("run", &SCRIPT), field("timeout", &TIMEOUT)]);
 
 pub(super) const RETRIES: Shape = Shape::Map(&[
     field("max", &Shape::Whole("out_of_range", 0, 20)),
@@ -156,7 +154,11 @@ pub(super) fn compare(node: &Node, shape: &Shape, name: &str, findings: &mut Fin
         Shape::Dollars => dollars(node, name, findings),
         Shape::List(element) => match &node.data {
             Data::List(list) => {
-                let name = format!("an element of {name}");
+                let name = match name {
+                    "`tasks`" => "a task".to_owned(),
+                    "`checks`" => "a check".to_owned(),
+                    other => format!("an element of {other}"),
+                };
                 list.iter().for_each(|node| compare(node, element, &name, findings));
             }
             _ => wrong_type(node, name, "a list", findings),
@@ -188,6 +190,7 @@ fn wrong_type(node: &Node, name: &str, want: &str, findings: &mut Findings) {
         (Data::Bool(_) | Data::Int(_) | Data::Float(_), "text" | "text or a mapping") => {
             Some("put it in quotes".to_owned())
         }
+        (Data::Int(value), "a duration") => Some(format!("say the unit: `{value}s`")),
         (Data::Text { .. }, "a list") => Some("write one element per line, each after `- `".to_owned()),
         _ => None,
     };
@@ -196,7 +199,8 @@ fn wrong_type(node: &Node, name: &str, want: &str, findings: &mut Findings) {
 
 fn text(node: &Node, shape: &Shape, name: &str, findings: &mut Findings) {
     let Some(text) = node.text() else {
-        return wrong_type(node, name, "text", findings);
+        let want = if matches!(shape, Shape::Span(..)) { "a duration" } else { "text" };
+        return wrong_type(node, name, want, findings);
     };
     if text.contains('\0') {
         findings.error(node.place, "bad_text", format!("{name} holds a NUL character"), None);
@@ -282,7 +286,10 @@ fn json(node: &Node, findings: &mut Findings) {
 
 fn map(node: &Node, fields: &'static [Field], name: &str, findings: &mut Findings) {
     let Data::Map(entries) = &node.data else {
-        return wrong_type(node, name, "a mapping", findings);
+        let hint = format!("its fields: {}", names_of(fields));
+        let message = format!("{name} must be a mapping, not {}", node.kind());
+        findings.error(node.place, "wrong_type", message, Some(hint));
+        return;
     };
     unique(entries, name, findings);
     for (key, value) in entries {
@@ -304,12 +311,14 @@ fn map(node: &Node, fields: &'static [Field], name: &str, findings: &mut Finding
 fn unknown_key(place: Place, text: &str, name: &str, fields: &[Field], findings: &mut Findings) {
     let hint = match text {
         "<<" => "YAML 1.2 has no merge keys: write the fields out, or use `defaults:`".to_owned(),
-        _ => suggestion(text, fields.iter().map(|field| field.name)).unwrap_or_else(|| {
-            let names: Vec<_> = fields.iter().map(|field| field.name).collect();
-            format!("known here: {}", names.join(", "))
-        }),
+        _ => suggestion(text, fields.iter().map(|field| field.name))
+            .unwrap_or_else(|| format!("its fields: {}", names_of(fields))),
     };
     findings.error(place, "unknown_key", format!("{name} has no field {}", quote(text)), Some(hint));
+}
+
+fn names_of(fields: &[Field]) -> String {
+    fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Keys must be text, and each there once.

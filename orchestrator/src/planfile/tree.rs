@@ -127,7 +127,12 @@ impl TreeError {
 pub(super) fn parse(text: &str) -> Result<Option<Node>, TreeError> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the plan is larger than {} MiB", MAX_TEXT_BYTES >> 20);
-        return Err(TreeError::new(Place::default(), "too_large", message, Some("put long scripts into files of their own")));
+        return Err(TreeError::new(
+            Place::default(),
+            "too_large",
+            message,
+            Some("put long scripts into files of their own"),
+        ));
     }
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
@@ -312,13 +317,17 @@ mod tests {
     #[test]
     fn bombs_are_refused() {
         let laughs = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned()
-            + &('b'..='h').zip('a'..).map(|(n, p)| format!("{n}: &{n} [{}]\n", vec![format!("*{p}"); 9].join(", "))).collect::<String>();
+            + &('b'..='h')
+                .zip('a'..)
+                .map(|(n, p)| format!("{n}: &{n} [{}]\n", vec![format!("*{p}"); 9].join(", ")))
+                .collect::<String>();
         assert_eq!(parse(&laughs).unwrap_err().code, "too_large");
         assert_eq!(parse(&"- ".repeat(1000)).unwrap_err().code, "too_deep");
         assert_eq!(parse(&"x".repeat(5 << 20)).unwrap_err().code, "too_large");
         assert_eq!(parse("a: &a [*a]").unwrap_err().code, "yaml_syntax");
         assert_eq!(parse("a: 1\n---\nb: 2\n").unwrap_err().code, "many_documents");
-        let deep = (0..40).map(|n| format!("a{n}: &a{n} [{}]\n", if n == 0 { "1".to_owned() } else { format!("*a{}", n - 1) }));
+        let deep = (0..40)
+            .map(|n| format!("a{n}: &a{n} [{}]\n", if n == 0 { "1".to_owned() } else { format!("*a{}", n - 1) }));
         assert!(parse(&deep.collect::<String>()).is_ok());
     }
 
