@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use crate::id::{AttemptRef, HostId, ProjectId};
+use crate::id::{AttemptRef, HostId, ProjectId, TaskId};
 
 const PREFIX: &str = "baton.v1";
 
@@ -122,6 +122,12 @@ pub fn logs_of(project: ProjectId) -> String {
     format!("{PREFIX}.log.{project}.>")
 }
 
+/// The filter that matches the logs of one task, all attempts.
+#[must_use]
+pub fn logs_of_task(project: ProjectId, task: TaskId) -> String {
+    format!("{PREFIX}.log.{project}.{task}.*")
+}
+
 /// Where decisions of `project` of one `kind` are published for bridges and audit.
 #[must_use]
 pub fn feed(project: ProjectId, kind: &str) -> String {
@@ -207,7 +213,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::id::TaskId;
 
     fn place() -> AttemptRef {
         AttemptRef {

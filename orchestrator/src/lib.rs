@@ -3,9 +3,12 @@
 pub mod adapter;
 pub mod cli;
 pub mod config;
+pub mod digest;
 pub mod doctor;
+pub mod driver;
 pub mod paths;
 pub mod plan;
 pub mod planfile;
 pub mod port;
+pub mod service;
 pub mod supervise;

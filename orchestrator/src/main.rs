@@ -1,10 +1,7 @@
 //! The `baton` program.
 
-use std::{
-    future::{self, Ready},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    orchestrator::cli::main()
 }

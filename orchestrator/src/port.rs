@@ -1,5 +1,8 @@
 //! What the orchestrator needs of the world, as traits.
 
+pub mod bus;
+pub mod journal;
+
 use bus_schemas::{
     id::ProjectId,
     v1::{
@@ -62,6 +65,18 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn rebuild(&self) -> impl Future<Output = Result<RebuildReport, Problem>> + Send;
 }
 
+/// What time it is.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> bus_schemas::time::UnixMs;
+}
+
+/// New ids.
+pub trait Ids: Send + Sync + 'static {
+    /// A new UUID of version 7.
+    fn next(&self) -> uuid::Uuid;
+}
+
 /// What the driver needs of a project's shadow repository. Methods block: call them off the async threads.
 pub trait Shadow: Send + Sync + 'static {
     /// Merges commits one after the other (three-way); a single commit is returned as it is.
@@ -81,6 +96,26 @@ pub trait Shadow: Send + Sync + 'static {
     /// # Errors
     /// [`ShadowError::Git`].
     fn absorb(&self, project_id: ProjectId, commit: &str, bundle: &[u8]) -> Result<(), ShadowError>;
+}
+
+/// Writing into a person's folder. Blocks: call it off the async threads.
+pub trait Folder: Send + Sync + 'static {
+    /// Brings the folder from one commit of the project's shadow repository to another; the same call again goes on.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    fn write(&self, project_id: ProjectId, before: &str, after: &str, folder: &str) -> Result<(), FolderError>;
+}
+
+/// Why a folder was not written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The folder is not as it was when the apply was worked out: nothing was written, and nothing will be.
+    #[error("{0}")]
+    Changed(String),
+    /// Something is in the way that may go away: a full disk, missing permissions.
+    #[error("{0}")]
+    Blocked(String),
 }
 
 /// A commit on its way between machines. In the object store it is the object `commit/<commit>` of bucket

@@ -3,5 +3,6 @@
 //! Everything below [`vm`] boots real VMs; `cargo xtask test --fast` leaves those out.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod guest_channel;
 mod layering;
 mod vm;

@@ -1,4 +1,9 @@
 //! The host service that owns the virtual machines.
 
 pub mod adapter;
+pub mod attempt;
+pub mod config;
+pub mod driver;
+pub mod lease;
+pub mod pool;
 pub mod port;

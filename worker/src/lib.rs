@@ -2,5 +2,6 @@
 
 mod adapter;
 pub mod driver;
+pub mod guest;
 mod harness;
 pub mod port;

@@ -7,7 +7,7 @@ use clap::{Parser as _, error::ErrorKind};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    CliError, Context, Exit, Launch, Ui, apply, approvals,
+    CliError, Context, Exit, Ui, apply, approvals,
     args::{Cli, Command},
     cancel, child, completions, decide, diff, doctor, down, hosts, logs, plan, ps, rebuild, replay, run, serve, status,
     up, watch,
@@ -17,9 +17,9 @@ use crate::paths::Env;
 /// Worker threads of `serve`: its work is waiting, and the journal has a thread of its own.
 const SERVE_THREADS: usize = 2;
 
-/// The whole program; `launch` makes the orchestrator when `serve` is asked for.
+/// The whole program.
 #[must_use]
-pub fn main(launch: impl Launch) -> ExitCode {
+pub fn main() -> ExitCode {
     let env: Env = env::vars_os().collect();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -27,7 +27,7 @@ pub fn main(launch: impl Launch) -> ExitCode {
     };
     let ui = Ui::detect(cli.global.json, &env);
     let context = Context { ui, env, global: cli.global };
-    let result = runtime(&cli.command).and_then(|runtime| runtime.block_on(perform(&context, cli.command, launch)));
+    let result = runtime(&cli.command).and_then(|runtime| runtime.block_on(perform(&context, cli.command)));
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -72,11 +72,11 @@ fn runtime(command: &Command) -> Result<Runtime, CliError> {
         .map_err(|error| CliError::new(Exit::Environment, "runtime", format!("start the runtime: {error}"), None))
 }
 
-async fn perform(context: &Context, command: Command, launch: impl Launch) -> Result<Exit, CliError> {
+async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> {
     match command {
         Command::Up(args) => up::up(context, &args).await,
         Command::Down => down::down(context).await,
-        Command::Serve(args) => serve::serve(context, args, launch).await,
+        Command::Serve(args) => serve::serve(context, args).await,
         Command::Run(args) => run::run(context, &args).await,
         Command::Plan(command) => plan::plan(context, command).await,
         Command::Ps => ps::ps(context).await,

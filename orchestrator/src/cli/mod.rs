@@ -43,5 +43,4 @@ pub use context::Context;
 pub use dispatch::main;
 pub use error::CliError;
 pub use exit::Exit;
-pub use serve::{Around, Launch};
 pub use ui::Ui;

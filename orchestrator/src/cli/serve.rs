@@ -1,7 +1,8 @@
 //! `baton serve`: the orchestrator behind the API.
 
-use std::{future::Future, path::PathBuf};
+use std::{ffi::OsStr, path::PathBuf};
 
+use bus_schemas::nats::BusOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use toml::Value;
@@ -9,41 +10,19 @@ use tracing_subscriber::EnvFilter;
 
 use super::{CliError, Context, Exit, args::ServeArgs, error::chain};
 use crate::{
-    adapter::web::{self, Listeners, ServerError},
-    config::{Config, Overrides},
+    adapter::{
+        shadow::FolderLimits,
+        web::{self, Listeners, ServerError},
+    },
+    config::{Config, Overrides, Secret},
     paths::{Paths, private_dir},
-    port::Service,
+    service::{OrchestratorOptions, StartError, start},
 };
 
-/// What an orchestrator is made from.
-#[derive(Debug)]
-pub struct Around {
-    /// The configuration.
-    pub config: Config,
-    /// The folders; those for state exist.
-    pub paths: Paths,
-    /// Where NATS is.
-    pub nats_url: String,
-    /// A JSON file with user and password for it.
-    pub credentials: Option<PathBuf>,
-    /// Cancelled when everything must end.
-    pub shutdown: CancellationToken,
-}
-
-/// Makes the orchestrator that `serve` puts behind the API.
-pub trait Launch: Send + 'static {
-    /// What answers the API.
-    type Service: Service;
-
-    /// Opens the journal, connects to the bus, starts the driver. The second value ends when all of it has ended after
-    /// `around.shutdown`, or with the reason why it could not go on.
-    ///
-    /// # Errors
-    /// A sentence: what could not be opened.
-    fn launch(
-        self,
-        around: Around,
-    ) -> impl Future<Output = Result<(Self::Service, impl Future<Output = Result<(), String>> + Send), CliError>> + Send;
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        Self::new(Exit::Environment, "not_started", chain(&error), Some("see `baton doctor`"))
+    }
 }
 
 impl From<ServerError> for CliError {
@@ -53,7 +32,7 @@ impl From<ServerError> for CliError {
     }
 }
 
-pub(super) async fn serve(context: &Context, args: ServeArgs, launch: impl Launch) -> Result<Exit, CliError> {
+pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Exit, CliError> {
     let (config, paths) = context.config(flags(&args))?;
     let socket = context.socket(&config, &paths);
     logging(&config)?;
@@ -73,36 +52,45 @@ pub(super) async fn serve(context: &Context, args: ServeArgs, launch: impl Launc
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listeners = Listeners::bind(&socket, config.orchestrator.listen).await?;
     let tcp = listeners.tcp_address();
-    let credentials = config.bus.credentials.clone();
-    let token = config.orchestrator.token.clone();
-    let around = Around { config, paths, nats_url, credentials, shutdown: shutdown.clone() };
-    let launched = tokio::select! {
-        launched = launch.launch(around) => launched,
+    let starting = start(options(context, &config, &paths, &nats_url)?);
+    let (service, running) = tokio::select! {
+        started = starting => started?,
         _ = terminate.recv() => return Ok(Exit::Ok),
         _ = interrupt.recv() => return Ok(Exit::Ok),
     };
-    let (service, rest) = launched?;
     tracing::info!(socket = %socket.display(), tcp = ?tcp, "serving");
-    let served = web::serve(listeners, service, token.as_ref().map(|token| token.expose()), shutdown.clone());
-    let signals = async {
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            () = shutdown.cancelled() => return,
         }
         tracing::info!("stopping");
-        shutdown.cancel();
-    };
-    let rest = async {
-        let ended = rest.await;
-        // If the driver could not go on, an API without it must not stay.
-        shutdown.cancel();
-        ended
-    };
-    let (served, (), ended) = tokio::join!(served, signals, rest);
+        stop.cancel();
+    });
+    let token = config.orchestrator.token.as_ref().map(Secret::expose);
+    let served = web::serve(listeners, service, token, shutdown).await;
+    running.stop().await;
     served?;
-    ended.map_err(|detail| CliError::new(Exit::Internal, "driver_ended", detail, None))?;
     Ok(Exit::Ok)
+}
+
+fn options(
+    context: &Context,
+    config: &Config,
+    paths: &Paths,
+    nats_url: &str,
+) -> Result<OrchestratorOptions, CliError> {
+    let bus = BusOptions::with_credentials_file(nats_url, config.bus.credentials.as_deref(), "baton")
+        .map_err(|error| CliError::new(Exit::Invalid, "credentials", chain(&error), None))?;
+    let mut options = OrchestratorOptions::new(paths.state_dir.clone(), bus);
+    options.folder_limits = FolderLimits {
+        max_file_mib: config.folder.max_file_mib,
+        max_total_mib: config.folder.max_total_mib,
+        max_files: config.folder.max_files,
+    };
+    options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
+    Ok(options)
 }
 
 fn flags(args: &ServeArgs) -> Overrides {

@@ -1,7 +1,7 @@
 //! Runs one program to its end, with everything it starts.
 //!
-//! A small shell starts first and waits for a line on its standard input. Meanwhile it is put into its cage and given its limits,
-//! and only then told to become the program: no instruction of the program runs outside. (This needs no code
+//! A small shell starts first and waits for a line on its standard input. Meanwhile it is put into its cage, and only then
+//! told to become the program: no instruction of the program runs outside. (This needs no code
 //! between fork and exec, which would be unsafe.)
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::process::{Pid, Signal};
 use tokio::{
     io::AsyncWriteExt,
     process::{Child, Command},
@@ -24,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::port::User;
 
-/// Waits for the line, then becomes its arguments with nothing to read.
-const LAUNCH: &str = r#"read -r go && exec "$@" </dev/null"#;
+/// Waits for the line, sets the limit on processes in it, if any (dash and bash name it differently), then becomes its
+/// arguments with nothing to read. A limit that may not be set is above one that is in force.
+const LAUNCH: &str =
+    r#"read -r n && { [ -z "$n" ] || ulimit -u "$n" || ulimit -p "$n" || :; } 2>/dev/null && exec "$@" </dev/null"#;
 /// Between asking a program to end and ending it.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 /// What was killed is gone within this, or never.
@@ -88,8 +90,8 @@ pub(crate) async fn run(launch: Launch, stop: &CancellationToken) -> io::Result<
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     let pid = pid.ok_or_else(|| io::Error::other("the program ended before it began"))?;
     let mut group = Group { pid, cage };
-    group.limit(user, max_processes)?;
-    release(&mut child).await?;
+    let limit = group.limit(user, max_processes)?;
+    release(&mut child, &limit).await?;
 
     let (status, timed_out, sampled_kib) = wait(&mut child, &group, deadline, stop).await?;
     let wall_ms = millis(started.elapsed());
@@ -111,9 +113,9 @@ fn spawn(launch: Launch) -> io::Result<Child> {
     command.spawn()
 }
 
-async fn release(child: &mut Child) -> io::Result<()> {
+async fn release(child: &mut Child, limit: &str) -> io::Result<()> {
     let mut stdin = child.stdin.take().ok_or_else(|| io::Error::other("the program has no standard input"))?;
-    stdin.write_all(b"go\n").await
+    stdin.write_all(format!("{limit}\n").as_bytes()).await
 }
 
 /// Waits for the end, bringing it about when it is time. Returns the peak of the program's own memory as far as it was seen.
@@ -156,21 +158,19 @@ struct Group {
 }
 
 impl Group {
-    /// Puts the waiting shell under its limits.
-    fn limit(&self, user: Option<User>, max_processes: u32) -> io::Result<()> {
+    /// Puts the waiting shell into its cage. Returns the limit that it has to set for itself, if there is no cage.
+    fn limit(&self, user: Option<User>, max_processes: u32) -> io::Result<String> {
         let pid = self.pid.as_raw_nonzero().to_string();
-        if let Some(cage) = &self.cage {
-            fs::write(cage.join("pids.max"), max_processes.to_string())?;
-            fs::write(cage.join("cgroup.procs"), &pid)?;
-        } else {
-            // The limit counts all of the user's processes, so those that are there already are added.
-            let uid = user.map_or_else(|| rustix::process::getuid().as_raw(), |user| user.uid);
-            let limit = Some(u64::from(max_processes) + tasks_of(uid));
-            rustix::process::prlimit(Some(self.pid), Resource::Nproc, Rlimit { current: limit, maximum: limit })?;
-        }
         // Where this is not possible nothing is lost but the order of killing.
         let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE);
-        Ok(())
+        let Some(cage) = &self.cage else {
+            // The limit counts all of the user's processes, so those that are there already are added.
+            let uid = user.map_or_else(|| rustix::process::getuid().as_raw(), |user| user.uid);
+            return Ok((u64::from(max_processes) + tasks_of(uid)).to_string());
+        };
+        fs::write(cage.join("pids.max"), max_processes.to_string())?;
+        fs::write(cage.join("cgroup.procs"), &pid)?;
+        Ok(String::new())
     }
 
     fn terminate(&self) {

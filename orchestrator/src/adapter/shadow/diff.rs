@@ -18,7 +18,7 @@ use super::{
 use crate::port::ShadowError;
 
 /// The most text of a diff that is handed out, in bytes (see [`DiffView::truncated`]).
-const DIFF_BYTES: u64 = 4 << 20;
+const DIFF_BYTES: usize = 4 << 20;
 
 /// What a path is in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,13 +84,13 @@ fn diff_text(git: &Git, base: &str, commit: &str) -> Result<(String, bool), Shad
         .map_err(io)?;
     let mut bytes = Vec::new();
     if let Some(stdout) = child.stdout.as_mut() {
-        stdout.take(DIFF_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+        stdout.take(DIFF_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
     }
-    let truncated = bytes.len() as u64 > DIFF_BYTES;
+    let truncated = bytes.len() > DIFF_BYTES;
     if truncated {
         // The rest is not wanted; git may be writing it still.
         let _ = child.kill();
-        bytes.truncate(DIFF_BYTES as usize);
+        bytes.truncate(DIFF_BYTES);
         let whole_lines = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         bytes.truncate(whole_lines);
     }

@@ -27,6 +27,7 @@ const SETTINGS: &[&str] = &[
     "fetch.writeCommitGraph=false",
     "fetch.unpackLimit=1",
     "merge.directoryRenames=false",
+    "merge.renames=true",
     "merge.conflictStyle=merge",
     "safe.directory=*",
     "advice.graftFileDeprecated=false",
@@ -208,8 +209,7 @@ pub(super) fn feed_and_finish<E: Send>(
     feed: impl FnOnce(&mut BufWriter<ChildStdin>) -> Result<(), FeedStop<E>>,
 ) -> Result<Output, FeedError<E>> {
     let io = |source| FeedError::Git(ShadowError::Io { operation: "run", path: "git".to_owned(), source });
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io)?;
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io)?;
     let stdout = reader(child.stdout.take());
     let stderr = reader(child.stderr.take());
     let fed = child.stdin.take().map_or(Ok(()), |stdin| {
@@ -228,7 +228,9 @@ pub(super) fn feed_and_finish<E: Send>(
         Err(FeedStop::Pipe(_)) if status.success() && operation != "fast-import" => {
             Ok(Output { code: 0, stdout, stderr })
         }
-        Err(FeedStop::Pipe(_)) => Ok(Output { code: status.code().filter(|code| *code != 0).unwrap_or(-1), stdout, stderr }),
+        Err(FeedStop::Pipe(_)) => {
+            Ok(Output { code: status.code().filter(|code| *code != 0).unwrap_or(-1), stdout, stderr })
+        }
         Ok(()) => Ok(Output { code: status.code().unwrap_or(-1), stdout, stderr }),
     }
 }
@@ -256,7 +258,10 @@ pub(super) fn failed(operation: &'static str, stderr: &str) -> ShadowError {
         end -= 1;
     }
     let detail = stderr.get(..end).unwrap_or_default().trim();
-    ShadowError::Git { operation, detail: if detail.is_empty() { "failed without a word".to_owned() } else { detail.to_owned() } }
+    ShadowError::Git {
+        operation,
+        detail: if detail.is_empty() { "failed without a word".to_owned() } else { detail.to_owned() },
+    }
 }
 
 /// Commits are named by 40 lower-case hex digits, never by anything git could take for an option or an expression.

@@ -66,7 +66,13 @@ pub(super) fn merge_trees(git: &Git, ours: &str, theirs: &str) -> Result<Merged,
     let args = ["merge-tree", "--write-tree", "-z", "--messages", ours, theirs];
     let output = git.try_with("merge-tree", &args, &[])?;
     match output.code {
-        0 | 1 => parse(&output.stdout, output.code == 1),
+        0 | 1 => {
+            let mut merged = parse(&output.stdout, output.code == 1)?;
+            // Where a file and a folder collide, git also names the place it would move the file to.
+            let moved = [format!("~{ours}"), format!("~{theirs}")];
+            merged.conflicts.retain(|path, _| !moved.iter().any(|end| path.ends_with(end)));
+            Ok(merged)
+        }
         _ => Err(failed("merge-tree", if output.stderr.is_empty() { "cannot merge" } else { &output.stderr })),
     }
 }

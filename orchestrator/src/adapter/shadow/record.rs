@@ -63,24 +63,13 @@ impl Record {
     pub(super) fn save(&self, git: &Git, before: &str, after: &str) -> Result<(), ApplyError> {
         let path = file(git, before, after);
         let error = |source| ApplyError::io("write", &path.display().to_string(), source);
-        let dir = path.parent().unwrap_or(git.dir());
+        let dir = path.parent().unwrap_or_else(|| git.dir());
         fs::create_dir_all(dir).map_err(error)?;
         let mut temp = tempfile::NamedTempFile::new_in(dir).map_err(error)?;
         temp.write_all(&serde_json::to_vec(self).map_err(|source| error(source.into()))?).map_err(error)?;
         temp.as_file().sync_all().map_err(error)?;
         temp.persist(&path).map_err(|failed| error(failed.error))?;
         fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(error)
-    }
-
-    /// Forgets an apply that was taken back.
-    pub(super) fn forget(git: &Git, before: &str, after: &str) -> Result<(), ApplyError> {
-        let path = file(git, before, after);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ApplyError::io("remove", &path.display().to_string(), source))
-            }
-            _ => Ok(()),
-        }
     }
 }
 

@@ -212,8 +212,7 @@ impl Scanner<'_> {
     }
 
     fn link_target(&self, path: &str, full: &Path) -> Result<Vec<u8>, ImportError> {
-        let target =
-            fs::read_link(full).map_err(|source| ImportError::Unreadable { path: path.to_owned(), source })?;
+        let target = fs::read_link(full).map_err(|source| ImportError::Unreadable { path: path.to_owned(), source })?;
         let shown = target.display().to_string();
         let target = target.into_os_string().into_encoded_bytes();
         // By its text, and where it really leads (a chain of links may leave although no text does).

@@ -40,7 +40,6 @@ impl ShadowRepos {
             let mut writer = Writer::new(&open, Blobs::open(&git)?, &changes, record.as_ref());
             writer.check(force)?;
             writer.write(force)?;
-            Record::forget(&git, before, after)?;
             Ok(ApplyView {
                 folder: shown(folder),
                 dry_run: false,

@@ -90,12 +90,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(
-        folder: &'a Folder,
-        blobs: Blobs,
-        changes: &'a [TreeChange],
-        record: Option<&'a Record>,
-    ) -> Self {
+    pub(super) fn new(folder: &'a Folder, blobs: Blobs, changes: &'a [TreeChange], record: Option<&'a Record>) -> Self {
         let above = |wanted: fn(&TreeChange) -> bool| {
             changes.iter().filter(move |change| wanted(change)).flat_map(|change| parents(&change.path)).collect()
         };
@@ -237,7 +232,8 @@ impl<'a> Writer<'a> {
             report.count(done);
         }
         for change in &removals {
-            self.remove_emptied(&change.path).map_err(|source| ApplyError::io("tidy up after", &change.path, source))?;
+            self.remove_emptied(&change.path)
+                .map_err(|source| ApplyError::io("tidy up after", &change.path, source))?;
         }
         self.sync()?;
         Ok(report)
@@ -322,8 +318,7 @@ impl<'a> Writer<'a> {
     }
 
     fn sync(&self) -> Result<(), ApplyError> {
-        let dirs: BTreeSet<&str> =
-            self.changes.iter().flat_map(|change| parents(&change.path)).chain([""]).collect();
+        let dirs: BTreeSet<&str> = self.changes.iter().flat_map(|change| parents(&change.path)).chain([""]).collect();
         for dir in dirs {
             self.folder.sync(dir).map_err(|source| ApplyError::io("sync", dir, source))?;
         }

@@ -114,6 +114,12 @@ impl Control {
         }
     }
 
+    /// Drops answers to questions from before now.
+    pub(super) async fn forget_answers(&self) {
+        let mut answers = self.answers.lock().await;
+        while answers.try_recv().is_ok() {}
+    }
+
     /// Waits for the pong with `sequence`. Cancel safe.
     pub(super) async fn pong(&self, sequence: u64) {
         let mut pong = self.pong.clone();

@@ -119,9 +119,13 @@ impl Session {
             let again = (Instant::now() + HELLO_EVERY).min(deadline);
             tokio::select! {
                 biased;
-                guest = self.control.hello(&prefix) => return accept_version(guest),
+                guest = self.control.hello(&prefix) => {
+                    self.control.forget_answers().await;
+                    return accept_version(guest);
+                }
                 answer = self.control.answer("say hello", again) => match answer {
-                    Err(SessionError::TimedOut { .. }) => {}
+                    // The rest of a hello whose beginning was lost is nonsense to the guest.
+                    Err(SessionError::TimedOut { .. } | SessionError::Refused { code: RefusalCode::BadMessage, .. }) => {}
                     Err(error) => return Err(error),
                     Ok(other) => return Err(self.unexpected("hello", &other)),
                 },

@@ -134,19 +134,58 @@ fn conflicts_are_shown_and_nothing_is_written() {
     let (world, base, result) = rich();
     world.put("edit.txt", "1\r\n2\r\n3\r\n4\r\n5\r\n6\r\nSIEBEN\r\n");
     world.put("out/report", b"\0mine");
-    world.put("gone/deep/file", "still needed");
+    world.put("tool", "#!/bin/bash\n");
     let before = photograph(&world.folder);
     let plan = world.plan(&base, &result);
     assert_eq!(photograph(&world.folder), before);
     assert_eq!((plan.after_commit.as_ref(), plan.changed.len()), (None, 0));
     let shown: Vec<_> = plan.conflicts.iter().map(|it| (it.path.as_str(), it.kind.as_str())).collect();
-    assert_eq!(shown, [("edit.txt", "content"), ("gone/deep/file", "modify/delete"), ("out/report", "binary")]);
+    assert_eq!(shown, [("edit.txt", "content"), ("out/report", "binary")]);
     assert_eq!(
         plan.conflicts[0].text,
         "1\r\n2\r\n3\r\n4\r\n5\r\n6\r\n<<<<<<< your folder\r\nSIEBEN\r\n=======\r\nseven\r\n>>>>>>> the result\r\n"
     );
-    assert!(plan.conflicts[1].text.contains("deleted in the result and modified in your folder"));
-    assert!(plan.view(&world.folder, true).conflicts == plan.conflicts);
+    assert_eq!(plan.conflicts[1].text, "warning: Cannot merge binary files: out/report (your folder vs. the result)");
+    assert_eq!(plan.view(&world.folder, true).conflicts, plan.conflicts);
+}
+
+#[test]
+fn a_file_one_side_needs_and_the_other_removed_is_a_conflict() {
+    let world = World::new();
+    world.put("a", "1");
+    world.put("b", "1");
+    world.put("c/d", "1");
+    let base = world.import().commit;
+    let result = world.handoff(&base, |folder| {
+        fs::remove_file(folder.join("a")).unwrap();
+        put(folder, "b", "2");
+        put(folder, "e", "file");
+    });
+    world.put("a", "still needed");
+    fs::remove_file(world.folder.join("b")).unwrap();
+    world.put("e/f", "folder");
+    let conflicts = world.plan(&base, &result).conflicts;
+    let shown: Vec<_> = conflicts.iter().map(|it| (it.path.as_str(), it.kind.as_str())).collect();
+    assert_eq!(shown, [("a", "modify/delete"), ("b", "modify/delete"), ("e", "file/directory")]);
+    assert!(conflicts[0].text.contains("a deleted in the result and modified in your folder"), "{}", conflicts[0].text);
+}
+
+#[test]
+fn a_change_follows_a_file_the_person_renamed() {
+    let world = World::new();
+    let lines = |last: &str| format!("one\ntwo\nthree\nfour\nfive\n{last}\n");
+    world.put("old", lines("six"));
+    let base = world.import().commit;
+    let result = world.handoff(&base, |folder| put(folder, "old", lines("SIX")));
+    fs::rename(world.folder.join("old"), world.folder.join("new")).unwrap();
+    let before = photograph(&world.folder);
+    let plan = world.plan(&base, &result);
+    assert_eq!(plan.merged_with_yours, ["new"]);
+    let after = plan.after_commit.unwrap();
+    world.repos.write_folder(world.project, &plan.before_commit, &after, &world.folder).unwrap();
+    assert_eq!(fs::read_to_string(world.folder.join("new")).unwrap(), lines("SIX"));
+    world.repos.undo(world.project, &plan.before_commit, &after, &world.folder, false).unwrap();
+    assert_eq!(photograph(&world.folder), before);
 }
 
 #[test]

@@ -16,14 +16,14 @@ fn a_folder_that_is_none() {
     let world = World::new();
     let import = |path: &Path| world.repos.import(world.project, path).unwrap_err().to_string();
     let missing = world.dir.path().join("missing");
-    assert_eq!(
-        import(&missing),
-        format!("folder {} does not exist: create it or correct the path", missing.display())
-    );
+    assert_eq!(import(&missing), format!("folder {} does not exist: create it or correct the path", missing.display()));
     let file = world.dir.path().join("file");
     fs::write(&file, "x").unwrap();
     assert_eq!(import(&file), format!("{} is not a folder: give the folder that holds it", file.display()));
-    assert_eq!(import(&file.join("below")), format!("{} is not a folder: give the folder that holds it", file.join("below").display()));
+    assert_eq!(
+        import(&file.join("below")),
+        format!("{} is not a folder: give the folder that holds it", file.join("below").display())
+    );
     assert_eq!(import(Path::new("folder")), "folder folder is not an absolute path: give the full path");
 }
 
@@ -78,10 +78,7 @@ fn things_that_are_no_files() {
     let world = World::new();
     let status = std::process::Command::new("mkfifo").arg(world.folder.join("pipe")).status().unwrap();
     assert!(status.success());
-    assert_eq!(
-        refusal(&world).1,
-        "pipe is a named pipe, not a file: remove it or list it in .batonignore"
-    );
+    assert_eq!(refusal(&world).1, "pipe is a named pipe, not a file: remove it or list it in .batonignore");
     let world = World::new();
     let _listener = UnixListener::bind(world.folder.join("socket")).unwrap();
     assert!(matches!(refusal(&world).0, ImportError::Special { kind: "socket", .. }));
@@ -124,10 +121,7 @@ fn a_file_or_folder_without_the_right_to_read() {
     };
     let error = refused();
     assert!(matches!(&error, ImportError::Unreadable { path, .. } if path == "secret"), "{error:?}");
-    assert_eq!(
-        error.to_string(),
-        "cannot read secret: give yourself the right to read it or list it in .batonignore"
-    );
+    assert_eq!(error.to_string(), "cannot read secret: give yourself the right to read it or list it in .batonignore");
     fs::remove_file(world.folder.join("secret")).unwrap();
     world.put("closed/x", "x");
     chmod(&world.folder, "closed", 0o000);

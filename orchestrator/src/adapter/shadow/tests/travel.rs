@@ -71,7 +71,7 @@ fn bundles_carry_commits_to_another_machine() {
     let bundle = |commit: &str| here.repos.bundle(here.project, commit).unwrap();
     let take = |commit: &str| there.repos.absorb(there.project, commit, &bundle(commit).bytes);
     assert_eq!(bundle(&base).parents, Vec::<String>::new());
-    assert_eq!(bundle(&one).parents, [base.clone()]);
+    assert_eq!(bundle(&one).parents, std::slice::from_ref(&base));
     assert_eq!(bundle(&merged).parents, [one.clone(), same.clone()]);
     assert!(matches!(take(&one), Err(ShadowError::Git { .. })), "its parent is not there");
     for commit in [&base, &one, &two, &same, &merged, &merged] {
@@ -128,7 +128,9 @@ fn differences_are_listed_and_shown() {
             changed("text ü", ChangeKind::Modified, 5),
         ]
     );
-    for part in ["rename to moved", "new mode 100755", "-old\n+new!\n", "a/text ü", "Binary files a/binary and b/binary"] {
+    for part in
+        ["rename to moved", "new mode 100755", "-old\n+new!\n", "a/text ü", "Binary files a/binary and b/binary"]
+    {
         assert!(diff.text.contains(part), "{part} in {}", diff.text);
     }
     assert!(!diff.truncated);

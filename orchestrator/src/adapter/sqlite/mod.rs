@@ -1,0 +1,16 @@
+//! Truth on one machine: SQLite with a write-ahead log and `synchronous = FULL`, one thread that writes, a few
+//! connections that read. The journal, the outbox and the intake cursor move in one transaction, and so do the
+//! projections, which are derived from the journal alone.
+
+mod open;
+mod project;
+mod query;
+mod rebuild;
+mod row;
+mod store;
+mod tell;
+mod writer;
+
+pub use open::OpenError;
+pub use query::{ApplyStage, Backlog, FeedPage, LastApply, Thing};
+pub use store::Store;

@@ -1,0 +1,174 @@
+//! Writes what the projector derived, into the live tables or into the ones of a rebuild.
+
+use rusqlite::{Connection, params};
+
+use super::row::{json, word};
+use crate::port::journal::{ApprovalRow, Change, FeedRow, ProjectRow, TaskRow};
+
+/// The tables of the projections, in the order they are compared and swapped.
+pub(super) const TABLES: [&str; 6] = ["project", "task", "handoff", "failure", "approval", "feed"];
+
+/// Applies changes in order. `schema` is `main` or `temp`.
+pub(super) fn apply(connection: &Connection, schema: &str, changes: &[Change]) -> rusqlite::Result<()> {
+    changes.iter().try_for_each(|change| apply_one(connection, schema, change))
+}
+
+fn apply_one(connection: &Connection, schema: &str, change: &Change) -> rusqlite::Result<()> {
+    let execute = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
+        connection.prepare_cached(&sql.replace("{s}", schema))?.execute(values).map(drop)
+    };
+    match change {
+        Change::ProjectAdded(row) => add_project(connection, schema, row),
+        Change::ProjectMoved { project_id, state, changed_at, result_commit, settled } => execute(
+            "UPDATE {s}.project SET state = ?2, changed_at = ?3, result_commit = ?4, settled = ?5 WHERE project_id = ?1",
+            params![project_id.to_string(), word(state)?, changed_at.0, result_commit, settled],
+        ),
+        Change::ProjectApplied { project_id, applied_at } => execute(
+            "UPDATE {s}.project SET applied_at = ?2 WHERE project_id = ?1",
+            params![project_id.to_string(), applied_at.map(|at| at.0)],
+        ),
+        Change::Used { project_id, usage } => execute(
+            "UPDATE {s}.project SET vm_ms = vm_ms + ?2, program_wall_ms = program_wall_ms + ?3,
+                 program_cpu_ms = program_cpu_ms + ?4, program_peak_kib = max(program_peak_kib, ?5),
+                 output_bytes = output_bytes + ?6 WHERE project_id = ?1",
+            params![
+                project_id.to_string(),
+                clamp(usage.vm_ms),
+                clamp(usage.program_wall_ms),
+                clamp(usage.program_cpu_ms),
+                clamp(usage.program_peak_kib),
+                clamp(usage.output_bytes)
+            ],
+        ),
+        Change::TaskAdded(row) => add_task(connection, schema, row),
+        Change::TaskMoved(_, task_id, at) => execute(
+            "UPDATE {s}.task SET state = ?2, reason = ?3, attempt = ?4, stage = ?5, host_id = ?6, claimed_at = ?7,
+                 ended_at = ?8 WHERE task_id = ?1",
+            params![
+                task_id.to_string(),
+                word(&at.state)?,
+                at.reason,
+                at.attempt,
+                at.stage.as_ref().map(word).transpose()?,
+                at.host_id.map(|id| id.to_string()),
+                at.claimed_at.map(|at| at.0),
+                at.ended_at.map(|at| at.0)
+            ],
+        ),
+        Change::HandedOff { task_id, attempt, handoff } => execute(
+            "INSERT OR REPLACE INTO {s}.handoff (task_id, attempt, body) VALUES (?1, ?2, ?3)",
+            params![task_id.to_string(), attempt, json(handoff)?],
+        ),
+        Change::Failed { task_id, failure } => execute(
+            "INSERT OR REPLACE INTO {s}.failure (task_id, body) VALUES (?1, ?2)",
+            params![task_id.to_string(), json(failure)?],
+        ),
+        Change::Asked(row) => ask(connection, schema, row),
+        Change::Decided { approval_id, decision } => execute(
+            "UPDATE {s}.approval SET closed = 1, decision = ?2 WHERE approval_id = ?1",
+            params![approval_id.to_string(), decision.as_ref().map(json).transpose()?],
+        ),
+        Change::Fed(row) => feed(connection, schema, row),
+    }
+}
+
+/// Numbers of a host may exceed what a column holds.
+fn clamp(number: u64) -> i64 {
+    // A millionth of the range, so that the sum over a project cannot overflow.
+    i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX / 1_000_000)
+}
+
+fn add_project(connection: &Connection, schema: &str, row: &ProjectRow) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO {schema}.project
+             (project_id, title, goal, folder, owner, state, created_at, changed_at, base_commit, settled)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, 0)"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .execute(params![
+            row.project_id.to_string(),
+            row.title,
+            row.goal,
+            row.folder,
+            row.owner,
+            word(&row.state)?,
+            row.created_at.0,
+            row.base_commit
+        ])
+        .map(drop)
+}
+
+fn add_task(connection: &Connection, schema: &str, row: &TaskRow) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO {schema}.task
+             (task_id, project_id, position, key, title, needs, max_attempts, state, reason, attempt, stage, host_id,
+              claimed_at, ended_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+    );
+    let at = &row.progress;
+    connection
+        .prepare_cached(&sql)?
+        .execute(params![
+            row.task_id.to_string(),
+            row.project_id.to_string(),
+            row.position,
+            row.key,
+            row.title,
+            json(&row.needs)?,
+            row.max_attempts,
+            word(&at.state)?,
+            at.reason,
+            at.attempt,
+            at.stage.as_ref().map(word).transpose()?,
+            at.host_id.map(|id| id.to_string()),
+            at.claimed_at.map(|at| at.0),
+            at.ended_at.map(|at| at.0)
+        ])
+        .map(drop)
+}
+
+fn ask(connection: &Connection, schema: &str, row: &ApprovalRow) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO {schema}.approval
+             (approval_id, project_id, task_id, attempt, digest, policy, asked_at, expires_at, handoff)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .execute(params![
+            row.approval_id.to_string(),
+            row.project_id.to_string(),
+            row.attempt.map(|(task, _)| task.to_string()),
+            row.attempt.map(|(_, number)| number),
+            row.digest,
+            row.policy,
+            row.asked_at.0,
+            row.expires_at.map(|at| at.0),
+            row.handoff.as_ref().map(json).transpose()?
+        ])
+        .map(drop)
+}
+
+fn feed(connection: &Connection, schema: &str, row: &FeedRow) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO {schema}.feed (seq, project_id, at, kind, task_key, project_state, text, tasks, approval_id,
+             project_changed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .execute(params![
+            clamp(row.seq),
+            row.project_id.to_string(),
+            row.at.0,
+            row.kind,
+            row.task_key,
+            word(&row.project_state)?,
+            row.text,
+            json(&row.tasks)?,
+            row.approval_id.map(|id| id.to_string()),
+            row.project_changed
+        ])
+        .map(drop)
+}

@@ -1,0 +1,78 @@
+-- Projections: derived from the journal alone. `{s}` is the schema: `main` for the live ones, `temp` while rebuilding.
+CREATE TABLE IF NOT EXISTS {s}.project (
+    project_id    TEXT PRIMARY KEY,
+    title         TEXT    NOT NULL,
+    goal          TEXT    NOT NULL,
+    folder        TEXT    NOT NULL,
+    owner         TEXT    NOT NULL,
+    state         TEXT    NOT NULL,
+    created_at    INTEGER NOT NULL,
+    changed_at    INTEGER NOT NULL,
+    base_commit   TEXT    NOT NULL,
+    result_commit TEXT,
+    applied_at    INTEGER,
+    settled       INTEGER NOT NULL,
+    vm_ms            INTEGER NOT NULL DEFAULT 0,
+    program_wall_ms  INTEGER NOT NULL DEFAULT 0,
+    program_cpu_ms   INTEGER NOT NULL DEFAULT 0,
+    program_peak_kib INTEGER NOT NULL DEFAULT 0,
+    output_bytes     INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS {s}.task (
+    task_id      TEXT PRIMARY KEY,
+    project_id   TEXT    NOT NULL,
+    position     INTEGER NOT NULL,
+    key          TEXT    NOT NULL,
+    title        TEXT    NOT NULL,
+    needs        TEXT    NOT NULL,
+    max_attempts INTEGER NOT NULL,
+    state        TEXT    NOT NULL,
+    reason       TEXT    NOT NULL,
+    attempt      INTEGER NOT NULL,
+    stage        TEXT,
+    host_id      TEXT,
+    claimed_at   INTEGER,
+    ended_at     INTEGER
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS {s}.task_by_project ON task (project_id, position);
+
+CREATE TABLE IF NOT EXISTS {s}.handoff (
+    task_id TEXT PRIMARY KEY,
+    attempt INTEGER NOT NULL,
+    body    TEXT    NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS {s}.failure (
+    task_id TEXT PRIMARY KEY,
+    body    TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS {s}.approval (
+    approval_id TEXT PRIMARY KEY,
+    project_id  TEXT    NOT NULL,
+    task_id     TEXT,
+    attempt     INTEGER,
+    digest      TEXT    NOT NULL,
+    policy      TEXT    NOT NULL,
+    asked_at    INTEGER NOT NULL,
+    expires_at  INTEGER,
+    closed      INTEGER NOT NULL DEFAULT 0,
+    handoff     TEXT,
+    decision    TEXT
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS {s}.approval_by_project ON approval (project_id);
+
+CREATE TABLE IF NOT EXISTS {s}.feed (
+    seq           INTEGER PRIMARY KEY,
+    project_id    TEXT    NOT NULL,
+    at            INTEGER NOT NULL,
+    kind          TEXT    NOT NULL,
+    task_key      TEXT,
+    project_state TEXT    NOT NULL,
+    text          TEXT    NOT NULL,
+    tasks         TEXT    NOT NULL,
+    approval_id   TEXT,
+    project_changed INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS {s}.feed_by_project ON feed (project_id, seq);

@@ -1,0 +1,425 @@
+//! What the HTTP API reads: views over the projections.
+
+use std::collections::BTreeMap;
+
+use bus_schemas::{
+    id::{ApprovalId, HostId, ProjectId, TaskId},
+    time::UnixMs,
+    v1::{
+        api::{ApprovalView, FeedEvent, JournalEntry, ProjectView, TaskView},
+        approval::ApprovalSubject,
+        handoff::{Handoff, Usage},
+    },
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::{
+    row::{get_id, get_id_opt, get_json, get_json_opt, get_word, get_word_opt},
+    store::Store,
+};
+use crate::{
+    plan::event::{Event, Fact},
+    port::journal::JournalError,
+};
+
+/// Candidates shown for a prefix that is not unique; one more is asked for to know that there are more.
+const CANDIDATES: u32 = 8;
+/// Feed events read at once: a reader that is far behind gets them in pages.
+const FEED_PAGE: u32 = 256;
+
+/// A kind of thing that has an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A project.
+    Project,
+    /// A request to people.
+    Approval,
+}
+
+/// Numbers for the health view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Projects that are not final.
+    pub open_projects: u32,
+    /// Commands not yet performed.
+    pub outbox: u64,
+    /// Messages set aside.
+    pub dead_letters: u64,
+}
+
+/// The last writing of a result into the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastApply {
+    /// The folder as it was.
+    pub before_commit: String,
+    /// The folder as it shall be.
+    pub after_commit: String,
+    /// How far it is.
+    pub stage: ApplyStage,
+}
+
+/// How far an apply is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApplyStage {
+    /// Being written.
+    Started,
+    /// In the folder.
+    Finished,
+    /// Taken back.
+    Undone {
+        /// Who did, or why.
+        by: String,
+    },
+}
+
+/// A page of a project's feed.
+#[derive(Clone, Debug)]
+pub struct FeedPage {
+    /// The events, oldest first.
+    pub events: Vec<FeedEvent>,
+    /// There is nothing behind them, and nothing more will come by itself.
+    pub ended: bool,
+}
+
+impl Store {
+    /// Ids of a kind that start with `prefix` (as written with hyphens), a few at most.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn ids(&self, thing: Thing, prefix: String) -> Result<Vec<Uuid>, JournalError> {
+        self.read("look up an id", move |connection| {
+            let (table, column) = match thing {
+                Thing::Project => ("project", "project_id"),
+                Thing::Approval => ("approval", "approval_id"),
+            };
+            let sql = format!(
+                "SELECT {column} FROM {table} WHERE {column} >= ?1 AND {column} < ?1 || 'g' ORDER BY 1 LIMIT {}",
+                CANDIDATES + 1
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_map([prefix], |row| get_id(row, 0))?.collect()
+        })
+        .await
+    }
+
+    /// Every project, newest first, without tasks.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn projects(&self) -> Result<Vec<ProjectView>, JournalError> {
+        self.read("list projects", |connection| {
+            let mut statement = connection
+                .prepare_cached(&format!("SELECT {PROJECT} FROM project ORDER BY created_at DESC, project_id DESC"))?;
+            let mut views = statement.query_map([], project)?.collect::<Result<Vec<_>, _>>()?;
+            for view in &mut views {
+                fill(connection, view)?;
+            }
+            Ok(views)
+        })
+        .await
+    }
+
+    /// One project with its tasks.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn project(&self, project_id: ProjectId) -> Result<Option<ProjectView>, JournalError> {
+        self.read("read a project", move |connection| {
+            let sql = format!("SELECT {PROJECT} FROM project WHERE project_id = ?1");
+            let found = connection.prepare_cached(&sql)?.query_row([project_id.to_string()], project).optional()?;
+            let Some(mut view) = found else { return Ok(None) };
+            fill(connection, &mut view)?;
+            let sql = format!("SELECT {TASK} WHERE task.project_id = ?1 ORDER BY position");
+            let mut statement = connection.prepare_cached(&sql)?;
+            view.tasks = statement.query_map([project_id.to_string()], task)?.collect::<Result<_, _>>()?;
+            Ok(Some(view))
+        })
+        .await
+    }
+
+    /// A project's head, without tasks.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn project_head(&self, project_id: ProjectId) -> Result<Option<ProjectView>, JournalError> {
+        self.read("read a project", move |connection| {
+            let sql = format!("SELECT {PROJECT} FROM project WHERE project_id = ?1");
+            connection.prepare_cached(&sql)?.query_row([project_id.to_string()], project).optional()
+        })
+        .await
+    }
+
+    /// A project's task by its key.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn task(&self, project_id: ProjectId, key: String) -> Result<Option<TaskView>, JournalError> {
+        self.read("read a task", move |connection| {
+            let sql = format!("SELECT {TASK} WHERE task.project_id = ?1 AND task.key = ?2");
+            connection.prepare_cached(&sql)?.query_row([project_id.to_string(), key], task).optional()
+        })
+        .await
+    }
+
+    /// The detail of a project's first record: its plan and scripts.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn first_detail(&self, project_id: ProjectId) -> Result<Option<String>, JournalError> {
+        self.read("read a plan", move |connection| first_detail(connection, project_id)).await
+    }
+
+    /// Requests to people: the pending ones, or all, oldest first. Without the plans they are about.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, JournalError> {
+        self.read("list approvals", move |connection| {
+            let which = if all { "TRUE" } else { "approval.closed = 0" };
+            let sql = format!("SELECT {APPROVAL} WHERE {which} ORDER BY asked_at, approval_id");
+            connection.prepare_cached(&sql)?.query_map([], approval)?.collect()
+        })
+        .await
+    }
+
+    /// One request, without the plan it is about.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn approval(&self, approval_id: ApprovalId) -> Result<Option<ApprovalView>, JournalError> {
+        self.read("read an approval", move |connection| {
+            let sql = format!("SELECT {APPROVAL} WHERE approval.approval_id = ?1");
+            connection.prepare_cached(&sql)?.query_row([approval_id.to_string()], approval).optional()
+        })
+        .await
+    }
+
+    /// What a project's feed has after `after`.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn feed(&self, project_id: ProjectId, after: u64) -> Result<FeedPage, JournalError> {
+        self.read("read a feed", move |connection| feed(connection, project_id, after)).await
+    }
+
+    /// A project's journal.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn journal_of(&self, project_id: ProjectId) -> Result<Vec<JournalEntry>, JournalError> {
+        self.read("read the journal", move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT seq, version, at, kind, event FROM journal WHERE project_id = ?1 ORDER BY version",
+            )?;
+            let rows = statement.query_map([project_id.to_string()], |row| {
+                Ok(JournalEntry {
+                    sequence: row.get(0)?,
+                    version: row.get(1)?,
+                    at: UnixMs(row.get(2)?),
+                    kind: row.get(3)?,
+                    event: get_json(row, 4)?,
+                })
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// The last apply of a project, if there was one.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn last_apply(&self, project_id: ProjectId) -> Result<Option<LastApply>, JournalError> {
+        self.read("read the last apply", move |connection| last_apply(connection, project_id)).await
+    }
+
+    /// Numbers for the health view.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn backlog(&self) -> Result<Backlog, JournalError> {
+        self.read("count the backlog", |connection| {
+            connection.query_row(
+                "SELECT (SELECT count(*) FROM project WHERE state IN ('awaiting_approval', 'working')),
+                        (SELECT count(*) FROM outbox), (SELECT count(*) FROM dead_letter)",
+                [],
+                |row| Ok(Backlog { open_projects: row.get(0)?, outbox: row.get(1)?, dead_letters: row.get(2)? }),
+            )
+        })
+        .await
+    }
+}
+
+const PROJECT: &str = "project_id, title, goal, folder, owner, state, created_at, changed_at, base_commit, result_commit,
+    applied_at, vm_ms, program_wall_ms, program_cpu_ms, program_peak_kib, output_bytes";
+
+fn project(row: &Row<'_>) -> rusqlite::Result<ProjectView> {
+    Ok(ProjectView {
+        project_id: ProjectId::from_uuid(get_id(row, 0)?),
+        title: row.get(1)?,
+        goal: row.get(2)?,
+        folder: row.get(3)?,
+        owner: row.get(4)?,
+        state: get_word(row, 5)?,
+        created_at: UnixMs(row.get(6)?),
+        changed_at: UnixMs(row.get(7)?),
+        counts: BTreeMap::new(),
+        usage: Usage {
+            vm_ms: row.get(11)?,
+            program_wall_ms: row.get(12)?,
+            program_cpu_ms: row.get(13)?,
+            program_peak_kib: row.get(14)?,
+            output_bytes: row.get(15)?,
+        },
+        base_commit: row.get(8)?,
+        result_commit: row.get(9)?,
+        applied_at: row.get::<_, Option<i64>>(10)?.map(UnixMs),
+        pending_approvals: Vec::new(),
+        tasks: Vec::new(),
+    })
+}
+
+/// Counts its tasks and lists its pending requests.
+fn fill(connection: &Connection, view: &mut ProjectView) -> rusqlite::Result<()> {
+    let id = view.project_id.to_string();
+    let mut statement =
+        connection.prepare_cached("SELECT state, count(*) FROM task WHERE project_id = ?1 GROUP BY state")?;
+    view.counts = statement.query_map([&id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut statement = connection
+        .prepare_cached("SELECT approval_id FROM approval WHERE project_id = ?1 AND closed = 0 ORDER BY asked_at, 1")?;
+    let ids = statement.query_map([&id], |row| get_id(row, 0).map(ApprovalId::from_uuid))?;
+    view.pending_approvals = ids.collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+const TASK: &str = "task.task_id, task.key, task.title, task.needs, task.state, task.reason, task.attempt,
+    task.max_attempts, task.stage, task.host_id, task.claimed_at, task.ended_at, failure.body, handoff.body
+    FROM task LEFT JOIN failure USING (task_id) LEFT JOIN handoff USING (task_id)";
+
+fn task(row: &Row<'_>) -> rusqlite::Result<TaskView> {
+    Ok(TaskView {
+        task_id: TaskId::from_uuid(get_id(row, 0)?),
+        key: row.get(1)?,
+        title: row.get(2)?,
+        needs: get_json(row, 3)?,
+        state: get_word(row, 4)?,
+        reason: row.get(5)?,
+        attempt: row.get(6)?,
+        max_attempts: row.get(7)?,
+        stage: get_word_opt(row, 8)?,
+        host_id: get_id_opt(row, 9)?.map(HostId::from_uuid),
+        claimed_at: row.get::<_, Option<i64>>(10)?.map(UnixMs),
+        ended_at: row.get::<_, Option<i64>>(11)?.map(UnixMs),
+        failure: get_json_opt(row, 12)?,
+        handoff: get_json_opt(row, 13)?,
+    })
+}
+
+const APPROVAL: &str = "approval.approval_id, approval.project_id, project.title, approval.task_id, approval.attempt,
+    task.key, approval.digest, approval.policy, approval.asked_at, approval.expires_at, approval.decision,
+    approval.handoff
+    FROM approval JOIN project USING (project_id) LEFT JOIN task ON task.task_id = approval.task_id";
+
+fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
+    let task_id = get_id_opt(row, 3)?.map(TaskId::from_uuid);
+    let attempt: Option<u32> = row.get(4)?;
+    Ok(ApprovalView {
+        approval_id: ApprovalId::from_uuid(get_id(row, 0)?),
+        project_id: ProjectId::from_uuid(get_id(row, 1)?),
+        project_title: row.get(2)?,
+        subject: match (task_id, attempt) {
+            (Some(task_id), Some(attempt)) => ApprovalSubject::Handoff { task_id, attempt },
+            _ => ApprovalSubject::Plan,
+        },
+        task_key: row.get(5)?,
+        digest: row.get(6)?,
+        policy: row.get(7)?,
+        asked_at: UnixMs(row.get(8)?),
+        expires_at: row.get::<_, Option<i64>>(9)?.map(UnixMs),
+        decision: get_json_opt(row, 10)?,
+        plan: None,
+        handoff: get_json_opt::<Handoff>(row, 11)?,
+    })
+}
+
+fn first_detail(connection: &Connection, project_id: ProjectId) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT detail FROM journal WHERE project_id = ?1 AND version = 1")?
+        .query_row([project_id.to_string()], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
+}
+
+fn last_apply(connection: &Connection, project_id: ProjectId) -> rusqlite::Result<Option<LastApply>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT event FROM journal
+         WHERE project_id = ?1 AND kind IN ('apply_started', 'apply_finished', 'apply_undone')
+         ORDER BY version DESC LIMIT 3",
+    )?;
+    // The latest word says how far it is; what it is about stands further back.
+    let mut stage = None;
+    let events = statement.query_map([project_id.to_string()], |row| get_json::<Event>(row, 0))?;
+    for event in events {
+        match event?.fact {
+            Fact::ApplyStarted { before_commit, after_commit, .. } => {
+                let stage = stage.unwrap_or(ApplyStage::Started);
+                return Ok(Some(LastApply { before_commit, after_commit, stage }));
+            }
+            Fact::ApplyUndone { by } => stage = stage.or(Some(ApplyStage::Undone { by })),
+            Fact::ApplyFinished => stage = stage.or(Some(ApplyStage::Finished)),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+fn feed(connection: &Connection, project_id: ProjectId, after: u64) -> rusqlite::Result<FeedPage> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let sql = format!(
+        "SELECT seq, at, kind, task_key, project_state, text, tasks, approval_id FROM feed
+         WHERE project_id = ?1 AND seq > ?2 ORDER BY seq LIMIT {FEED_PAGE}"
+    );
+    // One snapshot for the page, its tasks and the question whether there is more to come.
+    let transaction = connection.unchecked_transaction()?;
+    let mut statement = transaction.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![project_id.to_string(), after], |row| {
+        let tasks: Vec<TaskId> = get_json(row, 6)?;
+        let event = FeedEvent {
+            sequence: row.get(0)?,
+            kind: row.get(2)?,
+            at: UnixMs(row.get(1)?),
+            project_id,
+            task_key: row.get(3)?,
+            project_state: get_word(row, 4)?,
+            text: row.get(5)?,
+            tasks: Vec::new(),
+            approval_id: get_id_opt(row, 7)?.map(ApprovalId::from_uuid),
+        };
+        Ok((event, tasks))
+    })?;
+    let mut events = Vec::new();
+    for row in rows {
+        let (mut event, tasks) = row?;
+        for task_id in tasks {
+            event.tasks.extend(feed_task(&transaction, task_id)?);
+        }
+        events.push(event);
+    }
+    let settled: bool = transaction
+        .prepare_cached("SELECT settled FROM project WHERE project_id = ?1")?
+        .query_row([project_id.to_string()], |row| row.get(0))
+        .optional()?
+        .unwrap_or(true);
+    let ended = settled && events.len() < FEED_PAGE as usize;
+    Ok(FeedPage { events, ended })
+}
+
+/// A task as it is now, without its handoff.
+fn feed_task(connection: &Connection, task_id: TaskId) -> rusqlite::Result<Option<TaskView>> {
+    let sql = format!("SELECT {} WHERE task.task_id = ?1", TASK.replace("handoff.body", "NULL").replace(
+        " LEFT JOIN handoff USING (task_id)",
+        "",
+    ));
+    connection.prepare_cached(&sql)?.query_row([task_id.to_string()], task).optional()
+}

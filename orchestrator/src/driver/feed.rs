@@ -1,0 +1,130 @@
+//! What readers of a project's feed see of a record: a kind, a line for people, the tasks it moved.
+
+use bus_schemas::id::{ApprovalId, TaskId};
+
+use super::words;
+use crate::{
+    plan::{
+        Outcome, Plan,
+        event::{Fact, Limit, Verdict},
+        request::Subject,
+    },
+    port::journal::{FeedRow, Record},
+};
+
+/// The feed row of a record that was taken.
+pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[TaskId]) -> FeedRow {
+    let (kind, task_id, mut text) = describe(&record.event.fact, plan);
+    let asked = outcome.approvals.iter().filter_map(|id| plan.approval(*id)).find(|asked| asked.decision.is_none());
+    if asked.is_some() {
+        text.push_str("; a person is asked");
+    }
+    if outcome.project_changed && plan.state().is_final() {
+        text.push_str("; the project is ");
+        text.push_str(plan.state().word());
+    }
+    FeedRow {
+        seq: record.seq,
+        project_id: record.project_id,
+        at: record.event.at,
+        kind: kind.to_owned(),
+        task_key: task_id.map(|id| key(plan, id)),
+        project_state: words::project_state(plan.state()),
+        text,
+        tasks: touched.to_vec(),
+        approval_id: asked.map(|asked| asked.approval_id).or_else(|| outcome.approvals.first().copied()),
+        project_changed: outcome.project_changed,
+    }
+}
+
+fn key(plan: &Plan, task_id: TaskId) -> String {
+    plan.task(task_id).map_or_else(|| task_id.to_string(), |task| task.spec.key.clone())
+}
+
+fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) {
+    let name = |task_id: &TaskId| key(plan, *task_id);
+    match fact {
+        Fact::ProjectCreated(created) => {
+            ("project.created", None, format!("project created with {} tasks", created.tasks.len()))
+        }
+        Fact::ApprovalDecided { approval_id, verdict, by, note, .. } => {
+            let verdict = match verdict {
+                Verdict::Approved => "approved",
+                Verdict::ChangesRequested => "sent back",
+                Verdict::Rejected => "rejected",
+            };
+            let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+            let (task, what) = about(plan, *approval_id);
+            ("approval.decided", task, format!("{by} {verdict} {what}{note}"))
+        }
+        Fact::ApprovalExpired { approval_id } => {
+            let (task, what) = about(plan, *approval_id);
+            ("approval.expired", task, format!("nobody decided about {what} in time"))
+        }
+        Fact::TaskPrepared { task_id, when, .. } => {
+            let text = if *when { "is prepared" } else { "is not needed: its condition is false" };
+            ("task.prepared", Some(*task_id), format!("{} {text}", name(task_id)))
+        }
+        Fact::TaskExpanded { task_id, children, .. } => {
+            ("task.expanded", Some(*task_id), format!("{} becomes {} tasks", name(task_id), children.len()))
+        }
+        Fact::PrepareFailed { task_id, reason } => {
+            ("task.prepare_failed", Some(*task_id), format!("{} cannot start: {reason}", name(task_id)))
+        }
+        Fact::ChildrenMerged { task_id, .. } => {
+            ("task.merged", Some(*task_id), format!("what the tasks of {} handed on is merged", name(task_id)))
+        }
+        Fact::AttemptOffered { task_id, number } => {
+            ("attempt.offered", Some(*task_id), format!("{} attempt {number} is offered", name(task_id)))
+        }
+        Fact::AttemptClaimed { task_id, number, .. } => {
+            ("attempt.claimed", Some(*task_id), format!("{} attempt {number} is taken by a host", name(task_id)))
+        }
+        Fact::AttemptStaged { task_id, number, stage, .. } => {
+            ("attempt.staged", Some(*task_id), format!("{} attempt {number} is {stage}", name(task_id)))
+        }
+        Fact::HandoffReceived { task_id, number, proven, .. } => {
+            let proof = if *proven { "its checks passed" } else { "no check proves it" };
+            ("attempt.handoff", Some(*task_id), format!("{} attempt {number} handed on; {proof}", name(task_id)))
+        }
+        Fact::AttemptFailed { task_id, number, reason, detail, .. } => (
+            "attempt.failed",
+            Some(*task_id),
+            format!("{} attempt {number} failed ({reason}): {}", name(task_id), detail.lines().next().unwrap_or_default()),
+        ),
+        Fact::LimitReached { task_id, number, limit } => {
+            ("attempt.limit", Some(*task_id), format!("{} attempt {number}: {}", name(task_id), limit_text(*limit)))
+        }
+        Fact::CancelRequested { task_id, by, reason } => {
+            let what = task_id.as_ref().map_or_else(|| "the project".to_owned(), name);
+            let kind = if task_id.is_some() { "task.cancel" } else { "project.cancel" };
+            let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            (kind, *task_id, format!("{by} stopped {what}{reason}"))
+        }
+        Fact::ResultMerged { .. } => ("result.merged", None, "the result is merged".to_owned()),
+        Fact::ResultMergeFailed { reason } => {
+            ("result.merge_failed", None, format!("the result could not be merged: {reason}"))
+        }
+        Fact::ApplyStarted { by, .. } => {
+            ("apply.started", None, format!("{by} applies the result: it is being written to the folder"))
+        }
+        Fact::ApplyFinished => ("apply.finished", None, "the result is in the folder".to_owned()),
+        Fact::ApplyUndone { by } => ("apply.undone", None, format!("{by} took the apply back")),
+    }
+}
+
+fn about(plan: &Plan, approval_id: ApprovalId) -> (Option<TaskId>, String) {
+    match plan.approval(approval_id).map(|approval| approval.subject) {
+        Some(Subject::Handoff { task_id, .. }) => (Some(task_id), format!("the handoff of {}", key(plan, task_id))),
+        Some(Subject::Plan) | None => (None, "the plan".to_owned()),
+    }
+}
+
+const fn limit_text(limit: Limit) -> &'static str {
+    match limit {
+        Limit::ScheduleToStart => "no host took it in time",
+        Limit::StartToClose => "it took too long",
+        Limit::Heartbeat => "its host went silent",
+        Limit::ScheduleToClose => "all attempts together took too long",
+    }
+}

@@ -1,0 +1,38 @@
+//! The driver: the one loop that owns every open plan.
+//!
+//! ```text
+//!   people ──Input──┐                        ┌──► journal: records, projections, outbox, cursor in ONE transaction
+//!   bus ──Inbound───┼─► turn: step, dispatch ┤              then, and only then:
+//!   outbox ─Answer──┘                        └──► replies · bells of feed readers · orders to the outbox runner
+//! ```
+//!
+//! - `run` is the loop, `turn` the plain function inside it, `room` one open project.
+//! - `outbox`, `perform`, `work` and `offer` carry out commands; their answers come back as inputs.
+//! - `hosts` keeps slots and leases. `feed` and `words` turn what happened into what readers see.
+//!
+//! **Invariant:** nobody is answered and nothing leaves before the transaction is durable. If it fails, the rooms it moved
+//! are folded again from the journal and the stream is read again from the cursor: it never happened.
+
+mod bell;
+mod detail;
+mod feed;
+mod handle;
+mod hosts;
+mod inbound;
+mod input;
+mod offer;
+mod outbox;
+mod perform;
+mod room;
+mod run;
+mod tell;
+mod turn;
+mod words;
+mod work;
+
+pub use bell::Bells;
+pub use detail::{Detail, FailureDetail, ProjectDetail};
+pub use handle::{Handle, Tasks, Wires, World, start};
+pub use input::Refusal;
+pub use run::IntakeStart;
+pub use tell::FEED_CURSOR;

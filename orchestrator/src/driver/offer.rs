@@ -1,0 +1,77 @@
+//! What a host is told about an attempt, and what expressions may look at: both from the handoffs of the needed tasks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bus_schemas::{
+    id::{AttemptRef, TaskId},
+    json::Json,
+    v1::{
+        handoff::Handoff,
+        task::{NeedHandoff, Note, Offer},
+    },
+};
+
+use super::work::Brief;
+use crate::{
+    planfile::lower::{LowerError, checks_of, limits_of, machine_of, program_of, task_of, title_of},
+    port::journal::{Journal, JournalError},
+};
+
+/// The handoffs of what a task needs, by key.
+pub(super) async fn needs<J: Journal>(
+    journal: &J,
+    brief: &Brief,
+) -> Result<BTreeMap<String, NeedHandoff>, JournalError> {
+    if brief.needs.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let children = brief.needs.iter().flat_map(|need| need.children.iter().flatten().copied());
+    let wanted: Vec<TaskId> = brief.needs.iter().map(|need| need.task_id).chain(children).collect();
+    let found: HashMap<TaskId, Handoff> = journal.handoffs(wanted).await?.into_iter().collect();
+    let need = |need: &super::work::Need| {
+        let children = need.children.as_deref().unwrap_or_default();
+        let own = found.get(&need.task_id);
+        let all = own.into_iter().chain(children.iter().filter_map(|child| found.get(child)));
+        let changed_paths = all.flat_map(|handoff| handoff.changed_paths.iter().map(|path| path.path.clone())).collect();
+        let result_of = |child| found.get(child).and_then(|handoff| handoff.result.clone()).unwrap_or(Json::Null);
+        let handoff = NeedHandoff {
+            state: need.state,
+            summary: own.map(|handoff| handoff.summary.clone()).unwrap_or_default(),
+            result: own.and_then(|handoff| handoff.result.clone()),
+            changed_paths,
+            results: children.iter().map(result_of).collect(),
+        };
+        (need.key.clone(), handoff)
+    };
+    Ok(brief.needs.iter().map(need).collect())
+}
+
+/// The offer of an attempt.
+pub(super) fn compose(
+    brief: &Brief,
+    attempt: AttemptRef,
+    base_commit: String,
+    notes: Vec<Note>,
+    needs: BTreeMap<String, NeedHandoff>,
+) -> Result<Offer, LowerError> {
+    let key = &brief.spec.key;
+    let plan = &brief.project.plan;
+    let task = task_of(plan, key).ok_or_else(|| LowerError::NoProgram { task: key.clone() })?;
+    Ok(Offer {
+        attempt,
+        task_key: key.clone(),
+        title: title_of(task).to_owned(),
+        goal: plan.goal.clone(),
+        program: program_of(task, &brief.project.scripts)?,
+        env: task.env.clone(),
+        item: brief.item.clone(),
+        base_commit,
+        inputs: task.inputs.clone(),
+        outputs: task.outputs.clone(),
+        checks: checks_of(task)?,
+        needs,
+        notes,
+        machine: machine_of(plan, task),
+        limits: limits_of(plan, task)?,
+    })
+}

@@ -1,0 +1,167 @@
+//! Performs commands: those of one lane one after the other, those of different lanes side by side. What fails for want
+//! of the bus or of the disk is tried again for as long as it takes; what can never work is answered as a fact.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bus_schemas::id::ProjectId;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
+
+use super::{
+    input::{Answer, Input},
+    perform,
+    work::{Lane, Work},
+};
+use crate::port::{Folder, Ids, Shadow, bus::Bus, journal::Journal};
+
+/// Work on its way from the driver to the runner; the runner takes it at once, so this is only slack.
+pub(super) const QUEUE: usize = 1024;
+/// Commands performed at the same time: enough to hide the bus's latency, few enough for one machine.
+const ACTIVE: usize = 64;
+/// Git processes at the same time.
+const GITS: usize = 2;
+/// Commits remembered as being in the object store or in the shadow repository; forgotten all at once when full.
+const REMEMBERED: usize = 65_536;
+/// The first and the longest pause before something is tried again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// What the driver tells the runner.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Perform this.
+    Perform(Box<Work>),
+    /// The object store may be another one: what is in it is not known any more.
+    ForgetObjects,
+}
+
+/// Everything performing needs.
+pub(super) struct Hands<J, B> {
+    pub(super) journal: J,
+    pub(super) bus: B,
+    pub(super) shadow: Arc<dyn Shadow>,
+    pub(super) folder: Arc<dyn Folder>,
+    pub(super) ids: Arc<dyn Ids>,
+    /// Commits that are in the object store, parents included.
+    pub(super) stored: Remembered<String>,
+    /// Commits that are in the shadow repositories.
+    pub(super) kept: Remembered<(ProjectId, String)>,
+    pub(super) gits: Semaphore,
+}
+
+impl<J: Journal, B: Bus> Hands<J, B> {
+    pub(super) fn new(
+        journal: J,
+        bus: B,
+        shadow: Arc<dyn Shadow>,
+        folder: Arc<dyn Folder>,
+        ids: Arc<dyn Ids>,
+    ) -> Self {
+        Self {
+            journal,
+            bus,
+            shadow,
+            folder,
+            ids,
+            stored: Remembered::default(),
+            kept: Remembered::default(),
+            gits: Semaphore::new(GITS),
+        }
+    }
+}
+
+/// A bounded set of what was seen.
+#[derive(Debug)]
+pub(super) struct Remembered<T>(Mutex<HashSet<T>>);
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self(Mutex::new(HashSet::new()))
+    }
+}
+
+impl<T: std::hash::Hash + Eq> Remembered<T> {
+    pub(super) fn has(&self, what: &T) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(what)
+    }
+
+    pub(super) fn add(&self, what: T) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(what);
+    }
+
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Runs until the driver is gone.
+pub(super) async fn run<J: Journal, B: Bus>(
+    hands: Arc<Hands<J, B>>,
+    mut orders: mpsc::Receiver<Order>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let mut lanes: HashMap<Lane, VecDeque<Box<Work>>> = HashMap::new();
+    let mut waiting: VecDeque<Lane> = VecDeque::new();
+    let mut active: JoinSet<Lane> = JoinSet::new();
+    loop {
+        while active.len() < ACTIVE
+            && let Some(lane) = waiting.pop_front()
+        {
+            if let Some(work) = lanes.get_mut(&lane).and_then(VecDeque::pop_front) {
+                active.spawn(perform_one(Arc::clone(&hands), work, inputs.clone()));
+            }
+        }
+        tokio::select! {
+            order = orders.recv() => match order {
+                None => return,
+                Some(Order::ForgetObjects) => hands.stored.forget(),
+                Some(Order::Perform(work)) => match lanes.get_mut(&work.lane) {
+                    Some(queue) => queue.push_back(work),
+                    None => {
+                        waiting.push_back(work.lane.clone());
+                        lanes.insert(work.lane.clone(), VecDeque::from([work]));
+                    }
+                },
+            },
+            Some(done) = active.join_next() => {
+                // A panic in one command must not take the others along; its row stays in the outbox for the next start.
+                let Ok(lane) = done else { continue };
+                if lanes.get(&lane).is_some_and(VecDeque::is_empty) {
+                    lanes.remove(&lane);
+                } else {
+                    waiting.push_back(lane);
+                }
+            }
+        }
+    }
+}
+
+async fn perform_one<J: Journal, B: Bus>(hands: Arc<Hands<J, B>>, work: Box<Work>, inputs: mpsc::Sender<Input>) -> Lane {
+    let Work { key, id, project_id, lane, act } = *work;
+    let mut pause = PAUSE.0;
+    let mut tries = 0;
+    let fact = loop {
+        tries += 1;
+        match perform::act(&hands, project_id, id, &act, tries).await {
+            Ok(fact) => break fact,
+            Err(again) => {
+                tracing::warn!(project.id = %project_id, error = %again, tries, "command not performed, trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE.1);
+            }
+        }
+    };
+    let fact = fact.map(|(fact, detail)| (Box::new(fact), detail.map(Box::new)));
+    // The driver may be gone; then the row stays in the outbox.
+    drop(inputs.send(Input::Answer(Answer { key, project_id, fact })).await);
+    lane
+}

@@ -1,0 +1,316 @@
+//! One command, performed once.
+
+use std::sync::Arc;
+
+use bus_schemas::{
+    id::{AttemptRef, ClaimNonce, MessageId, ProjectId, TaskId},
+    json::Json,
+    v1::task::{CancelAttempt, FailureReason},
+};
+
+use super::{
+    detail::Detail,
+    offer,
+    outbox::Hands,
+    words,
+    work::{Act, Brief},
+};
+use crate::{
+    plan::event::Fact,
+    planfile::{
+        expression::{Expression, ExpressionError, Input, elements},
+        lower::{child_spec, task_of},
+    },
+    port::{
+        FolderError, Shadow, ShadowError,
+        bus::{Bus, BusError},
+        journal::{Journal, JournalError},
+    },
+};
+
+/// After so many tries, what git cannot do is taken as final.
+const GIT_TRIES: u32 = 6;
+/// After so many tries, a commit that is in neither place is taken as lost.
+const OBJECT_TRIES: u32 = 8;
+
+/// Why something is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Again {
+    /// The bus is not there.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The store is not there.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Git failed, perhaps for want of memory or disk.
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
+    /// A commit is in neither place yet.
+    #[error("commit {0} is neither in the shadow repository nor in the object store")]
+    Missing(String),
+    /// The folder cannot be written now.
+    #[error("write the folder: {0}")]
+    Folder(String),
+    /// The process is shutting down.
+    #[error("shutting down")]
+    Stopping,
+}
+
+impl Again {
+    /// It will not get better.
+    fn is_final(&self, tries: u32) -> bool {
+        match self {
+            Self::Shadow(ShadowError::Conflict { .. }) => true,
+            Self::Shadow(_) => tries >= GIT_TRIES,
+            Self::Missing(_) => tries >= OBJECT_TRIES,
+            Self::Bus(_) | Self::Journal(_) | Self::Folder(_) | Self::Stopping => false,
+        }
+    }
+}
+
+/// What came of it, for the core.
+pub(super) type Said = Option<(Fact, Option<Detail>)>;
+
+/// Performs once; `tries` counts from 1.
+pub(super) async fn act<J: Journal, B: Bus>(
+    hands: &Arc<Hands<J, B>>,
+    project_id: ProjectId,
+    id: MessageId,
+    act: &Act,
+    tries: u32,
+) -> Result<Said, Again> {
+    match act {
+        Act::Nothing => Ok(None),
+        Act::Prepare { brief, parents, evaluate_when, expand } => {
+            let task_id = brief.spec.task_id;
+            let prepared = match merge(hands, project_id, parents).await {
+                Ok(base) => prepare(hands, brief, base, *evaluate_when, *expand).await,
+                Err(again) => Err(again),
+            };
+            or_failed(prepared, tries, |reason| Fact::PrepareFailed { task_id, reason })
+        }
+        Act::MergeChildren { task_id, parents } => {
+            let merged = merge(hands, project_id, parents).await;
+            let task_id = *task_id;
+            let said = merged.map(|commit| (Fact::ChildrenMerged { task_id, commit }, None));
+            or_failed(said, tries, |reason| Fact::PrepareFailed { task_id, reason })
+        }
+        Act::MergeResult { parents } => {
+            let said = merge(hands, project_id, parents).await.map(|commit| (Fact::ResultMerged { commit }, None));
+            or_failed(said, tries, |reason| Fact::ResultMergeFailed { reason })
+        }
+        Act::Offer { brief, attempt, base_commit, notes } => {
+            let offered = offer(hands, project_id, id, brief, *attempt, base_commit, notes).await;
+            match offered {
+                Ok(()) => Ok(None),
+                Err(Again::Bus(BusError::Refused { detail, .. })) => Ok(Some((unofferable(hands, *attempt, detail), None))),
+                Err(again) if again.is_final(tries) => Ok(Some((unofferable(hands, *attempt, again.to_string()), None))),
+                Err(again) => Err(again),
+            }
+        }
+        Act::Cancel { attempt, reason } => {
+            hands.bus.cancel(id, CancelAttempt { attempt: *attempt, reason: reason.clone() }).await?;
+            Ok(None)
+        }
+        Act::Keep { commit } => match keep(hands, project_id, commit).await {
+            Ok(()) => Ok(None),
+            // What builds on it says so when it is prepared; here nobody waits for an answer.
+            Err(again) if again.is_final(tries) => {
+                tracing::error!(project.id = %project_id, commit, error = %again, "commit not kept");
+                Ok(None)
+            }
+            Err(again) => Err(again),
+        },
+        Act::WriteFolder { folder, before, after } => write_folder(hands, project_id, folder, before, after).await,
+    }
+}
+
+fn or_failed(
+    said: Result<(Fact, Option<Detail>), Again>,
+    tries: u32,
+    failed: impl FnOnce(String) -> Fact,
+) -> Result<Said, Again> {
+    match said {
+        Ok(said) => Ok(Some(said)),
+        Err(again) if again.is_final(tries) => Ok(Some((failed(again.to_string()), None))),
+        Err(again) => Err(again),
+    }
+}
+
+/// An attempt that cannot be offered ends as if its host had said so.
+fn unofferable<J: Journal, B: Bus>(hands: &Hands<J, B>, attempt: AttemptRef, detail: String) -> Fact {
+    Fact::AttemptFailed {
+        task_id: attempt.task_id,
+        number: attempt.number,
+        nonce: ClaimNonce::from_uuid(hands.ids.next()),
+        reason: words::word(&FailureReason::NotStarted),
+        detail: format!("the attempt could not be offered to hosts: {detail}"),
+        retryable: false,
+    }
+}
+
+async fn prepare<J: Journal, B: Bus>(
+    hands: &Hands<J, B>,
+    brief: &Brief,
+    base_commit: String,
+    evaluate_when: bool,
+    expand: bool,
+) -> Result<(Fact, Option<Detail>), Again> {
+    let task_id = brief.spec.task_id;
+    let failed = |reason: String| Ok((Fact::PrepareFailed { task_id, reason }, None));
+    let Some(task) = task_of(&brief.project.plan, &brief.spec.key) else {
+        return failed(format!("task {} is not in the plan", brief.spec.key));
+    };
+    let needs = offer::needs(&hands.journal, brief).await?;
+    let input = Input { needs: &needs, item: brief.item.as_ref() };
+    if evaluate_when {
+        let when = task.when.as_deref().unwrap_or("true");
+        match Expression::compile(when).and_then(|when| when.evaluate_bool(input)) {
+            Ok(true) => {}
+            Ok(false) => return Ok((Fact::TaskPrepared { task_id, base_commit, when: false }, None)),
+            Err(error) => return failed(format!("when: {error}")),
+        }
+    }
+    let Some(foreach) = task.foreach.as_ref().filter(|_| expand) else {
+        return Ok((Fact::TaskPrepared { task_id, base_commit, when: true }, None));
+    };
+    let found: Result<Vec<Json>, ExpressionError> = elements(foreach, input);
+    match found {
+        Err(error) => failed(format!("foreach: {error}")),
+        Ok(elements) => {
+            let child = |index| child_spec(task, &brief.spec, index, TaskId::from_uuid(hands.ids.next()));
+            let children = (0..elements.len()).map(child).collect();
+            Ok((Fact::TaskExpanded { task_id, base_commit, children }, Some(Detail::Elements(elements))))
+        }
+    }
+}
+
+async fn offer<J: Journal, B: Bus>(
+    hands: &Arc<Hands<J, B>>,
+    project_id: ProjectId,
+    id: MessageId,
+    brief: &Brief,
+    attempt: AttemptRef,
+    base_commit: &str,
+    notes: &[bus_schemas::v1::task::Note],
+) -> Result<(), Again> {
+    let needs = offer::needs(&hands.journal, brief).await?;
+    let composed = offer::compose(brief, attempt, base_commit.to_owned(), notes.to_vec(), needs)
+        .map_err(|e| BusError::Refused { operation: "compose an offer", detail: e.to_string() })?;
+    store(hands, project_id, base_commit).await?;
+    Ok(hands.bus.offer(id, composed).await?)
+}
+
+/// Sees to it that a commit and all it builds on are in the object store.
+async fn store<J: Journal, B: Bus>(
+    hands: &Arc<Hands<J, B>>,
+    project_id: ProjectId,
+    commit: &str,
+) -> Result<(), Again> {
+    let mut wanted = vec![commit.to_owned()];
+    let mut seen = Vec::new();
+    while let Some(commit) = wanted.pop() {
+        if hands.stored.has(&commit) {
+            continue;
+        }
+        let parents = match hands.bus.commit_parents(&commit).await? {
+            Some(parents) => parents,
+            None => {
+                let bundle = {
+                    let commit = commit.clone();
+                    git(hands, move |shadow| shadow.bundle(project_id, &commit)).await?
+                };
+                let parents = bundle.parents.clone();
+                hands.bus.put_commit(&commit, bundle).await?;
+                parents
+            }
+        };
+        wanted.extend(parents);
+        seen.push(commit);
+    }
+    // Only now: a commit counts as stored if all it builds on is.
+    seen.into_iter().for_each(|commit| hands.stored.add(commit));
+    Ok(())
+}
+
+/// Sees to it that a commit and all it builds on are in the shadow repository.
+pub(super) async fn keep<J: Journal, B: Bus>(
+    hands: &Arc<Hands<J, B>>,
+    project_id: ProjectId,
+    commit: &str,
+) -> Result<(), Again> {
+    let mut wanted = vec![commit.to_owned()];
+    let mut fetched = Vec::new();
+    while let Some(commit) = wanted.pop() {
+        let kept = (project_id, commit.clone());
+        if hands.kept.has(&kept) {
+            continue;
+        }
+        let asked = commit.clone();
+        if git(hands, move |shadow| Ok(shadow.has(project_id, &asked))).await? {
+            hands.kept.add(kept);
+            continue;
+        }
+        let Some(bundle) = hands.bus.get_commit(&commit).await? else { return Err(Again::Missing(commit)) };
+        wanted.extend(bundle.parents.iter().cloned());
+        fetched.push((commit, bundle.bytes));
+    }
+    // Parents were found last and go in first.
+    for (commit, bytes) in fetched.into_iter().rev() {
+        let taken = commit.clone();
+        git(hands, move |shadow| shadow.absorb(project_id, &taken, &bytes)).await?;
+        hands.kept.add((project_id, commit));
+    }
+    Ok(())
+}
+
+async fn merge<J: Journal, B: Bus>(
+    hands: &Arc<Hands<J, B>>,
+    project_id: ProjectId,
+    parents: &[String],
+) -> Result<String, Again> {
+    for parent in parents {
+        keep(hands, project_id, parent).await?;
+    }
+    if let [only] = parents {
+        return Ok(only.clone());
+    }
+    let parents = parents.to_vec();
+    let commit = git(hands, move |shadow| shadow.merge(project_id, &parents)).await?;
+    hands.kept.add((project_id, commit.clone()));
+    Ok(commit)
+}
+
+/// Runs git off the async threads, a few at a time.
+async fn git<J: Journal, B: Bus, T: Send + 'static>(
+    hands: &Arc<Hands<J, B>>,
+    work: impl FnOnce(&dyn Shadow) -> Result<T, ShadowError> + Send + 'static,
+) -> Result<T, Again> {
+    let _permit = hands.gits.acquire().await.map_err(|_| Again::Stopping)?;
+    let shadow = Arc::clone(&hands.shadow);
+    match tokio::task::spawn_blocking(move || work(shadow.as_ref())).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Again::Stopping),
+    }
+}
+
+async fn write_folder<J: Journal, B: Bus>(
+    hands: &Arc<Hands<J, B>>,
+    project_id: ProjectId,
+    folder: &str,
+    before: &str,
+    after: &str,
+) -> Result<Said, Again> {
+    let port = Arc::clone(&hands.folder);
+    let (folder, before, after) = (folder.to_owned(), before.to_owned(), after.to_owned());
+    let written = tokio::task::spawn_blocking(move || port.write(project_id, &before, &after, &folder)).await;
+    match written {
+        Ok(Ok(())) => Ok(Some((Fact::ApplyFinished, None))),
+        // Nothing was written and nothing will be: the apply is taken back, in the journal only.
+        Ok(Err(FolderError::Changed(detail))) => {
+            Ok(Some((Fact::ApplyUndone { by: format!("orchestrator ({detail})") }, None)))
+        }
+        Ok(Err(FolderError::Blocked(detail))) => Err(Again::Folder(detail)),
+        Err(_) => Err(Again::Stopping),
+    }
+}

@@ -1,0 +1,271 @@
+//! One open project in memory: the plan core's state and what belongs to it, moved record by record. What a record
+//! changes in the projections is derived here, while living and while rebuilding alike.
+
+use bus_schemas::{
+    id::ProjectId,
+    time::UnixMs,
+    v1::{api::FailureView, handoff::Usage, task::FailureReason},
+};
+
+use super::{
+    detail::{Detail, Details, ProjectDetail},
+    feed, words,
+};
+use crate::{
+    plan::{
+        self, Command, Outcome, Plan,
+        event::Fact,
+        request::{Approval, Subject},
+        task::{Task, TaskState},
+    },
+    port::journal::{ApprovalRow, Change, Progress, ProjectRow, Projector, Record, TaskRow},
+};
+
+/// An open project.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// The plan core's state.
+    pub(super) plan: Plan,
+    /// What belongs to it.
+    pub(super) details: Details,
+    /// The version of its last record.
+    pub(super) version: u64,
+    /// Commands in the outbox that are not performed yet.
+    pub(super) pending: u32,
+}
+
+/// What a record did.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// What the core wants done.
+    pub(super) commands: Vec<Command>,
+    /// What changed in the projections; empty if nothing happened at all.
+    pub(super) changes: Vec<Change>,
+}
+
+/// Why a record was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotTaken {
+    /// The core rejects it.
+    #[error(transparent)]
+    Rejected(#[from] plan::Rejected),
+    /// It lacks what belongs beside it.
+    #[error("record {seq} has no fitting detail")]
+    NoDetail {
+        /// The record.
+        seq: u64,
+    },
+}
+
+impl Room {
+    /// The room of a new project, from its first record.
+    pub(super) fn create(record: &Record, detail: Option<&Detail>) -> Result<(Self, Taken), NotTaken> {
+        let Some(Detail::Project(project)) = detail else { return Err(NotTaken::NoDetail { seq: record.seq }) };
+        let (plan, outcome) = Plan::create(&record.event)?;
+        let room = Self { plan, details: Details::new(ProjectDetail::clone(project)), version: record.version, pending: 0 };
+        let mut changes = vec![Change::ProjectAdded(room.project_row(record.event.at))];
+        for (position, task) in room.plan.tasks().iter().enumerate() {
+            changes.push(Change::TaskAdded(room.task_row(position, task)));
+        }
+        // Every task is new: readers look at the project, not at a list of all of them.
+        room.derive(record, None, &outcome, &mut changes, &[]);
+        Ok((room, Taken { commands: outcome.commands, changes }))
+    }
+
+    /// Moves by one record.
+    pub(super) fn take(&mut self, record: &Record, detail: Option<&Detail>) -> Result<Taken, NotTaken> {
+        let before = self.plan.tasks().len();
+        let outcome = plan::step(&mut self.plan, &record.event)?;
+        if outcome.is_nothing() {
+            return Ok(Taken { commands: Vec::new(), changes: Vec::new() });
+        }
+        self.version = record.version;
+        if let (Fact::TaskExpanded { task_id, .. }, Some(Detail::Elements(elements))) = (&record.event.fact, detail) {
+            self.details.expand(*task_id, elements.clone());
+        }
+        let mut changes = Vec::new();
+        for (position, task) in self.plan.tasks().iter().enumerate().skip(before) {
+            changes.push(Change::TaskAdded(self.task_row(position, task)));
+        }
+        self.derive(record, detail, &outcome, &mut changes, &outcome.touched);
+        Ok(Taken { commands: outcome.commands, changes })
+    }
+
+    fn derive(
+        &self,
+        record: &Record,
+        detail: Option<&Detail>,
+        outcome: &Outcome,
+        changes: &mut Vec<Change>,
+        touched: &[bus_schemas::id::TaskId],
+    ) {
+        let project_id = record.project_id;
+        let at = record.event.at;
+        for task in touched.iter().filter_map(|id| self.plan.task(*id)) {
+            changes.push(Change::TaskMoved(project_id, task.spec.task_id, progress(task)));
+            changes.extend(failure(task, at, detail));
+        }
+        let handoff = match detail {
+            Some(Detail::Handoff(handoff)) => Some(handoff),
+            Some(Detail::Failure(failure)) => {
+                changes.push(used(project_id, failure.usage.clone()));
+                None
+            }
+            _ => None,
+        };
+        if let (Fact::HandoffReceived { task_id, number, .. }, Some(handoff)) = (&record.event.fact, handoff) {
+            changes.push(used(project_id, handoff.usage.clone()));
+            changes.push(Change::HandedOff { task_id: *task_id, attempt: *number, handoff: handoff.clone() });
+        }
+        for approval in outcome.approvals.iter().filter_map(|id| self.plan.approval(*id)) {
+            if approval.asked_at == at && approval_is_new(&record.event.fact, approval) {
+                changes.push(Change::Asked(approval_row(project_id, approval, handoff)));
+            }
+            if let Some(decision) = words::decision(approval) {
+                changes.push(Change::Decided { approval_id: approval.approval_id, decision: Some(decision) });
+            }
+        }
+        if outcome.project_changed {
+            changes.push(Change::ProjectMoved {
+                project_id,
+                state: words::project_state(self.plan.state()),
+                changed_at: self.plan.changed_at(),
+                result_commit: self.plan.result_commit().map(str::to_owned),
+                settled: self.settled(),
+            });
+        }
+        if matches!(record.event.fact, Fact::ApplyFinished | Fact::ApplyUndone { .. }) {
+            changes.push(Change::ProjectApplied { project_id, applied_at: self.plan.applied_at() });
+        }
+        changes.push(Change::Fed(feed::row(record, &self.plan, outcome, touched)));
+    }
+
+    /// Nothing more happens by itself.
+    pub(super) const fn settled(&self) -> bool {
+        self.plan.state().is_final()
+    }
+
+    fn project_row(&self, at: UnixMs) -> ProjectRow {
+        let detail = &self.details.project;
+        ProjectRow {
+            project_id: self.plan.project_id(),
+            title: detail.plan.title.clone(),
+            goal: detail.plan.goal.clone(),
+            folder: detail.folder.clone(),
+            owner: detail.owner.clone(),
+            state: words::project_state(self.plan.state()),
+            created_at: at,
+            base_commit: self.plan.base_commit().to_owned(),
+        }
+    }
+
+    fn task_row(&self, position: usize, task: &Task) -> TaskRow {
+        let needs = task.spec.needs.iter().filter_map(|id| self.plan.task(*id));
+        // The plan's own tasks stand where the plan file has them, so that most are found without a search.
+        let own = self.details.project.plan.tasks.get(position).filter(|own| own.id == task.spec.key);
+        let own = own.or_else(|| self.details.task(&task.spec.key));
+        TaskRow {
+            task_id: task.spec.task_id,
+            project_id: self.plan.project_id(),
+            position: u32::try_from(position).unwrap_or(u32::MAX),
+            key: task.spec.key.clone(),
+            title: own.map_or_else(|| task.spec.key.clone(), |own| crate::planfile::lower::title_of(own).to_owned()),
+            needs: needs.map(|need| need.spec.key.clone()).collect(),
+            max_attempts: task.spec.max_attempts,
+            progress: progress(task),
+        }
+    }
+}
+
+/// A request is new in the record that makes it, and only there.
+fn approval_is_new(fact: &Fact, approval: &Approval) -> bool {
+    match fact {
+        Fact::ProjectCreated(created) => created.approval_id == approval.approval_id,
+        Fact::HandoffReceived { approval_id, .. } => *approval_id == approval.approval_id,
+        _ => false,
+    }
+}
+
+fn approval_row(
+    project_id: ProjectId,
+    approval: &Approval,
+    handoff: Option<&Box<bus_schemas::v1::handoff::Handoff>>,
+) -> ApprovalRow {
+    let attempt = match approval.subject {
+        Subject::Plan => None,
+        Subject::Handoff { task_id, number } => Some((task_id, number)),
+    };
+    ApprovalRow {
+        approval_id: approval.approval_id,
+        project_id,
+        attempt,
+        digest: approval.digest.clone(),
+        policy: approval.policy.clone(),
+        asked_at: approval.asked_at,
+        expires_at: approval.expires_at,
+        handoff: attempt.and(handoff).cloned(),
+    }
+}
+
+fn progress(task: &Task) -> Progress {
+    let claim = task.claim.as_ref().filter(|_| task.state != TaskState::Ready);
+    Progress {
+        state: words::task_state(task.state),
+        reason: task.reason.clone(),
+        attempt: task.attempt,
+        stage: claim.filter(|_| task.state == TaskState::Working).and_then(|claim| words::stage(&claim.stage)),
+        host_id: claim.and_then(|claim| claim.host_id),
+        claimed_at: claim.map(|claim| claim.claimed_at),
+        ended_at: task.ended_at,
+    }
+}
+
+/// The task's failure, if it is of this instant.
+fn failure(task: &Task, at: UnixMs, detail: Option<&Detail>) -> Option<Change> {
+    let failure = task.failure.as_ref().filter(|failure| failure.failed_at == at)?;
+    let output_tail = match detail {
+        Some(Detail::Failure(detail)) => detail.output_tail.clone(),
+        _ => String::new(),
+    };
+    let failure = FailureView {
+        attempt: failure.number,
+        reason: words::failure_reason(&failure.reason).unwrap_or(FailureReason::HostError),
+        detail: failure.detail.clone(),
+        output_tail,
+    };
+    Some(Change::Failed { task_id: task.spec.task_id, failure })
+}
+
+const fn used(project_id: ProjectId, usage: Usage) -> Change {
+    Change::Used { project_id, usage }
+}
+
+/// Folds the whole journal, one project after the other.
+#[derive(Debug, Default)]
+pub(super) struct Refold {
+    room: Option<Room>,
+}
+
+impl Projector for Refold {
+    fn project(&mut self, record: &Record) -> Result<Vec<Change>, String> {
+        let detail = parse_detail(record)?;
+        let detail = detail.as_ref();
+        match self.room.as_mut().filter(|room| room.plan.project_id() == record.project_id) {
+            Some(room) => room.take(record, detail).map(|taken| taken.changes).map_err(|e| e.to_string()),
+            None => {
+                let (room, taken) = Room::create(record, detail).map_err(|e| e.to_string())?;
+                self.room = Some(room);
+                Ok(taken.changes)
+            }
+        }
+    }
+}
+
+/// A record's detail.
+pub(super) fn parse_detail(record: &Record) -> Result<Option<Detail>, String> {
+    record
+        .detail
+        .as_deref()
+        .map(|text| serde_json::from_str(text).map_err(|e| format!("detail of record {}: {e}", record.seq)))
+        .transpose()
+}

@@ -1,0 +1,462 @@
+//! The one loop: input | delivery | timer | shutdown → events → step → one transaction → answers and commands.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bus_schemas::{
+    id::{MessageId, ProjectId},
+    stream::EVENTS,
+    v1::api::RebuildReport,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use super::{
+    bell::Bells,
+    hosts::{Held, Hosts},
+    input::{Answer, Input, Refusal},
+    outbox::Order,
+    room::{Refold, Room, parse_detail},
+    turn::{State, Turn},
+    work,
+};
+use crate::{
+    plan::{event::Fact, task::TaskState},
+    port::{
+        Clock, Ids,
+        bus::Inbound,
+        journal::{Batch, Change, Cursor, Journal, JournalError, OutboxKey, OutboxRow},
+    },
+};
+
+/// Inputs that may wait for the driver: people, and answers of the outbox runner.
+pub(super) const INPUTS: usize = 1024;
+/// What the bus says and the driver has not heard yet: bounds memory while the journal is slow.
+pub(super) const INBOUND: usize = 1024;
+/// What one transaction takes in at most, so that the first of it does not wait for ever.
+const BATCH: usize = 256;
+/// How long performed commands may wait for a transaction to ride along with.
+const LAZY: Duration = Duration::from_millis(500);
+/// How often leases are looked at.
+const LEASES: Duration = Duration::from_secs(1);
+/// The pause after a transaction that failed.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The shortest sleep: an instant that passed but may not be acted on must not spin.
+const NAP: Duration = Duration::from_millis(20);
+
+/// Where the intake begins: told anew after a transaction failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IntakeStart {
+    /// Counts the beginnings; deliveries carry it.
+    pub run: u64,
+    /// The last message that was applied.
+    pub cursor: Cursor,
+}
+
+/// What the driver is made of.
+pub(super) struct Parts<J> {
+    pub(super) journal: J,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) installation: Uuid,
+    pub(super) inputs: mpsc::Receiver<Input>,
+    pub(super) inbound: mpsc::Receiver<Inbound>,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) intake: watch::Sender<IntakeStart>,
+    pub(super) bells: Bells,
+}
+
+/// The driver.
+pub(super) struct Driver<J> {
+    parts: Parts<J>,
+    state: State,
+    cursor: Cursor,
+    /// Performed commands that are not struck off yet.
+    performed: Vec<OutboxKey>,
+    performed_since: Option<Instant>,
+    /// How far the feed was published; rides along.
+    feed_published: Option<u64>,
+    /// Rooms that must be loaded again before anything else.
+    broken: BTreeSet<ProjectId>,
+    /// Answers of a transaction that failed.
+    again: Vec<Answer>,
+    resting_until: Option<Instant>,
+}
+
+/// Anything that wakes the driver.
+enum Woken {
+    Input(Input),
+    Inbound(Inbound),
+    Timer,
+    Gone,
+}
+
+impl<J: Journal> Driver<J> {
+    /// Loads what is open and hands the undone commands to the runner.
+    pub(super) async fn load(parts: Parts<J>) -> Result<Self, JournalError> {
+        let cursor = parts.journal.cursor(EVENTS.name).await?;
+        let state = State {
+            rooms: HashMap::new(),
+            hosts: Hosts::new(),
+            last_seq: parts.journal.last_seq().await?,
+            ids: Arc::clone(&parts.ids),
+            caught_up: false,
+            run: 1,
+            stale: 0,
+        };
+        let mut driver = Self {
+            parts,
+            state,
+            cursor,
+            performed: Vec::new(),
+            performed_since: None,
+            feed_published: None,
+            broken: BTreeSet::new(),
+            again: Vec::new(),
+            resting_until: None,
+        };
+        for project_id in driver.parts.journal.unsettled().await? {
+            driver.load_room(project_id).await?;
+        }
+        let undone = driver.parts.journal.outbox().await?;
+        for row in &undone {
+            if let Some(room) = driver.state.rooms.get_mut(&row.project_id) {
+                room.pending += 1;
+            }
+        }
+        driver.order(&undone).await;
+        driver.parts.intake.send_replace(IntakeStart { run: 1, cursor: driver.cursor.clone() });
+        tracing::info!(projects = driver.state.rooms.len(), undone = undone.len(), "driver loaded");
+        Ok(driver)
+    }
+
+    /// Runs until told to stop.
+    pub(super) async fn run(mut self) {
+        loop {
+            let woken = self.wait().await;
+            let mut inputs = Vec::new();
+            let mut inbound = Vec::new();
+            let mut stop = false;
+            match woken {
+                Woken::Input(Input::Shutdown) | Woken::Gone => stop = true,
+                Woken::Input(input) => inputs.push(input),
+                Woken::Inbound(one) => inbound.push(one),
+                Woken::Timer => {}
+            }
+            while !stop && inputs.len() < BATCH && let Ok(input) = self.parts.inputs.try_recv() {
+                match input {
+                    Input::Shutdown => stop = true,
+                    input => inputs.push(input),
+                }
+            }
+            while inputs.len() + inbound.len() < BATCH && let Ok(one) = self.parts.inbound.try_recv() {
+                inbound.push(one);
+            }
+            self.turn(inputs, inbound, stop).await;
+            if stop {
+                return;
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let sleep = tokio::time::sleep(self.nap());
+        // After a failed transaction the stream waits in its channel; people are told at once.
+        let rests = self.resting_until.is_some_and(|until| Instant::now() < until);
+        tokio::select! {
+            input = self.parts.inputs.recv() => input.map_or(Woken::Gone, Woken::Input),
+            Some(inbound) = self.parts.inbound.recv(), if !rests => Woken::Inbound(inbound),
+            () = sleep => Woken::Timer,
+        }
+    }
+
+    /// How long nothing is due.
+    fn nap(&self) -> Duration {
+        let now = Instant::now();
+        let at = self.parts.clock.now();
+        let due = self.state.next_due(at).map(|due| Duration::from_millis(due.since(at)));
+        let leases = self.state.hosts.has_leases().then_some(LEASES);
+        let lazy = self.performed_since.map(|since| (since + LAZY).saturating_duration_since(now));
+        let rest = self.resting_until.map(|until| until.saturating_duration_since(now));
+        let naps = [due, leases, lazy, rest].into_iter().flatten();
+        naps.min().unwrap_or(Duration::from_secs(60)).max(NAP)
+    }
+
+    async fn turn(&mut self, inputs: Vec<Input>, inbound: Vec<Inbound>, stop: bool) {
+        let mut turn = Turn::new(self.parts.clock.now(), Instant::now());
+        if let Err(error) = self.prepare(&inputs).await {
+            self.refuse(inputs, &error);
+            self.rest(turn.now);
+            return;
+        }
+        self.resting_until = None;
+        for answer in std::mem::take(&mut self.again) {
+            self.state.answered(&mut turn, answer);
+        }
+        let mut rebuilds = Vec::new();
+        for input in inputs {
+            match input {
+                Input::Ask { project_id, fact, detail, reply } => {
+                    self.state.asked(&mut turn, project_id, *fact, detail.as_deref(), reply);
+                }
+                Input::Answer(answer) => self.state.answered(&mut turn, answer),
+                Input::FeedPublished(seq) => self.feed_published = Some(seq),
+                Input::Hosts(reply) => drop(reply.send(self.state.hosts.views(turn.now))),
+                Input::Rebuild(reply) => rebuilds.push(reply),
+                Input::Shutdown => {}
+            }
+        }
+        for one in inbound {
+            self.hear(&mut turn, one).await;
+        }
+        self.state.timers(&mut turn);
+        self.state.dispatch(&mut turn);
+        self.finish(turn, stop).await;
+        self.rebuild(rebuilds).await;
+    }
+
+    /// Loads what the inputs are about.
+    async fn prepare(&mut self, inputs: &[Input]) -> Result<(), JournalError> {
+        for project_id in std::mem::take(&mut self.broken) {
+            if let Err(error) = self.load_room(project_id).await {
+                self.broken.insert(project_id);
+                return Err(error);
+            }
+        }
+        let wanted = inputs.iter().filter_map(|input| match input {
+            Input::Ask { project_id, fact, .. } if !matches!(**fact, Fact::ProjectCreated(_)) => Some(*project_id),
+            Input::Answer(answer) if answer.fact.is_some() => Some(answer.project_id),
+            _ => None,
+        });
+        let again = self.again.iter().filter(|answer| answer.fact.is_some()).map(|answer| answer.project_id);
+        let missing: BTreeSet<_> = wanted.chain(again).filter(|id| !self.state.rooms.contains_key(id)).collect();
+        for project_id in missing {
+            self.load_room(project_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Folds a project's journal into a room; a project that does not exist gets none.
+    async fn load_room(&mut self, project_id: ProjectId) -> Result<(), JournalError> {
+        let records = self.parts.journal.records(project_id).await?;
+        let malformed = |seq: u64, detail: String| JournalError::Malformed {
+            operation: "load a project",
+            what: format!("journal record {seq}"),
+            detail,
+        };
+        let mut room: Option<Room> = None;
+        for record in &records {
+            let detail = parse_detail(record).map_err(|e| malformed(record.seq, e))?;
+            match &mut room {
+                Some(room) => {
+                    room.take(record, detail.as_ref()).map_err(|e| malformed(record.seq, e.to_string()))?;
+                }
+                None => {
+                    let made = Room::create(record, detail.as_ref()).map_err(|e| malformed(record.seq, e.to_string()))?;
+                    room = Some(made.0);
+                }
+            }
+        }
+        let Some(room) = room else { return Ok(()) };
+        let now = Instant::now();
+        for task in room.plan.tasks() {
+            self.state.hosts.hold(project_id, task.spec.task_id, held(task), now);
+        }
+        self.state.rooms.insert(project_id, room);
+        Ok(())
+    }
+
+    async fn hear(&mut self, turn: &mut Turn, inbound: Inbound) {
+        match inbound {
+            Inbound::Delivery(delivery) => self.state.delivered(turn, delivery),
+            Inbound::Beat(beat) => self.state.beat(turn, *beat),
+            Inbound::Down => self.state.hosts.heard(false, turn.now),
+            Inbound::Up => self.state.hosts.heard(true, turn.now),
+            Inbound::CaughtUp { fresh } => {
+                self.state.caught_up = true;
+                if fresh {
+                    self.start_afresh(turn).await;
+                }
+            }
+        }
+    }
+
+    /// The bus lost its memory: what was offered and put there may be gone.
+    async fn start_afresh(&self, turn: &mut Turn) {
+        drop(self.parts.orders.send(Order::ForgetObjects).await);
+        for (room, task) in self.state.submitted() {
+            turn.aside.push(work::offer_again(room, task, MessageId::from_uuid(self.parts.ids.next())));
+        }
+        tracing::warn!(offers = turn.aside.len(), "the streams are new: offers are published again");
+    }
+
+    /// Commits the turn, then answers; or takes everything back.
+    async fn finish(&mut self, mut turn: Turn, stop: bool) {
+        let mut batch = std::mem::take(&mut turn.batch);
+        let late = self.performed_since.is_some_and(|since| turn.now >= since + LAZY);
+        let durable = !batch.records.is_empty() || !batch.cursors.is_empty() || !batch.dead_letters.is_empty();
+        self.performed.append(&mut batch.performed);
+        if durable || late || (stop && !self.performed.is_empty()) {
+            batch.performed = std::mem::take(&mut self.performed);
+            batch.cursors.extend(self.feed_published.take().map(|seq| (super::FEED_CURSOR, feed_cursor(seq))));
+            if let Err(error) = self.commit(&mut turn, batch).await {
+                self.take_back(turn, &error).await;
+                return;
+            }
+            self.performed_since = None;
+        } else if !self.performed.is_empty() {
+            self.performed_since.get_or_insert(turn.now);
+        }
+        self.release(&turn);
+        for work in turn.aside {
+            drop(self.parts.orders.send(Order::Perform(Box::new(work))).await);
+        }
+    }
+
+    /// Makes the batch durable, then lets its effects go.
+    async fn commit(&mut self, turn: &mut Turn, batch: Batch) -> Result<(), JournalError> {
+        let kept = batch.clone_heads();
+        let outbox = batch.outbox.clone();
+        let cursors = batch.cursors.clone();
+        let performed = batch.performed.clone();
+        if let Err(error) = self.parts.journal.commit(batch).await {
+            self.performed = performed;
+            return Err(error);
+        }
+        self.state.last_seq = kept.last_seq.unwrap_or(self.state.last_seq);
+        if let Some((_, cursor)) = cursors.into_iter().find(|(stream, _)| *stream == EVENTS.name) {
+            self.cursor = cursor;
+        }
+        for (project_id, task_id) in kept.moved {
+            let task = self.state.rooms.get(&project_id).and_then(|room| room.plan.task(task_id));
+            self.state.hosts.hold(project_id, task_id, task.and_then(held), turn.now);
+        }
+        for (reply, seq) in turn.replies.drain(..) {
+            // Whoever asked may have gone; it happened all the same.
+            drop(reply.send(Ok(seq)));
+        }
+        for row in &outbox {
+            if let Some(room) = self.state.rooms.get_mut(&row.project_id) {
+                room.pending += 1;
+            }
+        }
+        self.order(&outbox).await;
+        self.parts.bells.ring(turn.touched.iter().copied());
+        Ok(())
+    }
+
+    /// Hands rows to the runner.
+    async fn order(&self, rows: &[OutboxRow]) {
+        for row in rows {
+            let Some(room) = self.state.rooms.get(&row.project_id) else { continue };
+            let work = work::of_row(room, self.parts.installation, row);
+            drop(self.parts.orders.send(Order::Perform(Box::new(work))).await);
+        }
+    }
+
+    /// Counts performed commands and closes rooms in which nothing more happens by itself.
+    fn release(&mut self, turn: &Turn) {
+        let mut candidates = turn.touched.clone();
+        for answer in turn.answers.iter().filter(|answer| answer.key.is_some()) {
+            if let Some(room) = self.state.rooms.get_mut(&answer.project_id) {
+                room.pending = room.pending.saturating_sub(1);
+            }
+            candidates.insert(answer.project_id);
+        }
+        for project_id in candidates {
+            let closed = self.state.rooms.get(&project_id).is_some_and(|room| room.settled() && room.pending == 0);
+            if closed && let Some(room) = self.state.rooms.remove(&project_id) {
+                for task in room.plan.tasks() {
+                    self.state.hosts.hold(project_id, task.spec.task_id, None, turn.now);
+                }
+            }
+        }
+    }
+
+    /// The transaction failed: nothing of the turn happened.
+    async fn take_back(&mut self, turn: Turn, error: &JournalError) {
+        tracing::error!(%error, records = turn.touched.len(), "transaction failed, nothing of it happened");
+        let Turn { replies, answers, touched, now, .. } = turn;
+        for (reply, _) in replies {
+            drop(reply.send(Err(Refusal::Journal(error.clone()))));
+        }
+        // Their keys come again with them.
+        self.performed.retain(|key| !answers.iter().any(|answer| answer.key == Some(*key)));
+        self.again.extend(answers);
+        for project_id in touched {
+            let pending = self.state.rooms.remove(&project_id).map_or(0, |room| room.pending);
+            match self.load_room(project_id).await {
+                Ok(()) => {
+                    if let Some(room) = self.state.rooms.get_mut(&project_id) {
+                        room.pending = pending;
+                    }
+                }
+                Err(_) => drop(self.broken.insert(project_id)),
+            }
+        }
+        self.rest(now);
+    }
+
+    /// After a failure: the stream is read again from the cursor, a little later.
+    fn rest(&mut self, now: Instant) {
+        self.state.run += 1;
+        self.state.caught_up = false;
+        self.resting_until = Some(now + PAUSE);
+        self.parts.intake.send_replace(IntakeStart { run: self.state.run, cursor: self.cursor.clone() });
+    }
+
+    /// The journal cannot be read: people are told, answers are kept.
+    fn refuse(&mut self, inputs: Vec<Input>, error: &JournalError) {
+        tracing::error!(%error, "journal cannot be read");
+        for input in inputs {
+            match input {
+                Input::Ask { reply, .. } => drop(reply.send(Err(Refusal::Journal(error.clone())))),
+                Input::Rebuild(reply) => drop(reply.send(Err(error.clone()))),
+                Input::Answer(answer) => self.again.push(answer),
+                Input::Hosts(reply) => drop(reply.send(self.state.hosts.views(Instant::now()))),
+                Input::FeedPublished(_) | Input::Shutdown => {}
+            }
+        }
+    }
+
+    async fn rebuild(&self, replies: Vec<oneshot::Sender<Result<RebuildReport, JournalError>>>) {
+        if replies.is_empty() {
+            return;
+        }
+        let report = self.parts.journal.rebuild(Box::new(Refold::default())).await;
+        for reply in replies {
+            drop(reply.send(report.clone()));
+        }
+    }
+}
+
+/// The feed's cursor in the shape of a stream's.
+fn feed_cursor(seq: u64) -> Cursor {
+    Cursor { seq, stream_created: String::new() }
+}
+
+/// The lease of a task, if a host works on it.
+fn held(task: &crate::plan::Task) -> Option<Held> {
+    let claim = task.claim.as_ref().filter(|_| task.state == TaskState::Working && !task.spec.is_foreach)?;
+    let limit = Duration::from_millis(task.spec.limits.heartbeat_ms);
+    Some(Held { number: task.attempt, nonce: claim.nonce, limit })
+}
+
+/// What is looked at after the batch has gone to the journal.
+struct Heads {
+    last_seq: Option<u64>,
+    moved: Vec<(ProjectId, bus_schemas::id::TaskId)>,
+}
+
+impl Batch {
+    fn clone_heads(&self) -> Heads {
+        let moved = self.changes.iter().filter_map(|change| match change {
+            Change::TaskMoved(project_id, task_id, _) => Some((*project_id, *task_id)),
+            _ => None,
+        });
+        Heads { last_seq: self.records.last().map(|record| record.seq), moved: moved.collect() }
+    }
+}

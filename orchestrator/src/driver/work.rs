@@ -1,0 +1,253 @@
+//! A command with everything that performing it needs, taken from the room at that instant: the outbox runner never looks
+//! into a room.
+
+use std::sync::Arc;
+
+use bus_schemas::{
+    id::{AttemptRef, MessageId, ProjectId, TaskId},
+    json::Json,
+    v1::task::{Note, TaskState as WireTaskState},
+};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{detail::ProjectDetail, room::Room, words};
+use crate::{
+    plan::{
+        Command,
+        event::{CommitId, TaskSpec},
+        task::{Task, TaskState},
+    },
+    port::journal::{OutboxKey, OutboxRow},
+};
+
+/// What to perform.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// Its place in the outbox; `None` for what is done again on suspicion.
+    pub(super) key: Option<OutboxKey>,
+    /// The idempotency key on the bus.
+    pub(super) id: MessageId,
+    /// The project.
+    pub(super) project_id: ProjectId,
+    /// What is performed one after the other.
+    pub(super) lane: Lane,
+    /// What to do.
+    pub(super) act: Act,
+}
+
+/// Work in the same lane is performed in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Lane {
+    /// A task's.
+    Task(TaskId),
+    /// A project's.
+    Project(ProjectId),
+    /// A commit's.
+    Commit(ProjectId, CommitId),
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(super) enum Act {
+    /// See [`Command::Prepare`].
+    Prepare {
+        /// What the task is.
+        brief: Box<Brief>,
+        /// The commits to merge.
+        parents: Vec<CommitId>,
+        /// Evaluate `when`.
+        evaluate_when: bool,
+        /// Expand `foreach`.
+        expand: bool,
+    },
+    /// See [`Command::MergeChildren`].
+    MergeChildren {
+        /// The `foreach` task.
+        task_id: TaskId,
+        /// The commits to merge.
+        parents: Vec<CommitId>,
+    },
+    /// See [`Command::Offer`].
+    Offer {
+        /// What the task is.
+        brief: Box<Brief>,
+        /// The attempt.
+        attempt: AttemptRef,
+        /// Where it starts.
+        base_commit: CommitId,
+        /// What it shall know.
+        notes: Vec<Note>,
+    },
+    /// See [`Command::CancelAttempt`].
+    Cancel {
+        /// The attempt.
+        attempt: AttemptRef,
+        /// Why.
+        reason: String,
+    },
+    /// See [`Command::KeepCommit`].
+    Keep {
+        /// The commit.
+        commit: CommitId,
+    },
+    /// See [`Command::MergeResult`].
+    MergeResult {
+        /// The commits to merge.
+        parents: Vec<CommitId>,
+    },
+    /// See [`Command::WriteFolder`].
+    WriteFolder {
+        /// The folder.
+        folder: String,
+        /// As it was.
+        before: CommitId,
+        /// As it shall be.
+        after: CommitId,
+    },
+    /// The command is out of date: only to be struck off.
+    Nothing,
+}
+
+/// A task and what it builds on.
+#[derive(Debug)]
+pub(super) struct Brief {
+    /// The task, as the core has it.
+    pub(super) spec: TaskSpec,
+    /// The project's plan and scripts.
+    pub(super) project: Arc<ProjectDetail>,
+    /// The element it was made for.
+    pub(super) item: Option<Json>,
+    /// What it needs.
+    pub(super) needs: Vec<Need>,
+}
+
+/// A needed task.
+#[derive(Debug)]
+pub(super) struct Need {
+    /// Its key.
+    pub(super) key: String,
+    /// Its id.
+    pub(super) task_id: TaskId,
+    /// How it ended.
+    pub(super) state: WireTaskState,
+    /// Its children, for a `foreach`.
+    pub(super) children: Option<Vec<TaskId>>,
+}
+
+/// Whether a command goes through the outbox: what only makes known is read from the feed projection instead.
+pub(super) const fn is_work(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Ask { .. } | Command::Tell { .. } | Command::TaskChanged { .. } | Command::ProjectChanged
+    )
+}
+
+/// An id that is the same every time for the same place of the same installation's journal.
+pub(super) fn derived_id(installation: Uuid, purpose: &str, seq: u64, number: u32) -> MessageId {
+    let mut hash = Sha256::new();
+    hash.update(installation.as_bytes());
+    hash.update(purpose.as_bytes());
+    hash.update(seq.to_be_bytes());
+    hash.update(number.to_be_bytes());
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    MessageId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// What performing a row needs.
+pub(super) fn of_row(room: &Room, installation: Uuid, row: &OutboxRow) -> Work {
+    let (lane, act) = act(room, row.project_id, &row.command);
+    Work {
+        key: Some((row.seq, row.number)),
+        id: derived_id(installation, "outbox", row.seq, row.number),
+        project_id: row.project_id,
+        lane,
+        act,
+    }
+}
+
+/// The offer of a task that waits for a host, again: its first one may be lost.
+pub(super) fn offer_again(room: &Room, task: &Task, id: MessageId) -> Work {
+    let project_id = room.plan.project_id();
+    let command = Command::Offer { task_id: task.spec.task_id, number: task.attempt };
+    let (lane, act) = act(room, project_id, &command);
+    Work { key: None, id, project_id, lane, act }
+}
+
+fn act(room: &Room, project_id: ProjectId, command: &Command) -> (Lane, Act) {
+    match command {
+        Command::Prepare { task_id, parents, evaluate_when, expand } => {
+            let brief = room.plan.task(*task_id).filter(|task| !task.state.is_final()).map(|task| brief(room, task));
+            let act = brief.map_or(Act::Nothing, |brief| Act::Prepare {
+                brief,
+                parents: parents.clone(),
+                evaluate_when: *evaluate_when,
+                expand: *expand,
+            });
+            (Lane::Task(*task_id), act)
+        }
+        Command::MergeChildren { task_id, parents } => {
+            (Lane::Task(*task_id), Act::MergeChildren { task_id: *task_id, parents: parents.clone() })
+        }
+        Command::Offer { task_id, number } => (Lane::Task(*task_id), offer(room, project_id, *task_id, *number)),
+        Command::CancelAttempt { task_id, number, reason } => {
+            let attempt = AttemptRef { project_id, task_id: *task_id, number: *number };
+            (Lane::Task(*task_id), Act::Cancel { attempt, reason: reason.clone() })
+        }
+        Command::KeepCommit { commit } => {
+            (Lane::Commit(project_id, commit.clone()), Act::Keep { commit: commit.clone() })
+        }
+        Command::MergeResult { parents } => (Lane::Project(project_id), Act::MergeResult { parents: parents.clone() }),
+        Command::WriteFolder { before_commit, after_commit } => {
+            // An apply that was taken back meanwhile must not be written again.
+            let standing = room.plan.standing_apply().is_some_and(|apply| {
+                apply.finished_at.is_none() && apply.before_commit == *before_commit && apply.after_commit == *after_commit
+            });
+            let act = if standing {
+                Act::WriteFolder {
+                    folder: room.details.project.folder.clone(),
+                    before: before_commit.clone(),
+                    after: after_commit.clone(),
+                }
+            } else {
+                Act::Nothing
+            };
+            (Lane::Project(project_id), act)
+        }
+        Command::Ask { .. } | Command::Tell { .. } | Command::TaskChanged { .. } | Command::ProjectChanged => {
+            (Lane::Project(project_id), Act::Nothing)
+        }
+    }
+}
+
+fn offer(room: &Room, project_id: ProjectId, task_id: TaskId, number: u32) -> Act {
+    let current = |task: &&Task| task.state == TaskState::Submitted && task.attempt == number;
+    let Some(task) = room.plan.task(task_id).filter(current) else { return Act::Nothing };
+    Act::Offer {
+        brief: brief(room, task),
+        attempt: AttemptRef { project_id, task_id, number },
+        base_commit: task.base_commit.clone().unwrap_or_else(|| room.plan.base_commit().to_owned()),
+        notes: task.notes.iter().map(|note| Note { from: note.from.clone(), text: note.text.clone() }).collect(),
+    }
+}
+
+fn brief(room: &Room, task: &Task) -> Box<Brief> {
+    let needs = task.spec.needs.iter().filter_map(|id| room.plan.task(*id));
+    let need = |need: &Task| Need {
+        key: need.spec.key.clone(),
+        task_id: need.spec.task_id,
+        state: words::task_state(need.state),
+        children: need
+            .spec
+            .is_foreach
+            .then(|| room.plan.children(need.spec.task_id).map(|child| child.spec.task_id).collect()),
+    };
+    Box::new(Brief {
+        spec: task.spec.clone(),
+        project: Arc::clone(&room.details.project),
+        item: room.details.item(&room.plan, task.spec.task_id),
+        needs: needs.map(need).collect(),
+    })
+}

@@ -1,0 +1,12 @@
+//! The service behind the API: asks the driver to change things, reads the projections, and is put together by [`start`].
+
+mod apply;
+mod create;
+mod feed;
+mod orchestrator;
+mod problem;
+mod resolve;
+mod running;
+
+pub use orchestrator::Orchestrator;
+pub use running::{OrchestratorOptions, Running, StartError, start};

@@ -1,0 +1,254 @@
+//! What the API asks, answered.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bus_schemas::{
+    id::ProjectId,
+    v1::{
+        api::{
+            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DecisionRequest, DiffView, FeedEvent, Health, HostView,
+            JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport, TaskView,
+            UndoRequest,
+        },
+        approval::{ApprovalSubject, Verdict as WireVerdict},
+        task::LogChunk,
+    },
+};
+use futures::Stream;
+
+use super::{
+    create::blocking,
+    feed::{self, Until},
+    problem::{of_journal, of_refusal, problem},
+    resolve,
+};
+use crate::{
+    adapter::{
+        bus::{Logs, NatsBus},
+        shadow::ShadowRepos,
+        sqlite::Store,
+    },
+    driver::{Detail, Handle},
+    plan::event::{Fact, Verdict},
+    port::{Ids, Service, journal::JournalError},
+};
+
+/// The running orchestrator, as the API sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Orchestrator {
+    pub(super) store: Store,
+    pub(super) handle: Handle<Store, NatsBus>,
+    pub(super) bus: NatsBus,
+    pub(super) shadow: Arc<ShadowRepos>,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) places: Arc<Places>,
+}
+
+impl std::fmt::Debug for Orchestrator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Orchestrator").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// Folders that skills are looked for in.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    pub(super) home: Option<PathBuf>,
+    pub(super) bundled_skills: Option<PathBuf>,
+}
+
+impl Orchestrator {
+    async fn view(&self, project_id: ProjectId) -> Result<ProjectView, Problem> {
+        let view = self.read(self.store.project(project_id).await)?;
+        view.ok_or_else(|| problem("not_found", 404, format!("there is no project {project_id}")))
+    }
+
+    async fn head(&self, id: &str) -> Result<ProjectView, Problem> {
+        let project_id = resolve::project(&self.store, id).await?;
+        let view = self.read(self.store.project_head(project_id).await)?;
+        view.ok_or_else(|| problem("not_found", 404, format!("there is no project {project_id}")))
+    }
+
+    async fn task(&self, project_id: ProjectId, key: &str) -> Result<TaskView, Problem> {
+        let task = self.read(self.store.task(project_id, key.to_owned()).await)?;
+        task.ok_or_else(|| problem("not_found", 404, format!("project {project_id} has no task {key}")))
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as what it is: an answer of this orchestrator's store")]
+    fn read<T>(&self, answer: Result<T, JournalError>) -> Result<T, Problem> {
+        answer.map_err(|e| of_journal(&e))
+    }
+
+    /// Adds the plan to a request that is about one.
+    async fn with_plan(&self, mut view: ApprovalView) -> Result<ApprovalView, Problem> {
+        if view.subject != ApprovalSubject::Plan {
+            return Ok(view);
+        }
+        let text = self.read(self.store.first_detail(view.project_id).await)?;
+        if let Some(Ok(Detail::Project(detail))) = text.as_deref().map(serde_json::from_str) {
+            view.plan = Some(detail.plan);
+        }
+        Ok(view)
+    }
+
+    async fn approval_view(&self, id: &str) -> Result<ApprovalView, Problem> {
+        let approval_id = resolve::approval(&self.store, id).await?;
+        let view = self.read(self.store.approval(approval_id).await)?;
+        view.ok_or_else(|| problem("not_found", 404, format!("there is no approval {approval_id}")))
+    }
+}
+
+impl Service for Orchestrator {
+    async fn health(&self) -> Result<Health, Problem> {
+        let backlog = self.read(self.store.backlog().await)?;
+        let hosts = self.hosts().await?;
+        let live = hosts.iter().filter(|host| !host.lost);
+        let (count, slots) = live.fold((0, 0_u32), |(n, slots), host| (n + 1, slots.saturating_add(host.beat.slots)));
+        let connection = self.bus.connection();
+        Ok(Health {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            bus_connected: connection.is_connected(),
+            bus_version: Some(connection.server_version()).filter(|version| !version.is_empty()),
+            hosts: count,
+            slots,
+            open_projects: backlog.open_projects,
+            outbox: backlog.outbox,
+            dead_letters: backlog.dead_letters,
+        })
+    }
+
+    async fn hosts(&self) -> Result<Vec<HostView>, Problem> {
+        self.handle.hosts().await.map_err(|e| of_refusal(&e))
+    }
+
+    async fn create_project(&self, new: NewProject) -> Result<ProjectView, Problem> {
+        let project_id = self.create(new).await?;
+        self.view(project_id).await
+    }
+
+    async fn projects(&self) -> Result<Vec<ProjectView>, Problem> {
+        self.read(self.store.projects().await)
+    }
+
+    async fn project(&self, id: &str) -> Result<ProjectView, Problem> {
+        self.view(resolve::project(&self.store, id).await?).await
+    }
+
+    async fn feed(
+        &self,
+        id: &str,
+        after: u64,
+    ) -> Result<impl Stream<Item = FeedEvent> + Send + 'static + use<>, Problem> {
+        let project_id = resolve::project(&self.store, id).await?;
+        Ok(feed::follow(self.store.clone(), self.handle.bells(), project_id, after))
+    }
+
+    async fn logs(
+        &self,
+        id: &str,
+        task: Option<&str>,
+        follow: bool,
+    ) -> Result<impl Stream<Item = LogChunk> + Send + 'static + use<>, Problem> {
+        let project_id = resolve::project(&self.store, id).await?;
+        let task = match task {
+            Some(key) => Some(self.task(project_id, key).await?),
+            None => None,
+        };
+        let logs = Logs::new(self.bus.connection().clone(), project_id, task.as_ref().map(|task| task.task_id));
+        let key = task.map(|task| task.key);
+        let end = follow.then(|| Until::new(self.store.clone(), self.handle.bells(), project_id, key));
+        logs.read(end).await.map_err(|detail| problem("bus_unavailable", 503, format!("read output: {detail}")))
+    }
+
+    async fn journal(&self, id: &str) -> Result<Vec<JournalEntry>, Problem> {
+        let project_id = resolve::project(&self.store, id).await?;
+        self.read(self.store.journal_of(project_id).await)
+    }
+
+    async fn diff(&self, id: &str, task: Option<&str>) -> Result<DiffView, Problem> {
+        let head = self.head(id).await?;
+        let project_id = head.project_id;
+        let (base, commit) = match task {
+            None => {
+                let none = || problem("no_result", 409, format!("project {project_id} has no result yet"));
+                (head.base_commit, head.result_commit.ok_or_else(none)?)
+            }
+            Some(key) => {
+                let none = || problem("no_handoff", 409, format!("task {key} has handed nothing on yet"));
+                let handoff = self.task(project_id, key).await?.handoff.ok_or_else(none)?;
+                (handoff.base_commit, handoff.commit)
+            }
+        };
+        self.kept(project_id, &base).await?;
+        self.kept(project_id, &commit).await?;
+        let shadow = Arc::clone(&self.shadow);
+        let diff = blocking(move || shadow.diff(project_id, &base, &commit)).await?;
+        diff.map_err(|e| problem("repository", 500, e.to_string()))
+    }
+
+    async fn cancel(&self, id: &str, request: CancelRequest) -> Result<ProjectView, Problem> {
+        let project_id = resolve::project(&self.store, id).await?;
+        let task_id = match &request.task {
+            Some(key) => Some(self.task(project_id, key).await?.task_id),
+            None => None,
+        };
+        let fact = Fact::CancelRequested { task_id, by: request.by, reason: request.reason };
+        self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
+        self.view(project_id).await
+    }
+
+    async fn apply(&self, id: &str, request: ApplyRequest) -> Result<ApplyView, Problem> {
+        let project_id = resolve::project(&self.store, id).await?;
+        let view = self.view(project_id).await?;
+        self.apply_result(view, request).await
+    }
+
+    async fn undo(&self, id: &str, request: UndoRequest) -> Result<ApplyView, Problem> {
+        let head = self.head(id).await?;
+        self.undo_apply(head, request).await
+    }
+
+    async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, Problem> {
+        let mut views = Vec::new();
+        for view in self.read(self.store.approvals(all).await)? {
+            // Plans are large: a listing of everything goes without them.
+            views.push(if all { view } else { self.with_plan(view).await? });
+        }
+        Ok(views)
+    }
+
+    async fn approval(&self, id: &str) -> Result<ApprovalView, Problem> {
+        self.with_plan(self.approval_view(id).await?).await
+    }
+
+    async fn decide(&self, id: &str, request: DecisionRequest) -> Result<ApprovalView, Problem> {
+        let view = self.approval_view(id).await?;
+        let verdict = match request.verdict {
+            WireVerdict::Approved => Verdict::Approved,
+            WireVerdict::ChangesRequested => Verdict::ChangesRequested,
+            WireVerdict::Rejected => Verdict::Rejected,
+            WireVerdict::Expired => {
+                return Err(problem("bad_verdict", 422, "nobody decides that a request expires: time does"));
+            }
+        };
+        let fact = Fact::ApprovalDecided {
+            approval_id: view.approval_id,
+            verdict,
+            digest: request.digest,
+            by: request.by,
+            channel: request.channel,
+            note: request.note,
+        };
+        self.handle.ask(view.project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
+        self.approval(&view.approval_id.to_string()).await
+    }
+
+    async fn check_plan(&self, source: PlanSource) -> Result<PlanReport, Problem> {
+        self.report(source).await
+    }
+
+    async fn rebuild(&self) -> Result<RebuildReport, Problem> {
+        self.handle.rebuild().await.map_err(|e| of_refusal(&e))
+    }
+}

@@ -1,0 +1,66 @@
+//! Problems: what people and programs are told when something did not happen.
+
+use bus_schemas::v1::api::Problem;
+
+use crate::{driver::Refusal, plan::Rejected, port::journal::JournalError};
+
+/// A problem without hint.
+pub(super) fn problem(code: &str, status: u16, detail: impl Into<String>) -> Problem {
+    Problem { code: code.to_owned(), status, detail: detail.into(), hint: None, findings: Vec::new() }
+}
+
+/// A problem with a way out.
+pub(super) fn hinted(code: &str, status: u16, detail: impl Into<String>, hint: impl Into<String>) -> Problem {
+    Problem { hint: Some(hint.into()), ..problem(code, status, detail) }
+}
+
+/// The store did not do it.
+pub(super) fn of_journal(error: &JournalError) -> Problem {
+    match error {
+        JournalError::Full { .. } => hinted(
+            "storage_full",
+            507,
+            format!("{error}; nothing of it happened"),
+            "make room on the disk of the state folder and try again",
+        ),
+        JournalError::Closed { .. } => problem("shutting_down", 503, error.to_string()),
+        JournalError::Store { .. } | JournalError::Malformed { .. } => problem("storage", 500, error.to_string()),
+    }
+}
+
+/// The driver did not do it.
+pub(super) fn of_refusal(refusal: &Refusal) -> Problem {
+    match refusal {
+        Refusal::Journal(error) => of_journal(error),
+        Refusal::Stopped => problem("shutting_down", 503, refusal.to_string()),
+        Refusal::NoProject(_) => problem("not_found", 404, refusal.to_string()),
+        Refusal::Rejected(rejected) => of_rejected(rejected),
+    }
+}
+
+fn of_rejected(rejected: &Rejected) -> Problem {
+    let detail = rejected.to_string();
+    match rejected {
+        Rejected::DigestMismatch { .. } => {
+            hinted("digest_mismatch", 409, detail, "look at it again: it is not what you were shown")
+        }
+        Rejected::NotPending { .. } => problem("already_decided", 409, detail),
+        Rejected::Expired { .. } => problem("expired", 409, detail),
+        Rejected::NoteRequired { .. } => problem("note_required", 422, detail),
+        Rejected::UnknownTask { .. } | Rejected::UnknownApproval { .. } => problem("not_found", 404, detail),
+        Rejected::Final { .. } | Rejected::WrongProjectState { .. } | Rejected::WrongState { .. } => {
+            problem("wrong_state", 409, detail)
+        }
+        Rejected::WrongApply { .. } => problem("wrong_apply", 409, detail),
+        Rejected::BadPlan(error) => problem("plan_invalid", 422, error.to_string()),
+        Rejected::NotFirst { .. }
+        | Rejected::NoEvents
+        | Rejected::AlreadyCreated
+        | Rejected::BadChildren { .. }
+        | Rejected::DuplicateApproval { .. }
+        | Rejected::StaleAttempt { .. }
+        | Rejected::WrongNonce { .. }
+        | Rejected::AlreadyClaimed { .. }
+        | Rejected::NotDue { .. } => problem("not_possible", 409, detail),
+    }
+}

@@ -1,0 +1,123 @@
+//! Putting the orchestrator together, and taking it down.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bus_schemas::nats::{BusOptions, ConnectError};
+
+use super::orchestrator::{Orchestrator, Places};
+use crate::{
+    adapter::{
+        bus::{self, Link},
+        clock::{RandomIds, SystemClock},
+        shadow::{FolderLimits, ShadowRepos},
+        sqlite::{OpenError, Store},
+    },
+    driver::{self, Tasks, World},
+    port::{Clock, Folder, Ids, Shadow, journal::JournalError},
+};
+
+/// What an orchestrator is made of.
+pub struct OrchestratorOptions {
+    /// Where the database and the shadow repositories are; made if need be, used by one process at a time.
+    pub data_dir: PathBuf,
+    /// The bus.
+    pub bus: BusOptions,
+    /// How much a folder may hold.
+    pub folder_limits: FolderLimits,
+    /// The person's home folder, for their skills.
+    pub home: Option<PathBuf>,
+    /// The bundled skills' folder.
+    pub bundled_skills: Option<PathBuf>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl OrchestratorOptions {
+    /// The usual options, with the machine's clock.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, bus: BusOptions) -> Self {
+        Self {
+            data_dir,
+            bus,
+            folder_limits: FolderLimits::default(),
+            home: None,
+            bundled_skills: None,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+        }
+    }
+}
+
+impl std::fmt::Debug for OrchestratorOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OrchestratorOptions")
+            .field("data_dir", &self.data_dir)
+            .field("url", &self.bus.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The bus.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The journal.
+    #[error("load the journal")]
+    Journal(#[from] JournalError),
+    /// The hosts.
+    #[error("listen to hosts: {0}")]
+    Listen(String),
+}
+
+/// What runs behind an [`Orchestrator`].
+#[derive(Debug)]
+pub struct Running {
+    tasks: Tasks,
+    link: Link,
+}
+
+impl Running {
+    /// Lets the driver finish its turn and ends everything. What is not performed stays in the outbox for the next start;
+    /// the data directory is free once the last [`Orchestrator`] is dropped, too.
+    pub async fn stop(self) {
+        self.tasks.stop().await;
+        self.link.stop();
+    }
+}
+
+/// Opens the journal, connects to the bus, loads what is open and goes on with it.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Running), StartError> {
+    let store = Store::open(&options.data_dir, options.ids.next())?;
+    let shadow = Arc::new(ShadowRepos::new(options.data_dir.join("shadow"), options.folder_limits));
+    let bus = bus::connect(&options.bus, Arc::clone(&options.clock)).await?;
+    let world = World {
+        journal: store.clone(),
+        bus: bus.clone(),
+        shadow: Arc::clone(&shadow) as Arc<dyn Shadow>,
+        folder: Arc::clone(&shadow) as Arc<dyn Folder>,
+        clock: options.clock,
+        ids: Arc::clone(&options.ids),
+        installation: store.installation(),
+    };
+    let (handle, wires, tasks) = driver::start(world).await?;
+    let link = match Link::start(&bus, wires.inbound, wires.intake).await {
+        Ok(link) => link,
+        Err(detail) => {
+            tasks.stop().await;
+            return Err(StartError::Listen(detail));
+        }
+    };
+    let places = Arc::new(Places { home: options.home, bundled_skills: options.bundled_skills });
+    let orchestrator = Orchestrator { store, handle, bus, shadow, ids: options.ids, places };
+    Ok((orchestrator, Running { tasks, link }))
+}

@@ -1,0 +1,197 @@
+//! One attempt from its offer to its published ending: claim, limits, cancellation, journal.
+
+use std::{sync::PoisonError, time::Duration};
+
+use bus_schemas::{
+    id::{AttemptRef, ClaimNonce, HostId},
+    subject::EventKind,
+    v1::{
+        handoff::Handoff,
+        task::{AttemptFailed, Claimed, FailureReason, HandoffReady, Offer, Progress},
+    },
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use uuid::Uuid;
+
+use super::{
+    intake::Intake,
+    main_loop::{Notice, now},
+};
+use crate::{
+    adapter::{
+        bus::{ClaimOutcome, wrap},
+        claims::{Claims, Ending, OpenClaim},
+    },
+    attempt::{Desk, Failure, Trace, work},
+    lease::Leases,
+    port::Vm,
+};
+
+/// Stages on their way to the bus; there are five, so a sender never waits.
+const STAGES: usize = 8;
+/// Output that is still unpublished when an attempt is cut off is given this long.
+const STAGES_WAIT: Duration = Duration::from_secs(2);
+
+/// Why an attempt is stopped from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// `Canceled` or `HostStopped`.
+    pub reason: FailureReason,
+    /// More, for people.
+    pub detail: String,
+}
+
+/// What a runner needs of its host.
+#[derive(Debug)]
+pub(super) struct Runner<V> {
+    pub(super) host_id: HostId,
+    pub(super) desk: Desk,
+    pub(super) claims: Claims,
+    pub(super) leases: Leases<V>,
+    pub(super) notices: mpsc::Sender<Notice<V>>,
+}
+
+impl<V: Vm> Runner<V> {
+    /// Claims the offer and, if it is won, works on it until its ending is published. The slot is held all the while.
+    pub(super) async fn run(self, intake: Box<Intake>, stop: oneshot::Receiver<Stop>) {
+        let Intake { taken, offer, slot } = *intake;
+        let attempt = offer.attempt;
+        let nonce = ClaimNonce::from_uuid(Uuid::now_v7());
+        if self.claims.knows(&attempt) {
+            tracing::info!(%attempt, "an offer that was taken before is acknowledged again");
+            taken.ack().await;
+        } else if let Err(error) = self.journal(move |claims| claims.claiming(attempt, nonce)).await {
+            tracing::error!(%error, "the claims journal cannot be written; the offer is given back");
+            taken.give_back().await;
+        } else {
+            let claimed = Claimed { attempt, host_id: self.host_id, nonce };
+            match self.desk.bus.claim(&claimed, now()).await {
+                ClaimOutcome::Lost => taken.ack().await,
+                ClaimOutcome::Won => {
+                    // The claim is what counts: the work does not wait for the acknowledgement.
+                    tokio::join!(taken.ack(), self.attempt(&offer, nonce, stop));
+                }
+            }
+            if let Err(error) = self.journal(move |claims| claims.settled(attempt, nonce)).await {
+                tracing::error!(%error, "the claims journal cannot be written");
+            }
+        }
+        drop(slot);
+        let _ = self.notices.send(Notice::Over { attempt }).await;
+    }
+
+    async fn attempt(&self, offer: &Offer, nonce: ClaimNonce, stop: oneshot::Receiver<Stop>) {
+        let attempt = offer.attempt;
+        let _ = self.notices.send(Notice::Held { attempt, nonce }).await;
+        let trace = Trace::default();
+        let outcome = self.limited(offer, nonce, stop, &trace).await;
+        let leases = std::mem::take(&mut *trace.leases.lock().unwrap_or_else(PoisonError::into_inner));
+        for lease in leases {
+            self.leases.release(lease).await;
+        }
+        let ending = ending_of(attempt, nonce, outcome, &trace);
+        let kept = ending.clone();
+        if let Err(error) = self.journal(move |claims| claims.ended(attempt, nonce, &kept)).await {
+            tracing::error!(%error, "the claims journal cannot be written");
+        }
+        self.desk.bus.end(&ending).await;
+    }
+
+    /// Works within the time limit, and until somebody says stop.
+    async fn limited(
+        &self,
+        offer: &Offer,
+        nonce: ClaimNonce,
+        stop: oneshot::Receiver<Stop>,
+        trace: &Trace,
+    ) -> Result<Handoff, Failure> {
+        let limit_ms = offer.limits.start_to_close_ms;
+        let closes_at = Instant::now() + Duration::from_millis(limit_ms);
+        let (stages, mut entered) = mpsc::channel(STAGES);
+        let bus = self.desk.bus.clone();
+        let attempt = offer.attempt;
+        let publisher = tokio::spawn(async move {
+            while let Some(stage) = entered.recv().await {
+                bus.progress(Progress { attempt, nonce, stage, entered_at: now() }).await;
+            }
+        });
+        let outcome = tokio::select! {
+            outcome = work(&self.desk, &self.leases, offer, closes_at, &stages, trace) => outcome,
+            () = tokio::time::sleep_until(closes_at) => Err(Failure::new(
+                FailureReason::TimedOut,
+                format!("the attempt took longer than {} s", limit_ms / 1_000),
+            )),
+            stop = stop => {
+                let stop = stop.unwrap_or(Stop { reason: FailureReason::HostStopped, detail: "the host stopped".into() });
+                Err(Failure::new(stop.reason, stop.detail))
+            }
+        };
+        drop(stages);
+        // The last stage should be seen before the ending, but an ending does not wait for a bus that is away.
+        let _ = tokio::time::timeout(STAGES_WAIT, publisher).await;
+        outcome
+    }
+
+    async fn journal(
+        &self,
+        write: impl FnOnce(&Claims) -> std::io::Result<()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let claims = self.claims.clone();
+        tokio::task::spawn_blocking(move || write(&claims)).await.map_err(std::io::Error::other)?
+    }
+
+    /// Publishes how a claim of an earlier process of this host ended.
+    pub(super) async fn recover(self, left: OpenClaim) {
+        let OpenClaim { attempt, nonce, ending } = left;
+        let ending = match ending {
+            Some(ending) => Some(ending),
+            None => {
+                let claimed = Claimed { attempt, host_id: self.host_id, nonce };
+                let holder = patiently_ask(&self, &attempt).await;
+                let detail = "the host stopped while it worked on the attempt".to_owned();
+                (holder == Some(claimed)).then(|| {
+                    let failure = Failure::new(FailureReason::HostStopped, detail);
+                    ending_of(attempt, nonce, Err(failure), &Trace::default())
+                })
+            }
+        };
+        if let Some(ending) = ending {
+            tracing::info!(%attempt, "publishing how an attempt of the earlier process ended");
+            self.desk.bus.end(&ending).await;
+        }
+        if let Err(error) = self.journal(move |claims| claims.settled(attempt, nonce)).await {
+            tracing::error!(%error, "the claims journal cannot be written");
+        }
+    }
+}
+
+async fn patiently_ask<V: Vm>(runner: &Runner<V>, attempt: &AttemptRef) -> Option<Claimed> {
+    let mut delay = crate::adapter::bus::first_pause();
+    loop {
+        match runner.desk.bus.holder_of(attempt).await {
+            Ok(holder) => return holder,
+            Err(error) => tracing::warn!(%error, "ask about an earlier claim"),
+        }
+        crate::adapter::bus::pause(&mut delay).await;
+    }
+}
+
+fn ending_of(attempt: AttemptRef, nonce: ClaimNonce, outcome: Result<Handoff, Failure>, trace: &Trace) -> Ending {
+    let at = now();
+    match outcome {
+        Ok(handoff) => {
+            let body = HandoffReady { attempt, nonce, handoff };
+            Ending::Handoff(Box::new(wrap(EventKind::Handoff, 0, attempt, nonce, at, body)))
+        }
+        Err(Failure { reason, detail, evidence }) => {
+            tracing::info!(%attempt, ?reason, %detail, "attempt failed");
+            let usage = trace.usage.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let output_tail = trace.tail.text();
+            let body = AttemptFailed { attempt, nonce, reason, detail, output_tail, evidence, usage };
+            Ending::Failed(Box::new(wrap(EventKind::Failed, 0, attempt, nonce, at, body)))
+        }
+    }
+}
