@@ -139,7 +139,7 @@ impl Service for Orchestrator {
         &self,
         id: &str,
         after: u64,
-    ) -> Result<impl Stream<Item = FeedEvent> + Send + 'static + use<>, Problem> {
+    ) -> Result<impl Stream<Item = FeedEvent> + Send + 'static, Problem> {
         let project_id = resolve::project(&self.store, id).await?;
         Ok(feed::follow(self.store.clone(), self.handle.bells(), project_id, after))
     }
@@ -149,7 +149,7 @@ impl Service for Orchestrator {
         id: &str,
         task: Option<&str>,
         follow: bool,
-    ) -> Result<impl Stream<Item = LogChunk> + Send + 'static + use<>, Problem> {
+    ) -> Result<impl Stream<Item = LogChunk> + Send + 'static, Problem> {
         let project_id = resolve::project(&self.store, id).await?;
         let task = match task {
             Some(key) => Some(self.task(project_id, key).await?),
