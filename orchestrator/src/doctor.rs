@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::{process::Command, time::timeout};
 
 use crate::{
@@ -81,7 +81,7 @@ pub async fn examine(config: &Config, paths: &Paths, env: &Env, own: &Path) -> V
     checks.push(nats(config, paths, env));
     checks.push(image(config, paths));
     checks.push(worker(config, own));
-    checks.push(accelerator(own, env).await);
+    checks.push(accelerator(own, paths, env).await);
     checks.push(supervisor(paths));
     checks
 }
@@ -219,7 +219,7 @@ fn worker(config: &Config, own: &Path) -> Check {
     Check::bad(name, purpose, Health::Fail, found, "`cargo xtask build` builds it; or name one with pool.worker")
 }
 
-async fn accelerator(own: &Path, env: &Env) -> Check {
+async fn accelerator(own: &Path, paths: &Paths, env: &Env) -> Check {
     let (name, purpose) = ("accelerator", "how fast VMs are, and how strongly isolated");
     let path = env.get(OsStr::new("PATH")).map(std::env::split_paths);
     let program = std::iter::once(own.to_owned())
@@ -230,15 +230,33 @@ async fn accelerator(own: &Path, env: &Env) -> Check {
         let found = format!("cannot be probed: no baton-vm-pool beside this program ({})", own.display());
         return Check::bad(name, purpose, Health::Fail, found, "`cargo build --release` builds it");
     };
-    match output(&program, &["probe"], PROBE_TIMEOUT).await {
-        Ok((true, text)) if text.contains("tcg") => {
-            let mend = "a machine with a working /dev/kvm is faster and isolates more strongly";
-            Check::bad(name, purpose, Health::Warn, text, mend)
+    let state = paths.pool_dir();
+    let mend = "mend what stands above first, then try again";
+    match output(&program, &["probe", "--state-dir", &state.to_string_lossy()], PROBE_TIMEOUT).await {
+        Ok((true, text)) => {
+            let probed: Probed = match serde_json::from_str(text.lines().last().unwrap_or_default()) {
+                Ok(probed) => probed,
+                Err(_) => return Check::bad(name, purpose, Health::Fail, text, mend),
+            };
+            let note = if probed.note.is_empty() { String::new() } else { format!("; {}", probed.note) };
+            let found = format!("{} ({}){note}", probed.accelerator, probed.isolation);
+            if probed.isolation == "hardware" {
+                return Check::ok(name, purpose, found);
+            }
+            let mend = "it works; a machine with a working /dev/kvm is faster and isolates more strongly";
+            Check::bad(name, purpose, Health::Warn, found, mend)
         }
-        Ok((true, text)) => Check::ok(name, purpose, text),
-        Ok((false, text)) => Check::bad(name, purpose, Health::Fail, text, "mend what stands above first, then try again"),
-        Err(why) => Check::bad(name, purpose, Health::Fail, why, "mend what stands above first, then try again"),
+        Ok((false, text)) => Check::bad(name, purpose, Health::Fail, text.lines().last().unwrap_or_default().to_owned(), mend),
+        Err(why) => Check::bad(name, purpose, Health::Fail, why, mend),
     }
+}
+
+/// What `baton-vm-pool probe` prints.
+#[derive(Deserialize)]
+struct Probed {
+    accelerator: String,
+    note: String,
+    isolation: String,
 }
 
 fn supervisor(paths: &Paths) -> Check {

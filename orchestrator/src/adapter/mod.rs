@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod clock;
+mod folder;
 pub mod shadow;
 pub mod sqlite;
 pub mod web;

@@ -119,6 +119,10 @@ pub fn plan(
     let mut args = vec!["serve".into(), "--config".into(), pool_file.into()];
     args.extend(["--state-dir".into(), paths.pool_dir().into()]);
     args.extend(bus);
+    // As flags too: the host service lets the environment win over its file, and here flags have won already.
+    for (flag, value) in [("--slots", config.pool.slots), ("--spares", config.pool.spares)] {
+        args.extend(value.into_iter().flat_map(|value| [flag.into(), value.to_string().into()]));
+    }
     specs.push(Spec { name: "host", program: host, args, grace: HOST_GRACE, health_url: None });
     Ok(Plan { nats, nats_url: url, nats_health_url: health, specs })
 }

@@ -1,6 +1,5 @@
 //! The API and the commands, against an orchestrator that is all memory.
 #![expect(clippy::unwrap_used, reason = "tests")]
-#![expect(missing_docs, reason = "tests")]
 
 mod api;
 mod commands;

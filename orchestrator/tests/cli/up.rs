@@ -103,7 +103,7 @@ async fn a_program_that_does_not_exist_is_tried_again_and_said() {
 async fn leftovers_are_ended_but_never_a_stranger() {
     let world = World::bare();
     let paths = paths(&world);
-    let mut sleep = || std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let sleep = || std::process::Command::new("sleep").arg("600").spawn().unwrap();
     let (mut left, mut stranger) = (sleep(), sleep());
     let started = |pid: u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
