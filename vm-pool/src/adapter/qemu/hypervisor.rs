@@ -73,6 +73,12 @@ impl QemuHypervisor {
     /// [`StartError`]: no image, no static worker, no QEMU, or no accelerator that works; the detail names the way out.
     pub async fn open(options: QemuOptions) -> Result<Self, StartError> {
         let launcher = Launcher { options, tsc_khz: host_tsc_khz(), bootable: Arc::default() };
+        // Whatever the probe remembers: a worker or an image that does not fit is told now, not at the first lease.
+        let (known, options) = (Arc::clone(&launcher.bootable), launcher.options.clone());
+        blocking("prepare a VM", move || {
+            bootable(&known, &options, &options.image).map(drop).map_err(|error| image_error(&error))
+        })
+        .await?;
         let (engine, note) = probe::strongest(&launcher).await?;
         let isolation = if engine == Engine::Tcg { Isolation::Emulated } else { Isolation::Hardware };
         let accelerator = Accelerator { name: engine.name(), note, isolation };
@@ -154,6 +160,7 @@ impl Launcher {
                 scratch_template(&options.cache_dir, machine.disk_mib).map_err(|error| image_error(&error))?;
             let folder =
                 RunFolder::create(&options.run_dir).map_err(|error| file_error("create a VM's run folder", &error))?;
+            folder.check_room(machine.disk_mib).map_err(|error| file_error("create a VM's scratch disk", &error))?;
             copy_sparse(&template, &folder.scratch()).map_err(|error| image_error(&error))?;
             let parts = Parts {
                 engine,
