@@ -2,9 +2,13 @@
 
 pub mod adapter;
 pub mod cli;
+pub mod config;
 pub mod digest;
+pub mod doctor;
 pub mod driver;
+pub mod paths;
 pub mod plan;
 pub mod planfile;
 pub mod port;
 pub mod service;
+pub mod supervise;

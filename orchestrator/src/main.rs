@@ -1,2 +1,7 @@
-//! Entry point.
-fn main() {}
+//! The `baton` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    orchestrator::cli::main()
+}

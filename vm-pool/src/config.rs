@@ -157,7 +157,7 @@ impl PoolConfig {
         let candidates = match self.worker.clone().or(named) {
             Some(path) => vec![path],
             None => {
-                let dir = own.parent().unwrap_or(Path::new("."));
+                let dir = own.parent().unwrap_or_else(|| Path::new("."));
                 // Cargo's folder of the static target first: beside this program a development build has a worker that
                 // is not static and cannot run in a guest.
                 let mut places = Vec::new();
@@ -219,7 +219,7 @@ fn cores() -> u32 {
 /// The machine's memory without what is reserved, but never less than one small VM needs.
 fn available_mib() -> u64 {
     let info = rustix::system::sysinfo();
-    let bytes = u64::from(info.mem_unit) * u64::try_from(info.totalram).unwrap_or(0);
+    let bytes = u64::from(info.mem_unit) * info.totalram;
     (bytes / (1024 * 1024)).saturating_sub(RESERVED_MIB).max(RESERVED_MIB)
 }
 
@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_with_a_way_out() {
-        let cases: [(&str, &[(&str, &str)], &str); 6] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: [Case<'_>; 6] = [
             ("[pool]\nslot = 1", &[], "unknown key `pool.slot`; did you mean `pool.slots`?"),
             ("", &[("BATON_POOL_SPARE", "1")], "did you mean `BATON_POOL_SPARES`?"),
             ("[pool]\nslots = \"many\"", &[], "[pool] invalid type"),

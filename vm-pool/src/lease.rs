@@ -73,11 +73,7 @@ impl<V: Vm> Leases<V> {
     ///
     /// # Errors
     /// [`Refusal`] if there will be none.
-    pub async fn take(
-        &self,
-        machine: &Machine,
-        mut note: impl FnMut(LeaseId) + Send,
-    ) -> Result<Leased<V>, Refusal> {
+    pub async fn take(&self, machine: &Machine, mut note: impl FnMut(LeaseId) + Send) -> Result<Leased<V>, Refusal> {
         let mut last = Refusal::Draining;
         for _ in 0..RESUME_TRIES {
             let lease = LeaseId::from_uuid(Uuid::now_v7());
@@ -113,12 +109,7 @@ pub fn shape_of(machine: &Machine) -> Shape {
 /// The wire's word for a shape.
 #[must_use]
 pub fn machine_of(shape: &Shape) -> Machine {
-    Machine {
-        cpus: shape.cpus,
-        memory_mib: shape.memory_mib,
-        disk_mib: shape.disk_mib,
-        image: shape.image.clone(),
-    }
+    Machine { cpus: shape.cpus, memory_mib: shape.memory_mib, disk_mib: shape.disk_mib, image: shape.image.clone() }
 }
 
 /// What the pool orders the keeper of a VM to do. Dropping the sender means: kill it.
@@ -171,8 +162,7 @@ async fn died<V>(vm: VmId, reason: String, notices: &mpsc::Sender<Notice<V>>) {
 
 async fn boot<H: Hypervisor>(hypervisor: &H, shape: &Shape) -> Result<(H::Vm, Session), (String, bool)> {
     let deadline = Instant::now() + HELLO_WAIT;
-    let (mut vm, channels) =
-        hypervisor.start(&machine_of(shape)).await.map_err(|e| (e.to_string(), e.exhausted))?;
+    let (mut vm, channels) = hypervisor.start(&machine_of(shape)).await.map_err(|e| (e.to_string(), e.exhausted))?;
     let session = Session::open(channels);
     tokio::select! {
         hello = session.hello(deadline) => {

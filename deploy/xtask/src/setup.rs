@@ -185,7 +185,7 @@ pub fn build(release: bool) -> Result<PathBuf> {
     timed(
         "baton-worker (static)",
         cargo()
-            .args(["build", "--locked", "-p", "worker", "--bins", "--release", "--target", "x86_64-unknown-linux-gnu"])
+            .args(["build", "--locked", "-p", "worker", "--bins", "--profile", "guest", "--target", "x86_64-unknown-linux-gnu"])
             .args(["--config", r#"target.x86_64-unknown-linux-gnu.rustflags=["-C","target-feature=+crt-static"]"#]),
     )?;
     let (target, dist) = (paths::target(), paths::dist());
@@ -194,7 +194,7 @@ pub fn build(release: bool) -> Result<PathBuf> {
     for from in [
         profile.join("baton"),
         profile.join("baton-vm-pool"),
-        target.join("x86_64-unknown-linux-gnu/release/baton-worker"),
+        target.join("x86_64-unknown-linux-gnu/guest/baton-worker"),
     ] {
         put_beside(&from, &dist)?;
     }

@@ -5,3 +5,4 @@ pub mod clock;
 mod folder;
 pub mod shadow;
 pub mod sqlite;
+pub mod web;

@@ -1,4 +1,46 @@
-//! The `baton` command line.
+//! The command line: one file per command, over the HTTP API.
+//!
+//! stdout carries data, stderr the rest. With `--json` every line of stdout is one JSON value of
+//! [`bus_schemas::v1::api`], and an error is one [`Problem`](bus_schemas::v1::api::Problem) on stderr. Exit codes are
+//! the variants of [`Exit`].
 
+mod apply;
+mod approvals;
+mod args;
+mod cancel;
+mod child;
+mod completions;
+mod context;
+mod decide;
+mod diff;
+mod dispatch;
+mod doctor;
+mod down;
 pub mod draw;
+mod error;
+mod exit;
 pub mod findings;
+mod hosts;
+mod ids;
+mod live;
+mod logs;
+mod plan;
+mod ps;
+mod render;
+mod replay;
+mod rebuild;
+mod run;
+mod serve;
+mod status;
+mod style;
+mod tree;
+mod ui;
+mod up;
+mod watch;
+
+pub use args::{Cli, Command};
+pub use context::Context;
+pub use dispatch::main;
+pub use error::CliError;
+pub use exit::Exit;
+pub use ui::Ui;

@@ -20,6 +20,9 @@ mod schema;
 mod shape;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 pub mod expression;
 pub mod lower;
 pub mod reference;

@@ -4,7 +4,7 @@
 //! Children of one `foreach` share their task's outputs by nature, so a task is never compared with itself. Sets such
 //! as `[ab]` are not looked into. The work is bounded: a huge plan is compared in part.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::{
     finding::{Findings, quote},
@@ -30,7 +30,7 @@ struct Output<'a> {
 /// Warns about outputs that meet.
 pub(super) fn check(tasks: &Tasks<'_>, graph: &TaskGraph, findings: &mut Findings) {
     let outputs = outputs(tasks);
-    let mut by_prefix: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut by_prefix: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, output) in outputs.iter().enumerate() {
         by_prefix.entry(&output.prefix).or_default().push(at);
     }
@@ -85,7 +85,7 @@ fn outputs<'a>(tasks: &Tasks<'a>) -> Vec<Output<'a>> {
 /// Outputs whose prefix is a beginning of this one's: only these, and those found from the other side, can meet it.
 fn candidates<'a>(
     output: &'a Output<'_>,
-    by_prefix: &'a BTreeMap<&str, Vec<usize>>,
+    by_prefix: &'a HashMap<&str, Vec<usize>>,
 ) -> impl Iterator<Item = usize> + 'a {
     let ends = output.prefix.char_indices().map(|(at, _)| at).chain([output.prefix.len()]);
     ends.filter_map(|end| by_prefix.get(output.prefix.get(..end)?)).flatten().copied()

@@ -217,7 +217,10 @@ fn check_skill(node: &Node, skills: &Catalog, findings: &mut Findings) {
                 format!("looked in {}", if looked.is_empty() { "no folder".to_owned() } else { looked.join(", ") });
             (
                 format!("there is no skill {}", quote(name)),
-                near.map_or(looked.clone(), |near| format!("{near} ({looked})")),
+                match near {
+                    Some(near) => format!("{near} ({looked})"),
+                    None => looked,
+                },
             )
         }
     };

@@ -16,6 +16,9 @@ use worker::driver::serve;
 
 use super::rig::{Folder, Rig, bash, identity, soon, tar_of};
 
+/// Makes an identity unusable.
+type Spoil = fn(&mut Rejuvenate);
+
 fn refused(result: Result<impl std::fmt::Debug, SessionError>) -> RefusalCode {
     match result {
         Err(SessionError::Refused { code, .. }) => code,
@@ -40,7 +43,7 @@ async fn a_frozen_guest_answers_hello_and_ping_and_refuses_the_rest() {
 #[tokio::test]
 async fn an_identity_that_is_not_whole_or_not_applied_leaves_the_guest_frozen() {
     let rig = Rig::frozen();
-    let spoilers: [(fn(&mut Rejuvenate), RefusalCode); 4] = [
+    let spoilers: [(Spoil, RefusalCode); 4] = [
         (|identity| identity.entropy.truncate(8), RefusalCode::BadMessage),
         (|identity| identity.machine_id = "XYZ".into(), RefusalCode::BadMessage),
         (|identity| identity.hostname = "a b".into(), RefusalCode::BadMessage),

@@ -105,7 +105,7 @@ ln -s "$long/$long/$long" longlink"#,
     assert_eq!(finished.exit_code, Some(0), "{}", rig.text("stderr"));
     let (deleted, changed) = changes(&rig).await;
     let gone = ["dir/gone.txt", "dir-then-file/inner", "file-then-dir", "gone.txt", "lost\nline", "renamed/from.txt"];
-    let mut sorted = deleted.clone();
+    let mut sorted = deleted;
     sorted.sort();
     let mut expected: Vec<String> = gone.iter().map(|path| (*path).to_string()).collect();
     expected.sort();

@@ -333,11 +333,8 @@ impl HostBus {
             Err(e) => return Err(failed(e.to_string())),
         }
         let mut file = tokio::fs::File::open(from).await.map_err(|e| failed(e.to_string()))?;
-        let meta = ObjectMetadata {
-            name: name.to_owned(),
-            description: Some(description.to_owned()),
-            ..Default::default()
-        };
+        let meta =
+            ObjectMetadata { name: name.to_owned(), description: Some(description.to_owned()), ..Default::default() };
         self.objects.put(meta, &mut file).await.map(drop).map_err(|e| failed(e.to_string()))
     }
 }

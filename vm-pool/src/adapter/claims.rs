@@ -85,7 +85,9 @@ impl Claims {
                 Ok(Line::Claiming { attempt, nonce }) => drop(open.insert((attempt, nonce), None)),
                 Ok(Line::Ended { attempt, nonce, ending }) => drop(open.insert((attempt, nonce), Some(ending))),
                 Ok(Line::Settled { attempt, nonce }) => drop(open.remove(&(attempt, nonce))),
-                Err(error) if !line.is_empty() => tracing::warn!(%error, "a line of the claims journal is not readable"),
+                Err(error) if !line.is_empty() => {
+                    tracing::warn!(%error, "a line of the claims journal is not readable")
+                }
                 Err(_) => {}
             }
         }
@@ -170,7 +172,7 @@ impl Inner {
 
 /// Writes a journal of the open claims beside the old one and swaps them.
 fn rewrite(path: &Path, open: &BTreeMap<(AttemptRef, ClaimNonce), Option<Ending>>) -> io::Result<File> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let mut fresh = tempfile::NamedTempFile::new_in(dir)?;
     for (&(attempt, nonce), ending) in open {
         let line = match ending.clone() {

@@ -11,7 +11,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Failure;
-use crate::{adapter::session::{Session, SessionError}, lease::Leased, port::Vm};
+use crate::{
+    adapter::session::{Session, SessionError},
+    lease::Leased,
+    port::Vm,
+};
 
 /// A guest that is asked for a sign of life answers within this; emulation on a busy machine is slow.
 const PONG_WAIT: Duration = Duration::from_secs(30);

@@ -72,12 +72,7 @@ impl LogPump {
     }
 
     /// Pumps until `stopped` is over (its sender dropped) and the queue is empty, or the queue's sender is gone.
-    pub async fn run(
-        &mut self,
-        output: &mut mpsc::Receiver<Output>,
-        mut stopped: oneshot::Receiver<()>,
-        tail: &Tail,
-    ) {
+    pub async fn run(&mut self, output: &mut mpsc::Receiver<Output>, mut stopped: oneshot::Receiver<()>, tail: &Tail) {
         let mut due: Option<Instant> = None;
         loop {
             let timer = async {

@@ -234,7 +234,9 @@ fn judge(finished: &Finished) -> Result<(), Failure> {
     }
     match (finished.exit_code, finished.signal) {
         (Some(0), _) => Ok(()),
-        (Some(code), _) => Err(Failure::new(FailureReason::ProgramFailed, format!("the program ended with exit code {code}"))),
+        (Some(code), _) => {
+            Err(Failure::new(FailureReason::ProgramFailed, format!("the program ended with exit code {code}")))
+        }
         (None, Some(signal)) => {
             Err(Failure::new(FailureReason::ProgramFailed, format!("signal {signal} ended the program")))
         }
@@ -329,8 +331,7 @@ async fn check<V: Vm>(
     log: &mut LogPump,
     trace: &Trace,
 ) -> Result<Vec<CheckEvidence>, Failure> {
-    let (leased, tree) =
-        tokio::join!(lease(leases, offer, trace), tree(desk, offer, commit.to_owned(), Vec::new()));
+    let (leased, tree) = tokio::join!(lease(leases, offer, trace), tree(desk, offer, commit.to_owned(), Vec::new()));
     let mut leased = leased?;
     guest::prepare(&mut leased, tree?).await?;
     let limit: Duration = offer.checks.iter().map(|check| Duration::from_millis(check.timeout_ms)).sum();

@@ -190,8 +190,7 @@ impl<H: Hypervisor> Host<H> {
         snapshots: Snapshots,
     ) -> Result<Self, DriverError> {
         let path = options.state_dir.join("claims.jsonl");
-        let (claims, left) =
-            Claims::open(&path).map_err(|source| DriverError::State { path: path.clone(), source })?;
+        let (claims, left) = Claims::open(&path).map_err(|source| DriverError::State { path: path.clone(), source })?;
         let scratch = options.state_dir.join("scratch");
         // What an earlier process was working with is of no use to anybody.
         let _ = std::fs::remove_dir_all(&scratch);

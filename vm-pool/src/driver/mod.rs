@@ -7,5 +7,7 @@
 mod intake;
 mod main_loop;
 mod runner;
+#[cfg(test)]
+mod tests;
 
 pub use main_loop::{DriverError, Host, HostOptions, Notice, now};

@@ -32,7 +32,7 @@ use crate::{
 
 /// Stages on their way to the bus; there are five, so a sender never waits.
 const STAGES: usize = 8;
-/// Output that is still unpublished when an attempt is cut off is given this long.
+/// Stages that are still unpublished when an attempt ends are given this long.
 const STAGES_WAIT: Duration = Duration::from_secs(2);
 
 /// Why an attempt is stopped from outside.
@@ -125,7 +125,10 @@ impl<V: Vm> Runner<V> {
                 format!("the attempt took longer than {} s", limit_ms / 1_000),
             )),
             stop = stop => {
-                let stop = stop.unwrap_or(Stop { reason: FailureReason::HostStopped, detail: "the host stopped".into() });
+                let stop = stop.unwrap_or_else(|_| Stop {
+                    reason: FailureReason::HostStopped,
+                    detail: "the host stopped".into(),
+                });
                 Err(Failure::new(stop.reason, stop.detail))
             }
         };

@@ -83,3 +83,23 @@ pub(crate) async fn write<W: AsyncWrite + Unpin>(mut port: W, mut queue: mpsc::R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_tail_of_a_lost_frame_does_not_swallow_the_next_one() {
+        let (mut host, port) = tokio::io::duplex(4096);
+        let (queue, mut incoming) = mpsc::channel(QUEUE);
+        let reading = tokio::spawn(read(port, queue));
+        // Announces some bytes that never come.
+        host.write_all(&[0, 0, 0x50, b'{', b'"']).await.unwrap();
+        let ping = frame::encode(br#"{"kind":"ping","sequence":3}"#).unwrap();
+        tokio::time::sleep(STALE * 2).await;
+        host.write_all(&ping).await.unwrap();
+        assert!(matches!(incoming.recv().await, Some(Incoming::Message(m)) if *m == ToGuest::Ping { sequence: 3 }));
+        drop(host);
+        reading.await.unwrap().unwrap();
+    }
+}

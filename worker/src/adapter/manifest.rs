@@ -92,6 +92,7 @@ impl Manifest {
 
 /// Waits until the clock of `folder`'s file system has moved past everything written there so far. A file rewritten
 /// within one tick of its unpacking would look untouched otherwise.
+#[expect(clippy::disallowed_methods, reason = "a blocking thread; only time makes the clock tick")]
 pub(crate) fn settle(folder: &Path) -> io::Result<()> {
     let scratch = scratch_file(folder)?;
     let first = touch(&scratch)?;

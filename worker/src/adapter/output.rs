@@ -132,3 +132,29 @@ pub(crate) async fn pump(pipe: OwnedFd, sink: &mut Sink, budget: &Budget, tail: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_keeps_the_end_within_its_limit() {
+        let mut tail = Tail::new(8);
+        for piece in ["one\n", "two\n", "three\n", "  \n"] {
+            tail.push(piece.as_bytes());
+        }
+        assert_eq!(tail.text(), "hree\n  \n");
+        assert_eq!(tail.last_line().as_deref(), Some("hree"));
+        tail.push(&[0xff; 100]);
+        assert!(tail.text().len() <= 8, "replacement characters count");
+        tail.push("x".repeat(100).as_bytes());
+        assert_eq!(tail.text(), "xxxxxxxx");
+    }
+
+    #[test]
+    fn a_budget_counts_everything_and_lets_its_limit_through() {
+        let budget = Budget::new(10);
+        assert_eq!([budget.charge(4), budget.charge(4), budget.charge(4), budget.charge(4)], [4, 4, 2, 0]);
+        assert_eq!(budget.printed(), 16);
+    }
+}

@@ -18,7 +18,7 @@ const MARGIN: f64 = 24.0;
 const HEAD_HEIGHT: f64 = 64.0;
 /// Characters that fit into a box, by line.
 const ID_CHARS: usize = 24;
-const TITLE_CHARS: usize = 34;
+const TITLE_CHARS: usize = 30;
 /// Plans with more tasks are summed up: a picture with more boxes shows nothing.
 const MAX_TASKS: usize = 300;
 /// Boxes shown of a layer that is summed up, one of them for the rest.
@@ -193,21 +193,14 @@ fn task_box(out: &mut String, plan: &Plan, task: &Task, x: f64, y: f64) {
             "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{BOX_WIDTH}\" height=\"{BOX_HEIGHT}\" rx=\"8\"/>"
         ),
     );
-    let texts = [
-        ("id", 20.0, cut(&task.id, ID_CHARS)),
-        ("small", 37.0, cut(&clean(title), TITLE_CHARS)),
-        ("small", 53.0, cut(&clean(&marks(plan, task).join(" · ")), TITLE_CHARS)),
-    ];
-    for (class, below, text) in texts.into_iter().filter(|(_, _, text)| !text.is_empty()) {
-        line(
-            out,
-            format_args!(
-                "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                x + 12.0,
-                y + below,
-                escape(&text)
-            ),
-        );
+    let mut texts = vec![("id", cut(&task.id, ID_CHARS))];
+    texts.extend(Some(("small", cut(&clean(title), TITLE_CHARS))).filter(|(_, title)| !title.is_empty()));
+    texts.push(("small", cut(&clean(&marks(plan, task).join(" · ")), TITLE_CHARS)));
+    let mut baseline = y + if texts.len() == 2 { 28.0 } else { 20.0 };
+    for (class, text) in texts {
+        let x = x + 12.0;
+        line(out, format_args!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{baseline:.1}\">{}</text>", escape(&text)));
+        baseline += 16.5;
     }
     out.push_str("</g>\n");
 }

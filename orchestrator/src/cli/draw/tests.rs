@@ -47,8 +47,11 @@ tasks:
 fn large(tasks: usize) -> (Plan, Vec<Vec<String>>) {
     let mut yaml = "version: 1\ntitle: Large\ntasks:\n".to_owned();
     for number in 0..tasks {
-        let needs =
-            if number < 100 { String::new() } else { format!(", needs: [t{}, t{}]", number - 100, number - 99) };
+        let needs = match (number / 100, number % 100) {
+            (0, _) => String::new(),
+            (_, 0) => format!(", needs: [t{}]", number - 100),
+            (_, _) => format!(", needs: [t{}, t{}]", number - 101, number - 100),
+        };
         writeln!(yaml, "  - {{ id: t{number}, run: \"true\", checks: [\"true\"]{needs} }}").unwrap();
     }
     drawn(&yaml)

@@ -29,12 +29,10 @@ pub struct QemuOptions {
     pub qemu: PathBuf,
     /// The folder of image folders, as `deploy/vm/build-base.sh` fills it (`$XDG_CACHE_HOME/baton/images`).
     pub images_dir: PathBuf,
-    /// For what can be made again: initramfs, formatted disks.
+    /// For what can be made or found out again: initramfs, formatted disks, the accelerator.
     pub cache_dir: PathBuf,
     /// For run folders. Best on the same file system as `cache_dir`, so that disks can be cloned.
     pub run_dir: PathBuf,
-    /// For what the next start wants to know: the accelerator.
-    pub state_dir: PathBuf,
     /// The static `baton-worker`.
     pub worker_binary: PathBuf,
     /// The flavour that the accelerators are tried with. It must be built; others are looked for when they are asked for.
@@ -42,7 +40,7 @@ pub struct QemuOptions {
 }
 
 impl QemuOptions {
-    /// The usual layout: images and caches below `cache_dir`, run folders and memory of the probe below `state_dir`, `qemu-system-x86_64` from
+    /// The usual layout: images and caches in `cache_dir`, run folders in `state_dir`, `qemu-system-x86_64` from
     /// `PATH`, flavour `base`.
     #[must_use]
     pub fn new(cache_dir: &Path, state_dir: &Path, worker_binary: &Path) -> Self {
@@ -51,7 +49,6 @@ impl QemuOptions {
             images_dir: cache_dir.join("images"),
             cache_dir: cache_dir.to_owned(),
             run_dir: state_dir.join("vms"),
-            state_dir: state_dir.to_owned(),
             worker_binary: worker_binary.to_owned(),
             image: "base".to_owned(),
         }

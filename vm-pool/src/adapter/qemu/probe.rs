@@ -5,7 +5,7 @@
 //! of the host.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -23,7 +23,6 @@ use crate::{
     port::{StartError, Vm as _},
 };
 
-const MEMO: &str = "accelerator.json";
 /// Hardware boots the guest in well under a second; one that has not in this time never will.
 const HARDWARE_DEADLINE: Duration = Duration::from_secs(10);
 /// Emulation takes 2 s, and far more on a loaded host; there is nothing to fall back to, so it gets time.
@@ -32,7 +31,6 @@ const EMULATION_DEADLINE: Duration = Duration::from_secs(120);
 /// What an earlier start found.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Memo {
-    key: String,
     accelerator: String,
     note: String,
 }
@@ -42,20 +40,23 @@ pub(super) async fn strongest(launcher: &Launcher) -> Result<(Engine, String), S
     let options = &launcher.options;
     let image = ImageFolder::find(&options.images_dir, &options.image).map_err(|error| image_error(&error))?;
     let key = memo_key(&options.qemu, &image).await?;
-    let memo_path = options.state_dir.join(MEMO);
-    if let Some(found) = recall(&memo_path, &key) {
+    let memo_path = options.cache_dir.join("accelerator").join(format!("{key}.json"));
+    if let Some(found) = recall(&memo_path) {
         return Ok(found);
     }
     let mut notes = Vec::new();
-    for engine in [Engine::Kvm, Engine::Hvf, Engine::Tcg] {
+    for engine in [if cfg!(target_os = "macos") { Engine::Hvf } else { Engine::Kvm }, Engine::Tcg] {
         let tried = match absent(engine) {
             Some(reason) => Err(reason),
             None => boots(launcher, engine).await?,
         };
         match tried {
             Ok(()) => {
-                let note = notes.join("; ");
-                remember(&memo_path, &Memo { key, accelerator: engine.name().to_owned(), note: note.clone() });
+                let mut note = notes.join("; ");
+                if !note.is_empty() {
+                    note.push_str(&format!(" (delete {} to try again)", memo_path.display()));
+                }
+                remember(&memo_path, &Memo { accelerator: engine.name().to_owned(), note: note.clone() });
                 return Ok((engine, note));
             }
             Err(reason) => notes.push(format!("{}: {reason}", engine.name())),
@@ -72,9 +73,7 @@ fn absent(engine: Engine) -> Option<String> {
             Ok(_) => None,
             Err(error) => Some(format!("open /dev/kvm: {error}")),
         },
-        Engine::Hvf if cfg!(target_os = "macos") => None,
-        Engine::Hvf => Some("only on macOS".to_owned()),
-        Engine::Tcg => None,
+        Engine::Hvf | Engine::Tcg => None,
     }
 }
 
@@ -117,24 +116,24 @@ async fn memo_key(qemu: &Path, image: &ImageFolder) -> Result<String, StartError
         .chain_update(&image.kernel_sha256)
         .chain_update(boot.trim())
         .finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn recall(path: &Path, key: &str) -> Option<(Engine, String)> {
+fn recall(path: &Path) -> Option<(Engine, String)> {
     let memo: Memo = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let engine = [Engine::Kvm, Engine::Hvf, Engine::Tcg].into_iter().find(|e| e.name() == memo.accelerator)?;
-    (memo.key == key).then_some((engine, memo.note))
+    Some((engine, memo.note))
 }
 
 /// Best effort: the next start can find out again.
-fn remember(path: &PathBuf, memo: &Memo) {
+fn remember(path: &Path, memo: &Memo) {
     let write = || -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let draft = path.with_extension("json.new");
-        std::fs::write(&draft, serde_json::to_vec_pretty(memo)?)?;
-        std::fs::rename(draft, path)
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut draft = tempfile::NamedTempFile::new_in(folder)?;
+        std::io::Write::write_all(&mut draft, &serde_json::to_vec_pretty(memo)?)?;
+        draft.persist(path)?;
+        Ok(())
     };
     if let Err(error) = write() {
         tracing::warn!(path = %path.display(), %error, "the accelerator could not be remembered");
@@ -147,15 +146,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_found_counts_for_the_same_machine_only() {
+    fn what_was_found_is_remembered() {
         let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("state").join(MEMO);
-        assert_eq!(recall(&path, "k"), None);
-        remember(&path, &Memo { key: "k".into(), accelerator: "tcg".into(), note: "kvm: no".into() });
-        assert_eq!(recall(&path, "k"), Some((Engine::Tcg, "kvm: no".into())));
-        assert_eq!(recall(&path, "other"), None);
+        let path = place.path().join("accelerator/k.json");
+        assert_eq!(recall(&path), None);
+        remember(&path, &Memo { accelerator: "tcg".into(), note: "kvm: no".into() });
+        assert_eq!(recall(&path), Some((Engine::Tcg, "kvm: no".into())));
         std::fs::write(&path, "{").unwrap();
-        assert_eq!(recall(&path, "k"), None);
+        assert_eq!(recall(&path), None, "what cannot be read is found out again");
+    }
+
+    #[tokio::test]
+    async fn the_key_depends_on_qemu_and_kernel() {
+        let image = |kernel: &str| ImageFolder {
+            flavour: "base".into(),
+            path: "/nonexistent".into(),
+            kernel_sha256: kernel.into(),
+        };
+        let key = async |qemu: &str, kernel: &str| memo_key(Path::new(qemu), &image(kernel)).await.unwrap();
+        assert_eq!(key("/bin/echo", "a").await, key("/bin/echo", "a").await);
+        assert_ne!(key("/bin/echo", "a").await, key("/bin/echo", "b").await);
+        assert_ne!(key("/bin/echo", "a").await, key("/bin/cat", "a").await);
     }
 
     #[tokio::test]

@@ -55,11 +55,12 @@ impl AsyncRead for Changes {
         }
         if this.head_read < this.head.len() {
             let count = buf.remaining().min(this.head.len() - this.head_read);
-            let piece = this.head;
-            let piece = &piece[this.head_read..this.head_read + count];
-            buf.put_slice(piece);
+            let head = this.head;
+            let piece = &head[this.head_read..this.head_read + count];
             this.head_read += count;
-            return Poll::Ready(this.account(piece));
+            this.account(piece)?;
+            buf.put_slice(piece);
+            return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
@@ -70,7 +71,13 @@ impl AsyncRead for Changes {
                 }
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Ok(())) => Poll::Ready(this.account(&buf.filled()[before..])),
+            Poll::Ready(Ok(())) => {
+                let counted = this.account(&buf.filled()[before..]);
+                if counted.is_err() {
+                    buf.set_filled(before);
+                }
+                Poll::Ready(counted)
+            }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => match this.deadline.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(Err(io::Error::new(

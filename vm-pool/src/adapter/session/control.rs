@@ -1,5 +1,7 @@
 //! The control port: a reader and a writer that do not wait for each other, with bounded queues between them and the callers.
 
+use std::time::Duration;
+
 use bus_schemas::{
     frame::{self, Decoder},
     v1::guest::{FromGuest, ToGuest},
@@ -26,6 +28,8 @@ const SEND_QUEUE: usize = 16;
 const ANSWER_QUEUE: usize = 16;
 /// Read at once. Small, because cutting many tiny frames out of one buffer costs the square of its size.
 const READ_BYTES: usize = 8 * 1024;
+/// After the data port ended, the control port may still hold an answer.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// The guest's own words are cut to this, in bytes.
 const DETAIL_BYTES: usize = 1024;
 
@@ -91,9 +95,15 @@ impl Control {
             let mut answers = self.answers.lock().await;
             tokio::select! {
                 biased;
-                // An answer that came before the end still counts.
                 Some(answer) = answers.recv() => Ok(answer),
-                error = self.health.failed() => Err(error),
+                error = self.health.failed() => match error {
+                    // What was said before the end still counts, and may be on its way: the other port can end first.
+                    SessionError::Lost { .. } => match tokio::time::timeout(LAST_WORDS, answers.recv()).await {
+                        Ok(Some(answer)) => Ok(answer),
+                        _ => Err(error),
+                    },
+                    error => Err(error),
+                },
             }
         };
         match tokio::time::timeout_at(deadline, next).await {

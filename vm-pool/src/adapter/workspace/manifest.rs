@@ -113,7 +113,9 @@ impl Manifest {
         for path in self.planned.keys() {
             for above in ancestors(path) {
                 match self.planned.get(above) {
-                    Some(Planned::Symlink { .. }) => return Err(unsafe_path(path.as_bytes(), "goes through a symbolic link")),
+                    Some(Planned::Symlink { .. }) => {
+                        return Err(unsafe_path(path.as_bytes(), "goes through a symbolic link"));
+                    }
                     Some(Planned::File { .. }) => return Err(unsafe_path(path.as_bytes(), "lies below a file")),
                     Some(Planned::Folder) | None => {}
                 }

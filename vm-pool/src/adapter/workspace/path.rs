@@ -101,7 +101,9 @@ fn is_unprintable(c: char) -> bool {
 fn is_dot_git(component: &str) -> bool {
     let visible: String = component
         .chars()
-        .filter(|c| !matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'))
+        .filter(
+            |c| !matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'),
+        )
         .collect();
     let stem = visible.split(':').next().unwrap_or_default().trim_end_matches([' ', '.']).to_lowercase();
     stem == ".git" || stem == "git~1"

@@ -62,7 +62,9 @@ impl Snapshots {
         let path = self.dir.join(&key);
         if let Ok(file) = File::open(&path) {
             // Marks it as used, for the pruning; a failure only makes it look older.
-            let _ = file.set_modified(SystemTime::now());
+            let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+            let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
+            let _ = rustix::fs::futimens(&file, &times);
             return Ok(file);
         }
         let mut fresh = tempfile::NamedTempFile::new_in(&self.dir)
@@ -85,7 +87,9 @@ impl Snapshots {
         let mut tars: Vec<(SystemTime, u64, PathBuf)> = entries
             .flatten()
             .filter(|e| e.file_name().to_string_lossy().ends_with(".tar") && e.file_name() != newest)
-            .filter_map(|e| e.metadata().ok().map(|m| (m.modified().unwrap_or(SystemTime::UNIX_EPOCH), m.len(), e.path())))
+            .filter_map(|e| {
+                e.metadata().ok().map(|m| (m.modified().unwrap_or(SystemTime::UNIX_EPOCH), m.len(), e.path()))
+            })
             .collect();
         tars.sort();
         let mut total: u64 = tars.iter().map(|(_, bytes, _)| bytes).sum();
@@ -129,10 +133,13 @@ fn write_tree(
     let mut blobs = git::Blobs::open(repo)?;
     let mut open: Vec<u8> = Vec::new();
     for TreeEntry { mode, oid, path } in entries.into_iter().filter(|entry| globs.matches(&entry.path)) {
-        let failed = |e| WorkspaceError::Io { operation: "write tar entry", path: super::path::shown(&path), source: e };
+        let failed =
+            |e| WorkspaceError::Io { operation: "write tar entry", path: super::path::shown(&path), source: e };
         folders_above(tar, &path, &mut open).map_err(failed)?;
         match mode {
-            Mode::Submodule => append(tar, &path, EntryType::Directory, 0o755, 0, &mut std::io::empty()).map_err(failed)?,
+            Mode::Submodule => {
+                append(tar, &path, EntryType::Directory, 0o755, 0, &mut std::io::empty()).map_err(failed)?
+            }
             Mode::Symlink => {
                 let target = blobs.with(&oid, |_, body| {
                     let mut target = Vec::new();
@@ -196,7 +203,8 @@ fn write_git(tar: &mut Builder<impl std::io::Write>, repo: &Path, commit: &str) 
     let shallow = repo.join("shallow");
     let mut sources = vec![(".git/index".to_owned(), index)];
     for end in ["pack", "idx"] {
-        sources.push((format!(".git/objects/pack/pack-{name}.{end}"), scratch.path().join(format!("pack-{name}.{end}"))));
+        sources
+            .push((format!(".git/objects/pack/pack-{name}.{end}"), scratch.path().join(format!("pack-{name}.{end}"))));
     }
     if shallow.is_file() {
         sources.push((".git/shallow".to_owned(), shallow));

@@ -1,7 +1,5 @@
 //! Trees go out and changes come in, with a real git.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{
     fs::{self, File},
     io::{Read as _, Seek as _, Write as _},
@@ -316,12 +314,35 @@ fn what_a_guest_must_not_hand_over_is_refused_by_name() {
 
 #[test]
 fn nasty_paths_are_told_from_odd_ones() {
-    for odd in ["a", "ä/ß", "-rf", "a b", "...", "a..b", ".gitignore", ".github/x", "git", "a\\b", "😀", "~", "*", "\"'"] {
+    for odd in
+        ["a", "ä/ß", "-rf", "a b", "...", "a..b", ".gitignore", ".github/x", "git", "a\\b", "😀", "~", "*", "\"'"]
+    {
         assert_eq!(check(odd.as_bytes()), Ok(odd));
     }
     for nasty in [
-        "", ".", "..", "/", "a/", "/a", "a//b", "a/./b", "a/..", "a\0b", "a\tb", "a\u{7f}", "a\u{85}b", "a\u{202e}txt", ".git",
-        ".GIT/x", ".git. ", "x/.git./y", "git~1", "GIT~1/x", ".git::$INDEX_ALLOCATION", ".g\u{200c}it", "\u{feff}.git",
+        "",
+        ".",
+        "..",
+        "/",
+        "a/",
+        "/a",
+        "a//b",
+        "a/./b",
+        "a/..",
+        "a\0b",
+        "a\tb",
+        "a\u{7f}",
+        "a\u{85}b",
+        "a\u{202e}txt",
+        ".git",
+        ".GIT/x",
+        ".git. ",
+        "x/.git./y",
+        "git~1",
+        "GIT~1/x",
+        ".git::$INDEX_ALLOCATION",
+        ".g\u{200c}it",
+        "\u{feff}.git",
     ] {
         assert!(check(nasty.as_bytes()).is_err(), "{nasty:?}");
     }

@@ -1,0 +1,182 @@
+//! `baton approve`, `reject`, `request-changes`: shows what is decided, then decides exactly that.
+
+use bus_schemas::v1::{
+    api::{ApprovalView, DecisionRequest},
+    approval::{Decision, Verdict},
+    handoff::Handoff,
+    plan::Plan,
+};
+
+use super::{
+    CliError, Context, Exit,
+    approvals::subject,
+    ids,
+    render::{ago, changed, clock, count, now, span, verdict},
+    style::{Paint, Style, clean, clean_line, clean_output},
+};
+use crate::adapter::web::Client;
+
+/// The fewest digits of a digest that name it.
+const DIGEST_DIGITS: usize = 8;
+/// Lines of a failed check's output that are shown.
+const TAIL_LINES: usize = 5;
+
+pub(super) async fn decide(
+    context: &Context,
+    id: &str,
+    verdict: Verdict,
+    note: String,
+    digest: Option<&str>,
+) -> Result<Exit, CliError> {
+    if verdict != Verdict::Approved && note.trim().is_empty() {
+        return Err(CliError::new(Exit::Usage, "usage", "the reason is empty: say why, for those who read it later", None));
+    }
+    let client = context.client()?;
+    let approval = client.approval(ids::check("approvals", id)?).await?;
+    if let Some(decision) = &approval.decision {
+        return Err(decided(&approval, decision));
+    }
+    if let Some(wanted) = digest {
+        let wanted = wanted.to_lowercase();
+        if wanted.len() < DIGEST_DIGITS || !approval.digest.starts_with(&wanted) {
+            return Err(CliError::new(
+                Exit::Refused,
+                "digest_mismatch",
+                format!("the request's digest is {}, not {wanted}", approval.digest),
+                Some("look at it again: `baton approvals`"),
+            ));
+        }
+    }
+    context.ui.say(show(context.ui.err, &approval).trim_end());
+    let after = send(context, &client, &approval, verdict, note).await?;
+    if context.ui.json {
+        context.ui.json_line(&after)?;
+    } else if let Some(decision) = &after.decision {
+        context.ui.data(&outcome(context.ui.out, decision))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Decides what was shown: its digest goes with the verdict.
+pub(super) async fn send(
+    context: &Context,
+    client: &Client,
+    shown: &ApprovalView,
+    verdict: Verdict,
+    note: String,
+) -> Result<ApprovalView, CliError> {
+    let request = DecisionRequest {
+        verdict,
+        digest: shown.digest.clone(),
+        by: context.person(),
+        channel: "cli".to_owned(),
+        note,
+    };
+    Ok(client.decide(&shown.approval_id.to_string(), &request).await?)
+}
+
+fn decided(approval: &ApprovalView, decision: &Decision) -> CliError {
+    let (name, _) = verdict(decision.verdict);
+    let detail = format!(
+        "the {} was decided already: {name} by {} at {} over {}",
+        subject(approval),
+        clean_line(&decision.by),
+        clock(decision.decided_at, true),
+        clean_line(&decision.channel)
+    );
+    CliError::new(Exit::Refused, "already_decided", detail, None)
+}
+
+fn outcome(style: Style, decision: &Decision) -> String {
+    let (name, paint) = verdict(decision.verdict);
+    let digest: String = decision.digest.chars().take(12).collect();
+    format!("{} by {} (digest {digest})", style.paint(paint, name), clean_line(&decision.by))
+}
+
+/// What is decided, as text.
+pub(super) fn show(style: Style, approval: &ApprovalView) -> String {
+    let label = |text: &str| style.paint(Paint::Dim, text);
+    let mut text = format!(
+        "{} of {}\n{} {} by policy {}",
+        style.paint(Paint::Bold, capitalised(&subject(approval))),
+        clean_line(&approval.project_title),
+        label("asked"),
+        ago(now(), approval.asked_at),
+        clean_line(&approval.policy),
+    );
+    if let Some(at) = approval.expires_at {
+        text.push_str(&format!(", expires in {}", span(at.since(now()))));
+    }
+    text.push_str(&format!("\n{} {}\n", label("digest"), approval.digest));
+    if let Some(plan) = &approval.plan {
+        text.push_str(&show_plan(style, plan));
+    }
+    if let Some(handoff) = &approval.handoff {
+        text.push_str(&show_handoff(style, handoff));
+    }
+    text
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn show_plan(style: Style, plan: &Plan) -> String {
+    let mut text = String::new();
+    if !plan.goal.is_empty() {
+        text.push_str(&format!("\n{}\n", clean(plan.goal.trim())));
+    }
+    text.push_str(&format!("\n{}\n", style.paint(Paint::Bold, count(plan.tasks.len(), "task"))));
+    for task in &plan.tasks {
+        let title = task.title.as_deref().filter(|title| *title != task.id).map(clean_line).unwrap_or_default();
+        let needs = if task.needs.is_empty() { String::new() } else { format!(" after {}", task.needs.join(", ")) };
+        let checks = if task.checks.is_empty() { String::new() } else { format!(", {}", count(task.checks.len(), "check")) };
+        let notes = style.paint(Paint::Dim, clean_line(&format!("{needs}{checks}")).trim_start_matches(", "));
+        text.push_str(format!("  {}  {title} {notes}", clean_line(&task.id)).trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn show_handoff(style: Style, handoff: &Handoff) -> String {
+    let heading = |text: String| format!("\n{}\n", style.paint(Paint::Bold, text));
+    let mut text = String::new();
+    if !handoff.summary.trim().is_empty() {
+        text.push_str(&heading("Summary (the worker's own words)".to_owned()));
+        for line in clean(handoff.summary.trim()).lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
+    text.push_str(&heading(count(handoff.changed_paths.len(), "changed path")));
+    text.push_str(&changed(style, &handoff.changed_paths));
+    text.push_str(&heading("Evidence (recorded by the host in a second VM)".to_owned()));
+    if handoff.evidence.is_empty() {
+        text.push_str(&format!("  {} no check proves this handoff\n", style.paint(Paint::Yellow, "!")));
+    }
+    for check in &handoff.evidence {
+        let (sign, paint) = if check.passed { ('✓', Paint::Green) } else { ('✗', Paint::Red) };
+        let end = match (check.timed_out, check.exit_code) {
+            (true, _) => "timed out".to_owned(),
+            (false, Some(code)) => format!("exit {code}"),
+            (false, None) => "ended by a signal".to_owned(),
+        };
+        let facts = style.paint(Paint::Dim, format!("{end}  {}", span(check.wall_ms)));
+        text.push_str(&format!("  {} {}  {facts}\n", style.paint(paint, sign), clean_line(&check.name)));
+        if !check.passed {
+            let output = clean_output(&check.output_tail);
+            let lines: Vec<&str> = output.lines().collect();
+            for line in lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default() {
+                text.push_str(&format!("    {} {line}\n", style.paint(Paint::Dim, "│")));
+            }
+        }
+    }
+    if !handoff.open_questions.is_empty() {
+        text.push_str(&heading("Open questions".to_owned()));
+        for question in &handoff.open_questions {
+            text.push_str(&format!("  - {}\n", clean_line(question)));
+        }
+    }
+    text.push_str(&format!("\n{} {} VM time\n", style.paint(Paint::Dim, "used"), span(handoff.usage.vm_ms)));
+    text
+}

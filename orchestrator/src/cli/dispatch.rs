@@ -1,0 +1,107 @@
+//! From arguments to a command, and from its outcome to an exit code.
+
+use std::{env, process::ExitCode};
+
+use bus_schemas::v1::approval::Verdict;
+use clap::{Parser as _, error::ErrorKind};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{
+    CliError, Context, Exit, Ui, apply, approvals,
+    args::{Cli, Command},
+    cancel, child, completions, decide, diff, doctor, down, hosts, logs, plan, ps, rebuild, replay, run, serve, status,
+    up, watch,
+};
+use crate::paths::Env;
+
+/// Worker threads of `serve`: its work is waiting, and the journal has a thread of its own.
+const SERVE_THREADS: usize = 2;
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let env: Env = env::vars_os().collect();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &env).into(),
+    };
+    let ui = Ui::detect(cli.global.json, &env);
+    let context = Context { ui, env, global: cli.global };
+    let result = runtime(&cli.command).and_then(|runtime| runtime.block_on(perform(&context, cli.command)));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            if !error.is_broken_pipe() {
+                ui.error(&error);
+            }
+            error.exit.into()
+        }
+    }
+}
+
+/// Help and version are not errors; the rest is told in the form that was asked for.
+fn usage(error: &clap::Error, env: &Env) -> Exit {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let _ = error.print();
+        return Exit::Ok;
+    }
+    if env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let detail = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Ui::detect(true, env).error(&CliError::new(Exit::Usage, "usage", detail, Some("see `baton --help`")));
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+/// One thread is enough for a client; and children must be started by a thread that lives as long as the process,
+/// because the kernel ties their death signal to it.
+fn runtime(command: &Command) -> Result<Runtime, CliError> {
+    let mut builder = match command {
+        Command::Serve(_) => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(SERVE_THREADS);
+            builder
+        }
+        _ => Builder::new_current_thread(),
+    };
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::new(Exit::Environment, "runtime", format!("start the runtime: {error}"), None))
+}
+
+async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> {
+    match command {
+        Command::Up(args) => up::up(context, &args).await,
+        Command::Down => down::down(context).await,
+        Command::Serve(args) => serve::serve(context, args).await,
+        Command::Run(args) => run::run(context, &args).await,
+        Command::Plan(command) => plan::plan(context, command).await,
+        Command::Ps => ps::ps(context).await,
+        Command::Status(args) => status::status(context, &args.project).await,
+        Command::Watch(args) => watch::watch(context, &args.project).await,
+        Command::Logs(args) => logs::logs(context, &args).await,
+        Command::Approvals { all } => approvals::approvals(context, all).await,
+        Command::Approve(args) => {
+            decide::decide(context, &args.id, Verdict::Approved, args.note, args.digest.as_deref()).await
+        }
+        Command::Reject { id, reason, digest } => {
+            decide::decide(context, &id, Verdict::Rejected, reason, digest.as_deref()).await
+        }
+        Command::RequestChanges { id, note, digest } => {
+            decide::decide(context, &id, Verdict::ChangesRequested, note, digest.as_deref()).await
+        }
+        Command::Cancel { project, task, reason } => cancel::cancel(context, &project, task, reason).await,
+        Command::Diff { project, task } => diff::diff(context, &project, task.as_deref()).await,
+        Command::Apply { project, dry_run } => apply::apply(context, &project, dry_run).await,
+        Command::Undo { project, force } => apply::undo(context, &project, force).await,
+        Command::Replay(args) => replay::replay(context, &args.project).await,
+        Command::Rebuild => rebuild::rebuild(context).await,
+        Command::Doctor => doctor::doctor(context).await,
+        Command::Hosts => hosts::hosts(context).await,
+        Command::Completions { shell } => completions::completions(context, shell),
+        Command::Child(args) => child::child(&args),
+    }
+}

@@ -1,0 +1,51 @@
+//! `baton hosts`
+
+use super::{
+    CliError, Context, Exit, ids,
+    render::{ago, now, table, word},
+    style::{Paint, clean_line},
+};
+
+pub(super) async fn hosts(context: &Context) -> Result<Exit, CliError> {
+    let ui = context.ui;
+    let hosts = context.client()?.hosts().await?;
+    if ui.json {
+        hosts.iter().try_for_each(|host| ui.json_line(host))?;
+        return Ok(Exit::Ok);
+    }
+    if hosts.is_empty() {
+        ui.say("no host has shown itself yet: `baton up` starts one on this machine");
+        return Ok(Exit::Ok);
+    }
+    let all = hosts.iter().map(|host| host.beat.host_id);
+    let rows: Vec<Vec<String>> = hosts
+        .iter()
+        .map(|host| {
+            let beat = &host.beat;
+            let state = if host.lost {
+                ui.out.paint(Paint::Red, "lost")
+            } else if beat.problems.is_empty() {
+                ui.out.paint(Paint::Green, "alive")
+            } else {
+                ui.out.paint(Paint::Yellow, "troubled")
+            };
+            vec![
+                ids::short(&beat.host_id, all.clone()),
+                clean_line(&beat.name),
+                state,
+                clean_line(&beat.pool),
+                format!("{} of {}", beat.attempts.len(), beat.slots),
+                beat.spares.to_string(),
+                format!("{} ({})", clean_line(&beat.accelerator), word(&beat.isolation)),
+                ago(now(), host.seen_at),
+            ]
+        })
+        .collect();
+    ui.data(&table(ui.out, &["HOST", "NAME", "STATE", "POOL", "BUSY", "SPARES", "ACCELERATOR", "SEEN"], &rows))?;
+    for host in &hosts {
+        for problem in host.beat.problems.iter().chain(Some(&host.beat.accelerator_note).filter(|note| !note.is_empty())) {
+            ui.say(&format!("{}: {}", clean_line(&host.beat.name), clean_line(problem)));
+        }
+    }
+    Ok(Exit::Ok)
+}

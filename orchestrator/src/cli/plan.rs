@@ -1,0 +1,178 @@
+//! `baton plan check`, `baton plan show`
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use bus_schemas::v1::{
+    api::{PlanReport, PlanSource, ProjectView, Severity},
+    plan::{Budget, Defaults, Plan, Run, Task},
+};
+use skills::{Catalog, roots_for};
+
+use super::{
+    CliError, Context, Exit,
+    args::PlanCommand,
+    draw, findings, ids,
+    render::count,
+    run::{looks_like_a_file, read_plan},
+};
+use crate::{
+    adapter::web::{ClientError, problem},
+    planfile,
+};
+
+pub(super) async fn plan(context: &Context, command: PlanCommand) -> Result<Exit, CliError> {
+    match command {
+        PlanCommand::Check { file, folder } => check(context, &file, folder.as_deref()).await,
+        PlanCommand::Show { plan, svg } => show(context, &plan, svg.as_deref()).await,
+    }
+}
+
+async fn check(context: &Context, file: &Path, folder: Option<&Path>) -> Result<Exit, CliError> {
+    let ui = context.ui;
+    let mut source = read_plan(&file.to_string_lossy())?;
+    source.folder = folder.and_then(|folder| folder.canonicalize().ok()).map(|path| path.to_string_lossy().into_owned());
+    let report = report(context, &source).await?;
+    let sound = is_sound(&report);
+    if ui.json {
+        ui.json_line(&report)?;
+    } else {
+        if !report.findings.is_empty() {
+            ui.data(&findings::render(&report.findings, &source.text, ui.out.colour))?;
+        }
+        if let Some(plan) = report.plan.as_ref().filter(|_| sound) {
+            let (tasks, layers) = (count(plan.tasks.len(), "task"), count(report.layers.len(), "layer"));
+            ui.say(&format!("{}: sound, {tasks} in {layers}", source.file));
+        }
+    }
+    Ok(if sound { Exit::Ok } else { Exit::Invalid })
+}
+
+fn is_sound(report: &PlanReport) -> bool {
+    report.findings.iter().all(|finding| finding.severity != Severity::Error)
+}
+
+/// The orchestrator's opinion, which counts; without one this program's own, so that plans can be written anywhere.
+async fn report(context: &Context, source: &PlanSource) -> Result<PlanReport, CliError> {
+    match context.client()?.check_plan(source).await {
+        Err(ClientError::Unreachable { .. }) => {
+            let home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
+            let roots = roots_for(source.folder.as_deref().map(Path::new), home.as_deref(), None);
+            Ok(planfile::check(source, &Catalog::discover(&roots)))
+        }
+        other => Ok(other?),
+    }
+}
+
+async fn show(context: &Context, what: &str, svg: Option<&Path>) -> Result<Exit, CliError> {
+    let ui = context.ui;
+    let (plan, layers) = if Path::new(what).is_file() || looks_like_a_file(what) {
+        let source = read_plan(what)?;
+        let report = report(context, &source).await?;
+        let Some(plan) = report.plan.clone() else { return Err(unsound(what, report)) };
+        (plan, report.layers)
+    } else {
+        let project = context.client()?.project(ids::check("ps", what)?).await?;
+        let plan = as_plan(&project);
+        let layers = layers(&plan.tasks);
+        (plan, layers)
+    };
+    if let Some(out) = svg {
+        fs::write(out, draw::svg(&plan, &layers)).map_err(|error| {
+            CliError::new(Exit::Environment, "not_written", format!("write {}: {error}", out.display()), None)
+        })?;
+        ui.say(&format!("wrote {}", out.display()));
+    } else if ui.json {
+        ui.json_line(&plan)?;
+    } else {
+        ui.data(&draw::text(&plan, &layers))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn unsound(what: &str, report: PlanReport) -> CliError {
+    let mut problem = problem(422, "plan_invalid", format!("{what} cannot be drawn: it has errors"), None);
+    problem.findings = report.findings;
+    CliError { exit: Exit::Invalid, problem }
+}
+
+/// A project's tasks as a plan, as far as a drawing needs one.
+fn as_plan(project: &ProjectView) -> Plan {
+    let task = |task: &bus_schemas::v1::api::TaskView| Task {
+        id: task.key.clone(),
+        title: Some(task.title.clone()),
+        needs: task.needs.clone(),
+        run: Some(Run::Bash(String::new())),
+        agent: None,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        checks: Vec::new(),
+        approval: None,
+        retries: None,
+        timeout: None,
+        budget: Budget::default(),
+        network: Vec::new(),
+        when: None,
+        foreach: None,
+        env: BTreeMap::new(),
+        resources: None,
+    };
+    Plan {
+        version: 1,
+        title: project.title.clone(),
+        goal: project.goal.clone(),
+        defaults: Defaults::default(),
+        policies: BTreeMap::new(),
+        approval: None,
+        budget: Budget::default(),
+        tasks: project.tasks.iter().map(task).collect(),
+    }
+}
+
+/// Task ids by depth, in the order of the tasks. A project's tasks have no circle; should there be one, its tasks are
+/// left out.
+fn layers(tasks: &[Task]) -> Vec<Vec<String>> {
+    let numbers: HashMap<&str, usize> = tasks.iter().enumerate().map(|(number, task)| (task.id.as_str(), number)).collect();
+    let mut missing = vec![0_usize; tasks.len()];
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
+    for (number, task) in tasks.iter().enumerate() {
+        for need in task.needs.iter().filter_map(|need| numbers.get(need.as_str())) {
+            missing[number] += 1;
+            followers[*need].push(number);
+        }
+    }
+    let mut ready: Vec<usize> = (0..tasks.len()).filter(|number| missing[*number] == 0).collect();
+    let mut layers = Vec::new();
+    while !ready.is_empty() {
+        layers.push(ready.iter().map(|number| tasks[*number].id.clone()).collect());
+        let mut next = Vec::new();
+        for follower in ready.iter().flat_map(|number| &followers[*number]) {
+            missing[*follower] -= 1;
+            if missing[*follower] == 0 {
+                next.push(*follower);
+            }
+        }
+        next.sort_unstable();
+        ready = next;
+    }
+    layers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_has_layers() {
+        let plan = |text: &str| {
+            let source = PlanSource { file: "p".into(), text: text.into(), scripts: BTreeMap::new(), folder: None };
+            planfile::check(&source, &Catalog::default()).plan.map(|plan| plan.tasks).unwrap_or_default()
+        };
+        let text = "version: 1\ntitle: t\ntasks:\n- {id: c, needs: [a, b], run: x}\n- {id: b, needs: [a], run: x}\n- {id: a, run: x}\n";
+        assert_eq!(layers(&plan(text)), [["a"], ["b"], ["c"]]);
+    }
+}

@@ -1,0 +1,113 @@
+//! `baton serve`: the orchestrator behind the API.
+
+use std::{ffi::OsStr, path::PathBuf};
+
+use bus_schemas::nats::BusOptions;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use toml::Value;
+use tracing_subscriber::EnvFilter;
+
+use super::{CliError, Context, Exit, args::ServeArgs, error::chain};
+use crate::{
+    adapter::{
+        shadow::FolderLimits,
+        web::{self, Listeners, ServerError},
+    },
+    config::{Config, Overrides, Secret},
+    paths::{Paths, private_dir},
+    service::{OrchestratorOptions, StartError, start},
+};
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        Self::new(Exit::Environment, "not_started", chain(&error), Some("see `baton doctor`"))
+    }
+}
+
+impl From<ServerError> for CliError {
+    fn from(error: ServerError) -> Self {
+        let exit = if matches!(error, ServerError::InUse { .. }) { Exit::Refused } else { Exit::Environment };
+        Self::new(exit, "not_listening", chain(&error), None)
+    }
+}
+
+pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Exit, CliError> {
+    let (config, paths) = context.config(flags(&args))?;
+    let socket = context.socket(&config, &paths);
+    logging(&config)?;
+    for dir in [&paths.state_dir, &paths.runtime_dir] {
+        private_dir(dir)?;
+    }
+    let Some(nats_url) = config.bus.url.clone() else {
+        return Err(CliError::new(
+            Exit::Usage,
+            "no_bus",
+            "no NATS server is named",
+            Some("`baton up` runs one; or give --nats-url, or set bus.url"),
+        ));
+    };
+    let shutdown = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listeners = Listeners::bind(&socket, config.orchestrator.listen).await?;
+    let tcp = listeners.tcp_address();
+    let starting = start(options(context, &config, &paths, &nats_url)?);
+    let (service, running) = tokio::select! {
+        started = starting => started?,
+        _ = terminate.recv() => return Ok(Exit::Ok),
+        _ = interrupt.recv() => return Ok(Exit::Ok),
+    };
+    tracing::info!(socket = %socket.display(), tcp = ?tcp, "serving");
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+    });
+    let token = config.orchestrator.token.as_ref().map(Secret::expose);
+    let served = web::serve(listeners, service, token, shutdown).await;
+    running.stop().await;
+    served?;
+    Ok(Exit::Ok)
+}
+
+fn options(
+    context: &Context,
+    config: &Config,
+    paths: &Paths,
+    nats_url: &str,
+) -> Result<OrchestratorOptions, CliError> {
+    let bus = BusOptions::with_credentials_file(nats_url, config.bus.credentials.as_deref(), "baton")
+        .map_err(|error| CliError::new(Exit::Invalid, "credentials", chain(&error), None))?;
+    let mut options = OrchestratorOptions::new(paths.state_dir.clone(), bus);
+    options.folder_limits = FolderLimits {
+        max_file_mib: config.folder.max_file_mib,
+        max_total_mib: config.folder.max_total_mib,
+        max_files: config.folder.max_files,
+    };
+    options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
+    Ok(options)
+}
+
+fn flags(args: &ServeArgs) -> Overrides {
+    let path = |path: &PathBuf| Value::String(path.to_string_lossy().into_owned());
+    let url = args.nats_url.as_ref().map(|url| ("bus.url", Value::String(url.clone())));
+    let credentials = args.credentials.as_ref().map(|file| ("bus.credentials", path(file)));
+    let listen = args.listen.as_ref().map(|address| ("orchestrator.listen", Value::String(address.clone())));
+    url.into_iter().chain(credentials).chain(listen).collect()
+}
+
+/// The log goes to stderr, which `baton up` keeps in a file.
+fn logging(config: &Config) -> Result<(), CliError> {
+    let filter = EnvFilter::try_new(&config.orchestrator.log).map_err(|error| {
+        let detail = format!("configuration orchestrator.log: {error}");
+        CliError::new(Exit::Invalid, "config_invalid", detail, Some("for example \"info\" or \"info,orchestrator=debug\""))
+    })?;
+    // Only a second call in one process can fail, and the first subscriber is as good.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    Ok(())
+}

@@ -1,0 +1,105 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{fs, path::Path};
+
+use super::*;
+use crate::config::{Folder, Secret};
+
+fn world(text: Option<&str>) -> (tempfile::TempDir, Paths) {
+    let dir = tempfile::tempdir().unwrap();
+    let env = Env::from([("BATON_HOME".into(), dir.path().into())]);
+    let paths = Paths::from_env(&env).unwrap();
+    fs::create_dir_all(&paths.config_dir).unwrap();
+    if let Some(text) = text {
+        fs::write(paths.config_file(), text).unwrap();
+    }
+    (dir, paths)
+}
+
+fn env(pairs: &[(&str, &str)]) -> Env {
+    pairs.iter().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+fn error(text: &str) -> String {
+    let (_dir, paths) = world(Some(text));
+    load(&paths, None, &Env::new(), Vec::new()).unwrap_err().to_string().replace(paths.config_dir.to_str().unwrap(), "C")
+}
+
+#[test]
+fn the_annotated_default_file_parses_to_the_defaults() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/config/baton.toml");
+    let (_dir, paths) = world(None);
+    let (config, _) = load(&paths, Some(&shipped), &Env::new(), Vec::new()).unwrap();
+    assert_eq!(config, Config::default());
+    // Every key is in the file, at least as a comment.
+    let text = fs::read_to_string(&shipped).unwrap();
+    for (section, key) in known_keys() {
+        assert!(text.contains(&format!("[{section}]")), "section {section}");
+        assert!(text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = "))), "{key}");
+    }
+}
+
+#[test]
+fn layers_win_in_order() {
+    let (dir, paths) = world(Some("[folder]\nmax_files = 1\nmax_file_mib = 1\nmax_total_mib = 1\n[pool]\nslots = 1\n"));
+    let extra = dir.path().join("extra.toml");
+    fs::write(&extra, "[folder]\nmax_files = 2\nmax_file_mib = 2\n").unwrap();
+    let env = env(&[("BATON_FOLDER_MAX_FILES", "3"), ("BATON_POOL_SLOTS", "3"), ("BATON_POOL_NAME", "77")]);
+    let flags = vec![("pool.slots", Value::Integer(4))];
+    let (config, sources) = load(&paths, Some(&extra), &env, flags).unwrap();
+    assert_eq!(config.folder, Folder { max_total_mib: 1, max_file_mib: 2, max_files: 3 });
+    assert_eq!(config.pool.slots, Some(4));
+    assert_eq!(config.pool.name.as_deref(), Some("77"), "a number is fine where text is wanted");
+    assert_eq!(sources.len(), 4);
+}
+
+#[test]
+fn an_unknown_key_names_line_and_suggestion() {
+    assert_eq!(
+        error("[folder]\nmax_files = 5\n  max_fle_mib = 1\n"),
+        "C/baton.toml:3:3: unknown key `folder.max_fle_mib`; did you mean `folder.max_file_mib`?"
+    );
+    assert_eq!(error("[fodler]\n"), "C/baton.toml:1:2: unknown key `fodler`; did you mean `[folder]`?");
+    assert_eq!(
+        error("[orchestrator]\nnats_server = '/x'\n"),
+        "C/baton.toml:2:1: unknown key `orchestrator.nats_server`; did you mean `bus.nats_server`?"
+    );
+    assert_eq!(error("[bus]\nqqq = 1\n"), "C/baton.toml:2:1: unknown key `bus.qqq`");
+}
+
+#[test]
+fn a_wrong_kind_of_value_names_the_place() {
+    let text = error("[folder]\nmax_files = 'many'\n");
+    assert!(text.starts_with("C/baton.toml:2:13: invalid type: string \"many\", expected u64"), "{text}");
+    assert!(error("[folder\n").starts_with("C/baton.toml:1:"));
+}
+
+#[test]
+fn the_environment_is_checked_too() {
+    let (_dir, paths) = world(None);
+    let fails = |pairs| load(&paths, None, &env(pairs), Vec::new()).unwrap_err().to_string();
+    assert_eq!(
+        fails(&[("BATON_POOL_SLOT", "1")]),
+        "environment: unknown key `BATON_POOL_SLOT`; did you mean `BATON_POOL_SLOTS`?"
+    );
+    assert!(fails(&[("BATON_POOL_SLOTS", "a few")]).starts_with("environment variable BATON_POOL_SLOTS: invalid type"));
+    let (config, _) = load(&paths, None, &env(&[("BATON_NATS_SERVER", "/n"), ("BATON_OTHER", "x")]), Vec::new()).unwrap();
+    assert_eq!(config.bus.nats_server.as_deref(), Some(Path::new("/n")));
+}
+
+#[test]
+fn an_open_door_is_refused() {
+    assert!(error("[orchestrator]\nlisten = '0.0.0.0:7733'\n").contains("set orchestrator.token"));
+    assert!(error("[orchestrator]\ntoken = 'short'\n").contains("at least 16"));
+    let (_dir, paths) = world(Some("[orchestrator]\nlisten = '0.0.0.0:7733'\ntoken = '0123456789abcdef'\n"));
+    let (config, _) = load(&paths, None, &Env::new(), Vec::new()).unwrap();
+    assert_eq!(config.orchestrator.token, Some(Secret::new("0123456789abcdef".to_owned())));
+    assert!(!format!("{config:?}").contains("0123456789abcdef"), "a secret is not shown");
+}
+
+#[test]
+fn a_named_file_must_exist() {
+    let (dir, paths) = world(None);
+    let missing = dir.path().join("missing.toml");
+    assert!(matches!(load(&paths, Some(&missing), &Env::new(), Vec::new()), Err(ConfigError::Read { .. })));
+}

@@ -1,0 +1,118 @@
+//! What can be configured.
+
+use std::{fmt, net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Everything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// `baton serve`.
+    pub orchestrator: Orchestrator,
+    /// NATS.
+    pub bus: Bus,
+    /// The host service on this machine.
+    pub pool: Pool,
+    /// What a project's folder may hold.
+    pub folder: Folder,
+}
+
+/// `baton serve`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Orchestrator {
+    /// The API's Unix socket. Default: `baton.sock` in the runtime folder.
+    pub socket: Option<PathBuf>,
+    /// A TCP address the API also listens on. Default: none.
+    pub listen: Option<SocketAddr>,
+    /// What a TCP client must send as `Authorization: Bearer …`. Required unless `listen` is a loopback address.
+    pub token: Option<Secret>,
+    /// What is logged, in the syntax of `tracing-subscriber`'s `EnvFilter`.
+    pub log: String,
+}
+
+impl Default for Orchestrator {
+    fn default() -> Self {
+        Self { socket: None, listen: None, token: None, log: "info".to_owned() }
+    }
+}
+
+/// NATS.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bus {
+    /// A NATS server that somebody else runs. Without it `baton up` runs one of its own.
+    pub url: Option<String>,
+    /// A file with its user and password (see `deploy/config/baton.toml`).
+    pub credentials: Option<PathBuf>,
+    /// The `nats-server` program (2.12 or later) that `baton up` runs. Default: the cache, then `PATH`.
+    pub nats_server: Option<PathBuf>,
+}
+
+/// The host service. It reads its section itself; here the keys and their types are checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pool {
+    /// The pool whose offers this host takes.
+    pub name: Option<String>,
+    /// Attempts at the same time.
+    pub slots: Option<u32>,
+    /// Booted, frozen VMs kept ready.
+    pub spares: Option<u32>,
+    /// Processors of a VM.
+    pub cpus: Option<u32>,
+    /// Memory of a VM, in MiB.
+    pub memory_mib: Option<u32>,
+    /// Scratch disk of a VM, in MiB.
+    pub disk_mib: Option<u32>,
+    /// The guest image's flavour.
+    pub image: Option<String>,
+    /// The static worker program that is put into guest images.
+    pub worker: Option<PathBuf>,
+    /// Memory for all VMs together, in MiB.
+    pub max_memory_mib: Option<u32>,
+}
+
+/// What a project's folder may hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Folder {
+    /// The largest file, in MiB.
+    pub max_file_mib: u64,
+    /// All files together, in MiB.
+    pub max_total_mib: u64,
+    /// How many files.
+    pub max_files: u64,
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self { max_file_mib: 100, max_total_mib: 2048, max_files: 200_000 }
+    }
+}
+
+/// Text that is not shown in logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

@@ -1,0 +1,416 @@
+//! An orchestrator that is all memory: what the API and the commands are tested against.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bus_schemas::{
+    id::{ApprovalId, AttemptRef, HostId, LeaseId, ProjectId, TaskId},
+    json::Json,
+    time::UnixMs,
+    v1::{
+        api::{
+            ApplyRequest, ApplyView, ApprovalView, CancelRequest, Conflict, DecisionRequest, DiffView, FeedEvent,
+            Finding, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView,
+            RebuildReport, Severity, TaskView, UndoRequest,
+        },
+        approval::{ApprovalSubject, Decision, Verdict},
+        handoff::{ChangeKind, ChangedPath, CheckEvidence, Handoff, Isolation, Usage},
+        host::Beat,
+        project::ProjectState,
+        task::{LogChunk, LogSource, TaskState},
+    },
+};
+use futures::{Stream, StreamExt as _, stream};
+use orchestrator::{adapter::web::problem, port::Service};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// The digest of the one request.
+pub const DIGEST: &str = "5f1d0c0ffee0000000000000000000000000000000000000000000000000abcd";
+
+/// The project's id.
+pub fn project_id() -> ProjectId {
+    ProjectId::from_uuid(Uuid::from_u128(0x0193_abcd_4f21_7000_8000_0000_0000_0001))
+}
+
+/// The request's id.
+pub fn approval_id() -> ApprovalId {
+    ApprovalId::from_uuid(Uuid::from_u128(0x0193_abcd_4f99_7000_8000_0000_0000_0002))
+}
+
+fn task_id() -> TaskId {
+    TaskId::from_uuid(Uuid::from_u128(7))
+}
+
+/// Everything it knows, and what it was asked.
+pub struct State {
+    pub project: ProjectView,
+    pub others: Vec<ProjectView>,
+    pub approval: ApprovalView,
+    pub events: Vec<FeedEvent>,
+    pub logs: Vec<LogChunk>,
+    pub conflict: bool,
+    pub differences: u64,
+    pub created: Vec<NewProject>,
+    pub canceled: Vec<CancelRequest>,
+    pub asked_after: Vec<u64>,
+}
+
+/// The service. Clones share the state.
+#[derive(Clone)]
+pub struct Fake {
+    state: Arc<Mutex<State>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Fake {
+    pub fn new() -> Self {
+        let state = State {
+            project: project(),
+            others: Vec::new(),
+            approval: approval(),
+            events: Vec::new(),
+            logs: Vec::new(),
+            conflict: false,
+            differences: 0,
+            created: Vec::new(),
+            canceled: Vec::new(),
+            asked_after: Vec::new(),
+        };
+        Self { state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(0) }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something happens in the project.
+    pub fn happen(&self, kind: &str, state: ProjectState, text: &str) {
+        {
+            let mut inner = self.state();
+            inner.project.state = state;
+            let sequence = inner.events.len() as u64 + 1;
+            let event = FeedEvent {
+                sequence,
+                kind: kind.to_owned(),
+                at: UnixMs(1_700_000_000_000),
+                project_id: project_id(),
+                task_key: Some("scan".to_owned()),
+                project_state: state,
+                text: text.to_owned(),
+                tasks: Vec::new(),
+                approval_id: None,
+            };
+            inner.events.push(event);
+        }
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Who reads the feed now.
+    pub fn readers(&self) -> usize {
+        self.changed.receiver_count()
+    }
+
+    fn known(&self, id: &str) -> Result<ProjectView, Problem> {
+        let inner = self.state();
+        let all = std::iter::once(&inner.project).chain(&inner.others);
+        let found: Vec<&ProjectView> = all.filter(|one| one.project_id.to_string().starts_with(id)).collect();
+        match found.as_slice() {
+            [] => Err(problem(404, "not_found", format!("no project {id}"), None)),
+            [one] => Ok((*one).clone()),
+            _ => Err(problem(409, "ambiguous", format!("{id} names {} projects", found.len()), None)),
+        }
+    }
+}
+
+impl Service for Fake {
+    async fn health(&self) -> Result<Health, Problem> {
+        Ok(Health {
+            version: "1.2.3".to_owned(),
+            pid: 1,
+            bus_connected: true,
+            bus_version: None,
+            hosts: 1,
+            slots: 2,
+            open_projects: 1,
+            outbox: 0,
+            dead_letters: 0,
+        })
+    }
+
+    async fn hosts(&self) -> Result<Vec<HostView>, Problem> {
+        let beat = Beat {
+            host_id: HostId::from_uuid(Uuid::from_u128(0x0193_abcd_4f77_7000_8000_0000_0000_0003)),
+            name: "desk".to_owned(),
+            pool: "default".to_owned(),
+            slots: 2,
+            attempts: Vec::new(),
+            spares: 1,
+            accelerator: "tcg".to_owned(),
+            accelerator_note: "no /dev/kvm".to_owned(),
+            isolation: Isolation::Emulated,
+            problems: Vec::new(),
+        };
+        Ok(vec![HostView { beat, seen_at: UnixMs(0), lost: true }])
+    }
+
+    async fn create_project(&self, new: NewProject) -> Result<ProjectView, Problem> {
+        if new.plan.text.contains("bad") {
+            let mut problem = problem(422, "plan_invalid", "the plan has errors", None);
+            problem.findings = vec![finding(&new.plan.file)];
+            return Err(problem);
+        }
+        let mut inner = self.state();
+        inner.created.push(new);
+        Ok(inner.project.clone())
+    }
+
+    async fn projects(&self) -> Result<Vec<ProjectView>, Problem> {
+        let inner = self.state();
+        let all = std::iter::once(&inner.project).chain(&inner.others).cloned();
+        Ok(all.map(|mut one| {
+            one.tasks.clear();
+            one
+        }).collect())
+    }
+
+    async fn project(&self, id: &str) -> Result<ProjectView, Problem> {
+        self.known(id)
+    }
+
+    async fn feed(&self, id: &str, after: u64) -> Result<impl Stream<Item = FeedEvent> + Send + 'static, Problem> {
+        self.known(id)?;
+        self.state().asked_after.push(after);
+        let fake = self.clone();
+        let changed = self.changed.subscribe();
+        Ok(stream::unfold((fake, changed, after), |(fake, mut changed, after)| async move {
+            loop {
+                changed.mark_unchanged();
+                let (next, last) = {
+                    let inner = fake.state();
+                    (inner.events.iter().find(|event| event.sequence > after).cloned(), inner.project.state.is_final())
+                };
+                match next {
+                    Some(event) => {
+                        let sequence = event.sequence;
+                        return Some((event, (fake, changed, sequence)));
+                    }
+                    None if last => return None,
+                    None => changed.changed().await.ok()?,
+                }
+            }
+        }))
+    }
+
+    async fn logs(
+        &self,
+        id: &str,
+        task: Option<&str>,
+        _follow: bool,
+    ) -> Result<impl Stream<Item = LogChunk> + Send + 'static, Problem> {
+        let project = self.known(id)?;
+        if let Some(task) = task
+            && !project.tasks.iter().any(|known| known.key == task)
+        {
+            return Err(problem(404, "not_found", format!("no task {task}"), None));
+        }
+        Ok(stream::iter(self.state().logs.clone()).boxed())
+    }
+
+    async fn journal(&self, id: &str) -> Result<Vec<JournalEntry>, Problem> {
+        self.known(id)?;
+        let event = Json::Map(BTreeMap::from([("reason".to_owned(), Json::Text("because".to_owned()))]));
+        let at = UnixMs(1_700_000_000_000);
+        Ok(vec![JournalEntry { sequence: 5, version: 1, at, kind: "project.created".to_owned(), event }])
+    }
+
+    async fn diff(&self, id: &str, _task: Option<&str>) -> Result<DiffView, Problem> {
+        self.known(id)?;
+        Ok(DiffView {
+            base_commit: "a".repeat(40),
+            commit: "b".repeat(40),
+            changed: vec![changed("report.md")],
+            text: "diff --git a/report.md b/report.md\n@@ -0,0 +1 @@\n+hello\n".to_owned(),
+            truncated: false,
+        })
+    }
+
+    async fn cancel(&self, id: &str, request: CancelRequest) -> Result<ProjectView, Problem> {
+        self.known(id)?;
+        self.state().canceled.push(request);
+        self.happen("project.canceled", ProjectState::Canceled, "canceled");
+        self.known(id)
+    }
+
+    async fn apply(&self, id: &str, request: ApplyRequest) -> Result<ApplyView, Problem> {
+        self.known(id)?;
+        let conflicts = if self.state().conflict {
+            let text = "<<<<<<< yours\n".to_owned();
+            vec![Conflict { path: "report.md".to_owned(), kind: "content".to_owned(), text }]
+        } else {
+            Vec::new()
+        };
+        Ok(ApplyView {
+            folder: "/f".to_owned(),
+            dry_run: request.dry_run,
+            changed: vec![changed("report.md")],
+            merged_with_yours: vec!["report.md".to_owned()],
+            conflicts,
+        })
+    }
+
+    async fn undo(&self, id: &str, request: UndoRequest) -> Result<ApplyView, Problem> {
+        self.apply(id, ApplyRequest { by: request.by, dry_run: false }).await
+    }
+
+    async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, Problem> {
+        let approval = self.state().approval.clone();
+        Ok(if all || approval.decision.is_none() { vec![approval] } else { Vec::new() })
+    }
+
+    async fn approval(&self, id: &str) -> Result<ApprovalView, Problem> {
+        if approval_id().to_string().starts_with(id) {
+            return Ok(self.state().approval.clone());
+        }
+        Err(problem(404, "not_found", format!("no approval {id}"), None))
+    }
+
+    async fn decide(&self, id: &str, request: DecisionRequest) -> Result<ApprovalView, Problem> {
+        let mut approval = self.approval(id).await?;
+        if request.digest != approval.digest {
+            return Err(problem(409, "digest_mismatch", "the digest is another", None));
+        }
+        if approval.decision.is_some() {
+            return Err(problem(409, "already_decided", "it was decided already", None));
+        }
+        approval.decision = Some(Decision {
+            approval_id: approval.approval_id,
+            verdict: request.verdict,
+            digest: request.digest,
+            by: request.by,
+            channel: request.channel,
+            note: request.note,
+            decided_at: UnixMs(1_700_000_000_000),
+        });
+        self.state().approval = approval.clone();
+        Ok(approval)
+    }
+
+    async fn check_plan(&self, source: PlanSource) -> Result<PlanReport, Problem> {
+        let findings = if source.text.contains("bad") { vec![finding(&source.file)] } else { Vec::new() };
+        Ok(PlanReport { findings, plan: None, layers: Vec::new() })
+    }
+
+    async fn rebuild(&self) -> Result<RebuildReport, Problem> {
+        Ok(RebuildReport { journal_entries: 9, rows: 3, differences: self.state().differences })
+    }
+}
+
+fn finding(file: &str) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        code: "cycle".to_owned(),
+        file: file.to_owned(),
+        line: 3,
+        column: 5,
+        message: "a needs b needs a".to_owned(),
+        hint: Some("take one of them out".to_owned()),
+    }
+}
+
+fn changed(path: &str) -> ChangedPath {
+    ChangedPath { path: path.to_owned(), kind: ChangeKind::Added, bytes: 2048 }
+}
+
+fn project() -> ProjectView {
+    let task = TaskView {
+        task_id: task_id(),
+        key: "scan".to_owned(),
+        title: "Look at everything".to_owned(),
+        needs: Vec::new(),
+        state: TaskState::Working,
+        reason: String::new(),
+        attempt: 1,
+        max_attempts: 2,
+        stage: None,
+        host_id: None,
+        claimed_at: Some(UnixMs(0)),
+        ended_at: None,
+        failure: None,
+        handoff: None,
+    };
+    ProjectView {
+        project_id: project_id(),
+        title: "Audit".to_owned(),
+        goal: String::new(),
+        folder: "/f".to_owned(),
+        owner: "ada".to_owned(),
+        state: ProjectState::Working,
+        created_at: UnixMs(0),
+        changed_at: UnixMs(0),
+        counts: BTreeMap::from([("working".to_owned(), 1)]),
+        usage: Usage::default(),
+        base_commit: "a".repeat(40),
+        result_commit: Some("b".repeat(40)),
+        applied_at: None,
+        pending_approvals: vec![approval_id()],
+        tasks: vec![task],
+    }
+}
+
+fn approval() -> ApprovalView {
+    let evidence = CheckEvidence {
+        name: "report is there".to_owned(),
+        run: "test -s report.md".to_owned(),
+        passed: true,
+        exit_code: Some(0),
+        timed_out: false,
+        wall_ms: 1200,
+        output_tail: String::new(),
+        lease_id: LeaseId::from_uuid(Uuid::from_u128(9)),
+    };
+    let handoff = Handoff {
+        summary: "wrote \u{1b}[2Jthe report".to_owned(),
+        commit: "b".repeat(40),
+        base_commit: "a".repeat(40),
+        changed_paths: vec![changed("report.md")],
+        artifacts: Vec::new(),
+        result: None,
+        open_questions: vec!["keep the old one?".to_owned()],
+        evidence: vec![evidence],
+        usage: Usage::default(),
+        isolation: Isolation::Emulated,
+    };
+    ApprovalView {
+        approval_id: approval_id(),
+        project_id: project_id(),
+        project_title: "Audit".to_owned(),
+        subject: ApprovalSubject::Handoff { task_id: task_id(), attempt: 1 },
+        task_key: Some("scan".to_owned()),
+        digest: DIGEST.to_owned(),
+        policy: "ask".to_owned(),
+        asked_at: UnixMs(0),
+        expires_at: None,
+        decision: None,
+        plan: None,
+        handoff: Some(handoff),
+    }
+}
+
+/// A piece of output of the one task.
+pub fn chunk(sequence: u64, source: LogSource, text: &str) -> LogChunk {
+    LogChunk {
+        attempt: AttemptRef { project_id: project_id(), task_id: task_id(), number: 1 },
+        source,
+        sequence,
+        received_at: UnixMs(0),
+        text: text.to_owned(),
+    }
+}
+
+/// The verdict of the one request, once there is one.
+pub fn verdict_of(fake: &Fake) -> Option<Verdict> {
+    fake.state().approval.decision.as_ref().map(|decision| decision.verdict)
+}

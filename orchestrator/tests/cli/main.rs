@@ -1,0 +1,9 @@
+//! The API and the commands, against an orchestrator that is all memory.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod api;
+mod commands;
+mod fake;
+mod following;
+mod up;
+mod world;
