@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use super::{Catalog, NoticeKind, Source, roots_for};

@@ -171,8 +171,6 @@ fn is_key(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::{Frontmatter, FrontmatterError};
 
     #[test]

@@ -1,7 +1,5 @@
 //! Every bad plan in `tests/fixtures/plans/bad`, as a person sees what is wrong with it: `<name>.snap` beside it.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use bus_schemas::v1::api::{PlanSource, Severity};

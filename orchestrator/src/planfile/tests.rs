@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, time::Instant};
 
 use bus_schemas::v1::{
@@ -190,7 +188,6 @@ fn many_tasks(count: usize) -> String {
 
 /// Prints how long it takes (`cargo test -- --nocapture`); how fast it is must not decide whether tests pass.
 #[test]
-#[expect(clippy::print_stdout, reason = "the figure is for whoever asks for it")]
 fn ten_thousand_tasks_are_checked() {
     let text = many_tasks(10_000);
     let started = Instant::now();

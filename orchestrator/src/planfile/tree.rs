@@ -300,8 +300,6 @@ fn scalar(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::{Data, Place, parse};
 
     #[test]

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fmt::Write;
 
 use bus_schemas::v1::{

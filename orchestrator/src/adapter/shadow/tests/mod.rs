@@ -1,7 +1,5 @@
 //! Real git, real folders.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod apply;
 mod import;
 mod property;
