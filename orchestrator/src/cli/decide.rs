@@ -29,7 +29,12 @@ pub(super) async fn decide(
     digest: Option<&str>,
 ) -> Result<Exit, CliError> {
     if verdict != Verdict::Approved && note.trim().is_empty() {
-        return Err(CliError::new(Exit::Usage, "usage", "the reason is empty: say why, for those who read it later", None));
+        return Err(CliError::new(
+            Exit::Usage,
+            "usage",
+            "the reason is empty: say why, for those who read it later",
+            None,
+        ));
     }
     let client = context.client()?;
     let approval = client.approval(ids::check("approvals", id)?).await?;
@@ -131,7 +136,8 @@ fn show_plan(style: Style, plan: &Plan) -> String {
     for task in &plan.tasks {
         let title = task.title.as_deref().filter(|title| *title != task.id).map(clean_line).unwrap_or_default();
         let needs = if task.needs.is_empty() { String::new() } else { format!(" after {}", task.needs.join(", ")) };
-        let checks = if task.checks.is_empty() { String::new() } else { format!(", {}", count(task.checks.len(), "check")) };
+        let checks =
+            if task.checks.is_empty() { String::new() } else { format!(", {}", count(task.checks.len(), "check")) };
         let notes = style.paint(Paint::Dim, clean_line(&format!("{needs}{checks}")).trim_start_matches(", "));
         text.push_str(format!("  {}  {title} {notes}", clean_line(&task.id)).trim_end());
         text.push('\n');

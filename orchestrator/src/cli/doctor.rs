@@ -78,9 +78,13 @@ fn line(context: &Context, check: &Check) -> String {
 async fn orchestrator(client: &Client) -> Check {
     let (name, purpose) = ("orchestrator", "answers every other command");
     match client.health().await {
-        Ok(health) if !health.bus_connected => {
-            Check::bad(name, purpose, Health::Warn, "no connection to NATS".to_owned(), "see log/nats.log in the state folder")
-        }
+        Ok(health) if !health.bus_connected => Check::bad(
+            name,
+            purpose,
+            Health::Warn,
+            "no connection to NATS".to_owned(),
+            "see log/nats.log in the state folder",
+        ),
         Ok(health) => Check::ok(
             name,
             purpose,

@@ -43,7 +43,9 @@ pub(super) async fn hosts(context: &Context) -> Result<Exit, CliError> {
         .collect();
     ui.data(&table(ui.out, &["HOST", "NAME", "STATE", "POOL", "BUSY", "SPARES", "ACCELERATOR", "SEEN"], &rows))?;
     for host in &hosts {
-        for problem in host.beat.problems.iter().chain(Some(&host.beat.accelerator_note).filter(|note| !note.is_empty())) {
+        for problem in
+            host.beat.problems.iter().chain(Some(&host.beat.accelerator_note).filter(|note| !note.is_empty()))
+        {
             ui.say(&format!("{}: {}", clean_line(&host.beat.name), clean_line(problem)));
         }
     }

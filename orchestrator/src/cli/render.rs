@@ -183,7 +183,8 @@ pub(super) fn changed(style: Style, paths: &[ChangedPath]) -> String {
             ChangeKind::Deleted => ('-', Paint::Red),
         };
         let bytes = if path.kind == ChangeKind::Deleted { String::new() } else { size(path.bytes) };
-        let line = format!("  {} {}  {}", style.paint(paint, sign), clean_line(&path.path), style.paint(Paint::Dim, bytes));
+        let line =
+            format!("  {} {}  {}", style.paint(paint, sign), clean_line(&path.path), style.paint(Paint::Dim, bytes));
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -255,7 +256,11 @@ pub(super) fn next_lines(style: Style, project: &ProjectView) -> String {
     for (index, (command, why)) in next.iter().enumerate() {
         let lead = if index == 0 { "next:" } else { "" };
         let gap = " ".repeat(wide - width(command));
-        text.push_str(&format!("{lead:5} {}{gap}  {}\n", style.paint(Paint::Cyan, command), style.paint(Paint::Dim, why)));
+        text.push_str(&format!(
+            "{lead:5} {}{gap}  {}\n",
+            style.paint(Paint::Cyan, command),
+            style.paint(Paint::Dim, why)
+        ));
     }
     text
 }

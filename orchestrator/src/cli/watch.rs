@@ -44,7 +44,10 @@ pub(super) async fn follow(ui: Ui, client: &Client, project: ProjectView) -> Res
         live.clear();
     }
     let Some(result) = outcome else {
-        ui.say(&format!("\nstopped watching; the project goes on. `baton watch {0}` looks again, `baton cancel {0}` stops it", ids::alone(&id)));
+        ui.say(&format!(
+            "\nstopped watching; the project goes on. `baton watch {0}` looks again, `baton cancel {0}` stops it",
+            ids::alone(&id)
+        ));
         return Ok(Exit::Interrupted);
     };
     result?;
@@ -63,6 +66,8 @@ pub(super) async fn follow(ui: Ui, client: &Client, project: ProjectView) -> Res
 async fn events(client: &Client, id: &str, screen: &mut Screen) -> Result<(), CliError> {
     let mut after = 0;
     let mut failures = 0;
+    // The project was final before this connection: when it ends, everything was heard.
+    let mut last = false;
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -88,15 +93,17 @@ async fn events(client: &Client, id: &str, screen: &mut Screen) -> Result<(), Cl
                     screen.event(&event)?;
                 }
                 Some(Err(error)) => {
+                    last = false;
                     away(screen, error, &mut failures).await?;
                     break;
                 }
+                None if last => return Ok(()),
                 None => break,
             }
         }
         // The stream ends when there is nothing more to say, and when the orchestrator stops: ask which.
         match client.project(id).await {
-            Ok(project) if project.state.is_final() => return Ok(()),
+            Ok(project) if project.state.is_final() => last = true,
             Ok(project) => {
                 screen.project = project;
                 sleep(RETRY).await;
@@ -146,7 +153,12 @@ impl Screen {
         }
         if self.live.is_none() {
             let task = event.task_key.as_deref().map(|key| format!("{}  ", clean_line(key))).unwrap_or_default();
-            return self.ui.data(&format!("{}  {:24}  {task}{}", clock(event.at, false), event.kind, clean_line(&event.text)));
+            return self.ui.data(&format!(
+                "{}  {:24}  {task}{}",
+                clock(event.at, false),
+                event.kind,
+                clean_line(&event.text)
+            ));
         }
         for task in event.tasks.iter().filter(|task| task.state.is_final() && task.failure.is_some()) {
             let (sign, paint) = task_sign(task.state);
