@@ -277,7 +277,6 @@ fn supervisor(paths: &Paths) -> Check {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
 

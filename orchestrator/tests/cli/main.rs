@@ -1,5 +1,4 @@
 //! The API and the commands, against an orchestrator that is all memory.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod api;
 mod commands;
