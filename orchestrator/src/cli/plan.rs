@@ -136,7 +136,7 @@ fn as_plan(project: &ProjectView) -> Plan {
 
 /// Task ids by depth, in the order of the tasks. A project's tasks have no circle; should there be one, its tasks are
 /// left out.
-fn layers(tasks: &[Task]) -> Vec<Vec<String>> {
+pub(super) fn layers(tasks: &[Task]) -> Vec<Vec<String>> {
     let numbers: HashMap<&str, usize> =
         tasks.iter().enumerate().map(|(number, task)| (task.id.as_str(), number)).collect();
     let mut missing = vec![0_usize; tasks.len()];

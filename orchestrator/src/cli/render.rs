@@ -1,7 +1,5 @@
 //! Pieces of output that several commands share.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bus_schemas::{
     time::UnixMs,
     v1::{
@@ -20,14 +18,14 @@ use super::{
     ids,
     style::{Paint, Style, clean, clean_line},
 };
+use crate::{adapter::clock::SystemClock, port::Clock as _};
 
 /// Changed paths shown before "and N more".
 const PATHS_SHOWN: usize = 20;
 
 /// Now.
 pub(super) fn now() -> UnixMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemClock.now()
 }
 
 /// A duration for people: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `4d 3h`.

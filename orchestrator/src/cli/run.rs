@@ -106,7 +106,7 @@ fn read(path: &Path) -> Result<String, String> {
 /// The texts of the scripts a plan names, which lie beside it. One that is missing is left out: the check of the plan
 /// says so, with the line. The same holds for a plan that is not YAML.
 fn scripts(plan: &Path, text: &str) -> Result<BTreeMap<String, String>, CliError> {
-    let beside = plan.parent().unwrap_or(Path::new(""));
+    let beside = plan.parent().unwrap_or_else(|| Path::new(""));
     let mut found = BTreeMap::new();
     for name in planfile::script_files(text) {
         let relative = Path::new(&name);

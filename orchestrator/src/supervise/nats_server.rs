@@ -162,7 +162,7 @@ pub fn prepare(paths: &Paths) -> Result<Managed, NatsError> {
     let text = TEMPLATE
         .replace("{{client_port}}", &ports.client.to_string())
         .replace("{{monitor_port}}", &ports.monitor.to_string())
-        .replace("{{store_dir}}", store_text.ok_or(NatsError::BadPath { path: store.clone() })?)
+        .replace("{{store_dir}}", store_text.ok_or_else(|| NatsError::BadPath { path: store.clone() })?)
         .replace("{{user}}", &secret.user)
         .replace("{{password}}", &secret.password);
     let config = dir.join("nats-server.conf");
