@@ -69,8 +69,8 @@ fn audit(demo: &Demo, folder: &Path, yes: bool) -> Result<PathBuf> {
     let project = first_project(&started)?;
     eprintln!("\n\x1b[1m$ baton run examples/repo-audit/plan.yaml --folder {shown} --yes\x1b[0m");
     loop {
-        // `watch` returns when the project ends or waits for a person.
-        demo.show(&["watch", &project])?;
+        // `watch --until-asked` returns when the project ends or waits for a person.
+        demo.show(&["watch", "--until-asked", &project])?;
         let pending = pending(demo, &project)?;
         if pending.is_empty() {
             break;

@@ -185,7 +185,17 @@ pub fn build(release: bool) -> Result<PathBuf> {
     timed(
         "baton-worker (static)",
         cargo()
-            .args(["build", "--locked", "-p", "worker", "--bins", "--profile", "guest", "--target", "x86_64-unknown-linux-gnu"])
+            .args([
+                "build",
+                "--locked",
+                "-p",
+                "worker",
+                "--bins",
+                "--profile",
+                "guest",
+                "--target",
+                "x86_64-unknown-linux-gnu",
+            ])
             .args(["--config", r#"target.x86_64-unknown-linux-gnu.rustflags=["-C","target-feature=+crt-static"]"#]),
     )?;
     let (target, dist) = (paths::target(), paths::dist());

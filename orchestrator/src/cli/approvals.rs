@@ -3,7 +3,7 @@
 use bus_schemas::v1::{api::ApprovalView, approval::ApprovalSubject};
 
 use super::{
-    CliError, Context, Exit, ids,
+    CliError, Context, Exit, decide, ids,
     render::{ago, now, table, verdict},
     style::{Paint, clean_line},
 };
@@ -41,6 +41,17 @@ pub(super) async fn approvals(context: &Context, all: bool) -> Result<Exit, CliE
         })
         .collect();
     ui.data(&table(ui.out, &["APPROVAL", "SUBJECT", "STATE", "ASKED", "PROJECT", "TITLE"], &rows))?;
+    Ok(Exit::Ok)
+}
+
+/// Shows one request with all that is needed to decide it.
+pub(super) async fn one(context: &Context, id: &str) -> Result<Exit, CliError> {
+    let approval = context.client()?.approval(ids::check("approvals", id)?).await?;
+    if context.ui.json {
+        context.ui.json_line(&approval)?;
+    } else {
+        context.ui.data(decide::show(context.ui.out, &approval).trim_end())?;
+    }
     Ok(Exit::Ok)
 }
 

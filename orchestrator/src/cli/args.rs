@@ -49,11 +49,19 @@ pub enum Command {
     /// Show a project and its tasks
     Status(ProjectArgs),
     /// Follow a project until it ends
-    Watch(ProjectArgs),
+    Watch {
+        /// The project (any unique prefix)
+        project: String,
+        /// Return as soon as a request waits for a person
+        #[arg(long)]
+        until_asked: bool,
+    },
     /// Print what a project's tasks printed
     Logs(LogsArgs),
-    /// List requests that wait for a person
+    /// List requests that wait for a person, or show one
     Approvals {
+        /// The request to show (any unique prefix)
+        id: Option<String>,
         /// Also those that are decided
         #[arg(long)]
         all: bool,

@@ -81,9 +81,10 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Plan(command) => plan::plan(context, command).await,
         Command::Ps => ps::ps(context).await,
         Command::Status(args) => status::status(context, &args.project).await,
-        Command::Watch(args) => watch::watch(context, &args.project).await,
+        Command::Watch { project, until_asked } => watch::watch(context, &project, until_asked).await,
         Command::Logs(args) => logs::logs(context, &args).await,
-        Command::Approvals { all } => approvals::approvals(context, all).await,
+        Command::Approvals { id: Some(id), .. } => approvals::one(context, &id).await,
+        Command::Approvals { id: None, all } => approvals::approvals(context, all).await,
         Command::Approve(args) => {
             decide::decide(context, &args.id, Verdict::Approved, args.note, args.digest.as_deref()).await
         }

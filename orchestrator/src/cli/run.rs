@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliEr
         project = ask(context, &client, project).await?;
     }
     if !args.detach {
-        return watch::follow(ui, &client, project).await;
+        return watch::follow(ui, &client, project, watch::Until::Final).await;
     }
     if !ui.json {
         ui.data(&project.project_id.to_string())?;

@@ -28,18 +28,27 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Looks before giving up: an orchestrator that was killed is back within seconds.
 const RETRIES: u32 = 60;
 
-pub(super) async fn watch(context: &Context, id: &str) -> Result<Exit, CliError> {
-    let client = context.client()?;
-    let project = client.project(ids::check("ps", id)?).await?;
-    follow(context.ui, &client, project).await
+/// What ends a watch, besides the project's end and Ctrl-C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Nothing.
+    Final,
+    /// A request that waits for a person.
+    Asked,
 }
 
-/// Follows a project until it ends or Ctrl-C.
-pub(super) async fn follow(ui: Ui, client: &Client, project: ProjectView) -> Result<Exit, CliError> {
+pub(super) async fn watch(context: &Context, id: &str, until_asked: bool) -> Result<Exit, CliError> {
+    let client = context.client()?;
+    let project = client.project(ids::check("ps", id)?).await?;
+    follow(context.ui, &client, project, if until_asked { Until::Asked } else { Until::Final }).await
+}
+
+/// Follows a project until it ends or Ctrl-C, or until somebody is asked.
+pub(super) async fn follow(ui: Ui, client: &Client, project: ProjectView, until: Until) -> Result<Exit, CliError> {
     let id = project.project_id.to_string();
     let mut screen = Screen { ui, live: ui.interactive().then(Live::new), project, frame: 0, stale: None };
     let outcome = tokio::select! {
-        result = events(client, &id, &mut screen) => Some(result),
+        result = events(client, &id, &mut screen, until) => Some(result),
         _ = tokio::signal::ctrl_c() => None,
     };
     if let Some(live) = &mut screen.live {
@@ -61,11 +70,12 @@ pub(super) async fn follow(ui: Ui, client: &Client, project: ProjectView) -> Res
     } else {
         ui.say(next_lines(ui.err, &project).trim_end());
     }
-    Ok(if project.state == ProjectState::Completed { Exit::Ok } else { Exit::Negative })
+    let asked = until == Until::Asked && !project.state.is_final();
+    Ok(if asked || project.state == ProjectState::Completed { Exit::Ok } else { Exit::Negative })
 }
 
-/// Feeds the screen until the project is final, over any number of connections.
-async fn events(client: &Client, id: &str, screen: &mut Screen) -> Result<(), CliError> {
+/// Feeds the screen until the project is final (or somebody is asked), over any number of connections.
+async fn events(client: &Client, id: &str, screen: &mut Screen, until: Until) -> Result<(), CliError> {
     let mut after = 0;
     let mut failures = 0;
     // The project was final before this connection: when it ends, everything was heard.
@@ -94,6 +104,10 @@ async fn events(client: &Client, id: &str, screen: &mut Screen) -> Result<(), Cl
                     failures = 0;
                     after = after.max(event.sequence);
                     screen.event(&event)?;
+                    let concerns_people = event.approval_id.is_some();
+                    if until == Until::Asked && concerns_people && waits(client, id).await? {
+                        return Ok(());
+                    }
                 }
                 Some(Err(error)) => {
                     last = false;
@@ -114,6 +128,11 @@ async fn events(client: &Client, id: &str, screen: &mut Screen) -> Result<(), Cl
             Err(error) => away(screen, error, &mut failures).await?,
         }
     }
+}
+
+/// Whether a request of the project waits for a person.
+async fn waits(client: &Client, id: &str) -> Result<bool, CliError> {
+    Ok(!client.project(id).await?.pending_approvals.is_empty())
 }
 
 /// The orchestrator is away: waits a little, or gives up.
