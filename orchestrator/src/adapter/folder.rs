@@ -14,9 +14,11 @@ impl Folder for ShadowRepos {
                 tracing::info!(project.id = %project_id, ?report, "folder written");
                 Ok(())
             }
-            Err(error @ (ApplyError::ChangedMeanwhile { .. } | ApplyError::Obstructed { .. } | ApplyError::UnsafePath { .. })) => {
-                Err(FolderError::Changed(error.to_string()))
-            }
+            Err(
+                error @ (ApplyError::ChangedMeanwhile { .. }
+                | ApplyError::Obstructed { .. }
+                | ApplyError::UnsafePath { .. }),
+            ) => Err(FolderError::Changed(error.to_string())),
             Err(error) => Err(FolderError::Blocked(error.to_string())),
         }
     }

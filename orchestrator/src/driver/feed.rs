@@ -90,7 +90,11 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
         Fact::AttemptFailed { task_id, number, reason, detail, .. } => (
             "attempt.failed",
             Some(*task_id),
-            format!("{} attempt {number} failed ({reason}): {}", name(task_id), detail.lines().next().unwrap_or_default()),
+            format!(
+                "{} attempt {number} failed ({reason}): {}",
+                name(task_id),
+                detail.lines().next().unwrap_or_default()
+            ),
         ),
         Fact::LimitReached { task_id, number, limit } => {
             ("attempt.limit", Some(*task_id), format!("{} attempt {number}: {}", name(task_id), limit_text(*limit)))

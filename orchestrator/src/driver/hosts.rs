@@ -90,9 +90,10 @@ impl Hosts {
     /// Attempts whose host was silent for longer than their limit.
     pub(super) fn expired(&self, now: Instant) -> Vec<(ProjectId, TaskId, u32)> {
         let Some(since) = self.heard_since else { return Vec::new() };
-        let expired = self.leases.iter().filter(|(_, lease)| {
-            now.saturating_duration_since(lease.seen.max(since)) > lease.held.limit
-        });
+        let expired = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| now.saturating_duration_since(lease.seen.max(since)) > lease.held.limit);
         expired.map(|((project, task), lease)| (*project, *task, lease.held.number)).collect()
     }
 
@@ -115,11 +116,8 @@ impl Hosts {
 
     /// Everything known, by name.
     pub(super) fn views(&self, now: Instant) -> Vec<HostView> {
-        let view = |host: &Host| HostView {
-            beat: host.beat.clone(),
-            seen_at: host.seen_at,
-            lost: self.is_lost(host, now),
-        };
+        let view =
+            |host: &Host| HostView { beat: host.beat.clone(), seen_at: host.seen_at, lost: self.is_lost(host, now) };
         let mut views: Vec<_> = self.hosts.values().map(view).collect();
         views.sort_by(|a, b| a.beat.name.cmp(&b.beat.name).then(a.beat.host_id.cmp(&b.beat.host_id)));
         views

@@ -1,6 +1,9 @@
 //! What the driver is told, apart from what the bus says.
 
-use bus_schemas::{id::ProjectId, v1::api::{HostView, RebuildReport}};
+use bus_schemas::{
+    id::ProjectId,
+    v1::api::{HostView, RebuildReport},
+};
 use tokio::sync::oneshot;
 
 use super::detail::Detail;

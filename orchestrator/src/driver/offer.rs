@@ -32,7 +32,8 @@ pub(super) async fn needs<J: Journal>(
         let children = need.children.as_deref().unwrap_or_default();
         let own = found.get(&need.task_id);
         let all = own.into_iter().chain(children.iter().filter_map(|child| found.get(child)));
-        let changed_paths = all.flat_map(|handoff| handoff.changed_paths.iter().map(|path| path.path.clone())).collect();
+        let changed_paths =
+            all.flat_map(|handoff| handoff.changed_paths.iter().map(|path| path.path.clone())).collect();
         let result_of = |child| found.get(child).and_then(|handoff| handoff.result.clone()).unwrap_or(Json::Null);
         let handoff = NeedHandoff {
             state: need.state,

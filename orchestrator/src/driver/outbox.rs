@@ -55,13 +55,7 @@ pub(super) struct Hands<J, B> {
 }
 
 impl<J: Journal, B: Bus> Hands<J, B> {
-    pub(super) fn new(
-        journal: J,
-        bus: B,
-        shadow: Arc<dyn Shadow>,
-        folder: Arc<dyn Folder>,
-        ids: Arc<dyn Ids>,
-    ) -> Self {
+    pub(super) fn new(journal: J, bus: B, shadow: Arc<dyn Shadow>, folder: Arc<dyn Folder>, ids: Arc<dyn Ids>) -> Self {
         Self {
             journal,
             bus,
@@ -145,7 +139,11 @@ pub(super) async fn run<J: Journal, B: Bus>(
     }
 }
 
-async fn perform_one<J: Journal, B: Bus>(hands: Arc<Hands<J, B>>, work: Box<Work>, inputs: mpsc::Sender<Input>) -> Lane {
+async fn perform_one<J: Journal, B: Bus>(
+    hands: Arc<Hands<J, B>>,
+    work: Box<Work>,
+    inputs: mpsc::Sender<Input>,
+) -> Lane {
     let Work { key, id, project_id, lane, act } = *work;
     let mut pause = PAUSE.0;
     let mut tries = 0;

@@ -103,8 +103,12 @@ pub(super) async fn act<J: Journal, B: Bus>(
             let offered = offer(hands, project_id, id, brief, *attempt, base_commit, notes).await;
             match offered {
                 Ok(()) => Ok(None),
-                Err(Again::Bus(BusError::Refused { detail, .. })) => Ok(Some((unofferable(hands, *attempt, detail), None))),
-                Err(again) if again.is_final(tries) => Ok(Some((unofferable(hands, *attempt, again.to_string()), None))),
+                Err(Again::Bus(BusError::Refused { detail, .. })) => {
+                    Ok(Some((unofferable(hands, *attempt, detail), None)))
+                }
+                Err(again) if again.is_final(tries) => {
+                    Ok(Some((unofferable(hands, *attempt, again.to_string()), None)))
+                }
                 Err(again) => Err(again),
             }
         }
@@ -202,11 +206,7 @@ async fn offer<J: Journal, B: Bus>(
 }
 
 /// Sees to it that a commit and all it builds on are in the object store.
-async fn store<J: Journal, B: Bus>(
-    hands: &Arc<Hands<J, B>>,
-    project_id: ProjectId,
-    commit: &str,
-) -> Result<(), Again> {
+async fn store<J: Journal, B: Bus>(hands: &Arc<Hands<J, B>>, project_id: ProjectId, commit: &str) -> Result<(), Again> {
     let mut wanted = vec![commit.to_owned()];
     let mut seen = Vec::new();
     while let Some(commit) = wanted.pop() {

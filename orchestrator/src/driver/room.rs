@@ -62,7 +62,8 @@ impl Room {
     pub(super) fn create(record: &Record, detail: Option<&Detail>) -> Result<(Self, Taken), NotTaken> {
         let Some(Detail::Project(project)) = detail else { return Err(NotTaken::NoDetail { seq: record.seq }) };
         let (plan, outcome) = Plan::create(&record.event)?;
-        let room = Self { plan, details: Details::new(ProjectDetail::clone(project)), version: record.version, pending: 0 };
+        let room =
+            Self { plan, details: Details::new(ProjectDetail::clone(project)), version: record.version, pending: 0 };
         let mut changes = vec![Change::ProjectAdded(room.project_row(record.event.at))];
         for (position, task) in room.plan.tasks().iter().enumerate() {
             changes.push(Change::TaskAdded(room.task_row(position, task)));

@@ -146,13 +146,18 @@ impl<J: Journal> Driver<J> {
                 Woken::Inbound(one) => inbound.push(one),
                 Woken::Timer => {}
             }
-            while !stop && inputs.len() < BATCH && let Ok(input) = self.parts.inputs.try_recv() {
+            while !stop
+                && inputs.len() < BATCH
+                && let Ok(input) = self.parts.inputs.try_recv()
+            {
                 match input {
                     Input::Shutdown => stop = true,
                     input => inputs.push(input),
                 }
             }
-            while inputs.len() + inbound.len() < BATCH && let Ok(one) = self.parts.inbound.try_recv() {
+            while inputs.len() + inbound.len() < BATCH
+                && let Ok(one) = self.parts.inbound.try_recv()
+            {
                 inbound.push(one);
             }
             self.turn(inputs, inbound, stop).await;
@@ -255,7 +260,8 @@ impl<J: Journal> Driver<J> {
                     room.take(record, detail.as_ref()).map_err(|e| malformed(record.seq, e.to_string()))?;
                 }
                 None => {
-                    let made = Room::create(record, detail.as_ref()).map_err(|e| malformed(record.seq, e.to_string()))?;
+                    let made =
+                        Room::create(record, detail.as_ref()).map_err(|e| malformed(record.seq, e.to_string()))?;
                     room = Some(made.0);
                 }
             }

@@ -89,8 +89,7 @@ impl State {
         detail: Option<&Detail>,
     ) -> Result<u64, Refusal> {
         let seq = self.last_seq + 1 + turn.batch.records.len() as u64;
-        let mut record =
-            Record { seq, project_id, version: 1, event: Event { at: turn.at, fact }, detail: None };
+        let mut record = Record { seq, project_id, version: 1, event: Event { at: turn.at, fact }, detail: None };
         let not_taken = |error: NotTaken| match error {
             NotTaken::Rejected(rejected) => Refusal::Rejected(rejected),
             NotTaken::NoDetail { .. } => Refusal::Journal(JournalError::Malformed {
@@ -229,7 +228,9 @@ impl State {
             .rooms
             .values()
             .filter(late)
-            .flat_map(|room| plan::due(&room.plan, turn.at).into_iter().map(|event| (room.plan.project_id(), event.fact)))
+            .flat_map(|room| {
+                plan::due(&room.plan, turn.at).into_iter().map(|event| (room.plan.project_id(), event.fact))
+            })
             .collect();
         let silent = self.hosts.expired(turn.now).into_iter().map(|(project_id, task_id, number)| {
             (project_id, Fact::LimitReached { task_id, number, limit: Limit::Heartbeat })

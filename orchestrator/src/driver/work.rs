@@ -203,7 +203,9 @@ fn act(room: &Room, project_id: ProjectId, command: &Command) -> (Lane, Act) {
         Command::WriteFolder { before_commit, after_commit } => {
             // An apply that was taken back meanwhile must not be written again.
             let standing = room.plan.standing_apply().is_some_and(|apply| {
-                apply.finished_at.is_none() && apply.before_commit == *before_commit && apply.after_commit == *after_commit
+                apply.finished_at.is_none()
+                    && apply.before_commit == *before_commit
+                    && apply.after_commit == *after_commit
             });
             let act = if standing {
                 Act::WriteFolder {

@@ -348,7 +348,8 @@ pub trait Journal: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`JournalError`].
-    fn handoffs(&self, tasks: Vec<TaskId>) -> impl Future<Output = Result<Vec<(TaskId, Handoff)>, JournalError>> + Send;
+    fn handoffs(&self, tasks: Vec<TaskId>)
+    -> impl Future<Output = Result<Vec<(TaskId, Handoff)>, JournalError>> + Send;
     /// What is to be published of the feed after `after`: a page of it, with the last record it covers.
     ///
     /// # Errors

@@ -24,11 +24,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Orchestrator {
-    pub(super) async fn apply_result(
-        &self,
-        view: ProjectView,
-        request: ApplyRequest,
-    ) -> Result<ApplyView, Problem> {
+    pub(super) async fn apply_result(&self, view: ProjectView, request: ApplyRequest) -> Result<ApplyView, Problem> {
         let project_id = view.project_id;
         let Some(result) = view.result_commit.clone() else {
             let state = view.counts.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>();
@@ -42,7 +38,10 @@ impl Orchestrator {
             }
             Some(LastApply { stage: ApplyStage::Started, .. }) if !request.dry_run => {
                 self.written(project_id).await?;
-                return self.worked_out(&view, &result).await.map(|plan| plan.view(&PathBuf::from(&view.folder), false));
+                return self
+                    .worked_out(&view, &result)
+                    .await
+                    .map(|plan| plan.view(&PathBuf::from(&view.folder), false));
             }
             _ => {}
         }
@@ -57,11 +56,7 @@ impl Orchestrator {
         Ok(plan.view(&folder, false))
     }
 
-    async fn worked_out(
-        &self,
-        view: &ProjectView,
-        result: &str,
-    ) -> Result<crate::adapter::shadow::ApplyPlan, Problem> {
+    async fn worked_out(&self, view: &ProjectView, result: &str) -> Result<crate::adapter::shadow::ApplyPlan, Problem> {
         let project_id = view.project_id;
         self.kept(project_id, result).await?;
         let shadow = Arc::clone(&self.shadow);
@@ -82,7 +77,8 @@ impl Orchestrator {
                         }
                     }
                     Some(LastApply { stage: ApplyStage::Undone { by }, .. }) => {
-                        let detail = format!("the folder changed while the result was applied; nothing was written: {by}");
+                        let detail =
+                            format!("the folder changed while the result was applied; nothing was written: {by}");
                         return Err(hinted("folder_changed", 409, detail, "apply again"));
                     }
                     Some(LastApply { stage: ApplyStage::Finished, .. }) | None => return Ok(()),
@@ -100,7 +96,8 @@ impl Orchestrator {
 
     pub(super) async fn undo_apply(&self, view: ProjectView, request: UndoRequest) -> Result<ApplyView, Problem> {
         let project_id = view.project_id;
-        let nothing = || problem("nothing_applied", 409, format!("project {project_id} has nothing applied to take back"));
+        let nothing =
+            || problem("nothing_applied", 409, format!("project {project_id} has nothing applied to take back"));
         let last = self.last_apply(project_id).await?.ok_or_else(nothing)?;
         match last.stage {
             ApplyStage::Undone { .. } => return Err(nothing()),
@@ -139,9 +136,7 @@ fn inapplicable(error: &ApplyError) -> Problem {
         ApplyError::Obstructed { .. } => problem("folder_obstructed", 409, detail),
         ApplyError::DiskFull { .. } => problem("disk_full", 507, detail),
         ApplyError::UnsafePath { .. } => problem("unsafe_path", 422, detail),
-        ApplyError::Repository(_) | ApplyError::Io { .. } => {
-            problem("repository", 500, chain(error))
-        }
+        ApplyError::Repository(_) | ApplyError::Io { .. } => problem("repository", 500, chain(error)),
     }
 }
 

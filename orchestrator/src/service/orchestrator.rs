@@ -6,8 +6,8 @@ use bus_schemas::{
     id::ProjectId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DecisionRequest, DiffView, FeedEvent, Health, HostView,
-            JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport, TaskView,
+            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DecisionRequest, DiffView, FeedEvent, Health,
+            HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport, TaskView,
             UndoRequest,
         },
         approval::{ApprovalSubject, Verdict as WireVerdict},
@@ -135,11 +135,7 @@ impl Service for Orchestrator {
         self.view(resolve::project(&self.store, id).await?).await
     }
 
-    async fn feed(
-        &self,
-        id: &str,
-        after: u64,
-    ) -> Result<impl Stream<Item = FeedEvent> + Send + 'static, Problem> {
+    async fn feed(&self, id: &str, after: u64) -> Result<impl Stream<Item = FeedEvent> + Send + 'static, Problem> {
         let project_id = resolve::project(&self.store, id).await?;
         Ok(feed::follow(self.store.clone(), self.handle.bells(), project_id, after))
     }

@@ -176,14 +176,14 @@ fn is_another(cursor: &Cursor, info: &Info) -> bool {
 pub fn decode(subject: &str, payload: &[u8]) -> Result<Observation, String> {
     let (attempt, kind) = subject::parse_event(subject).map_err(|e| e.to_string())?;
     match kind {
-        EventKind::Claimed => {
-            body::<Claimed>(payload, attempt, |body| body.attempt).map(Observation::Claimed)
-        }
+        EventKind::Claimed => body::<Claimed>(payload, attempt, |body| body.attempt).map(Observation::Claimed),
         EventKind::Progress => body::<Progress>(payload, attempt, |body| body.attempt).map(Observation::Progress),
-        EventKind::Handoff => body::<HandoffReady>(payload, attempt, |body| body.attempt)
-            .map(|body| Observation::Handoff(Box::new(body))),
-        EventKind::Failed => body::<AttemptFailed>(payload, attempt, |body| body.attempt)
-            .map(|body| Observation::Failed(Box::new(body))),
+        EventKind::Handoff => {
+            body::<HandoffReady>(payload, attempt, |body| body.attempt).map(|body| Observation::Handoff(Box::new(body)))
+        }
+        EventKind::Failed => {
+            body::<AttemptFailed>(payload, attempt, |body| body.attempt).map(|body| Observation::Failed(Box::new(body)))
+        }
     }
 }
 

@@ -30,7 +30,8 @@ impl Logs {
     /// The output of a project, or of one of its tasks.
     #[must_use]
     pub fn new(bus: Bus, project_id: ProjectId, task_id: Option<TaskId>) -> Self {
-        let filter = task_id.map_or_else(|| subject::logs_of(project_id), |task| subject::logs_of_task(project_id, task));
+        let filter =
+            task_id.map_or_else(|| subject::logs_of(project_id), |task| subject::logs_of_task(project_id, task));
         Self { bus, filter }
     }
 
@@ -38,7 +39,10 @@ impl Logs {
     ///
     /// # Errors
     /// A sentence, if the stream cannot be read. Later failures end the output and are logged.
-    pub async fn read<E: LogEnd>(self, end: Option<E>) -> Result<impl Stream<Item = LogChunk> + Send + 'static, String> {
+    pub async fn read<E: LogEnd>(
+        self,
+        end: Option<E>,
+    ) -> Result<impl Stream<Item = LogChunk> + Send + 'static, String> {
         let stream = self.bus.jetstream().get_stream_no_info(LOGS.name).await.map_err(|e| e.to_string())?;
         let last = match end {
             None => Some(last(&stream, &self.filter).await?),

@@ -251,7 +251,8 @@ impl Store {
     }
 }
 
-const PROJECT: &str = "project_id, title, goal, folder, owner, state, created_at, changed_at, base_commit, result_commit,
+const PROJECT: &str =
+    "project_id, title, goal, folder, owner, state, created_at, changed_at, base_commit, result_commit,
     applied_at, vm_ms, program_wall_ms, program_cpu_ms, program_peak_kib, output_bytes";
 
 fn project(row: &Row<'_>) -> rusqlite::Result<ProjectView> {
@@ -417,9 +418,9 @@ fn feed(connection: &Connection, project_id: ProjectId, after: u64) -> rusqlite:
 
 /// A task as it is now, without its handoff.
 fn feed_task(connection: &Connection, task_id: TaskId) -> rusqlite::Result<Option<TaskView>> {
-    let sql = format!("SELECT {} WHERE task.task_id = ?1", TASK.replace("handoff.body", "NULL").replace(
-        " LEFT JOIN handoff USING (task_id)",
-        "",
-    ));
+    let sql = format!(
+        "SELECT {} WHERE task.task_id = ?1",
+        TASK.replace("handoff.body", "NULL").replace(" LEFT JOIN handoff USING (task_id)", "",)
+    );
     connection.prepare_cached(&sql)?.query_row([task_id.to_string()], task).optional()
 }

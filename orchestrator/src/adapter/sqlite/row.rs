@@ -42,8 +42,10 @@ pub(super) fn get_word<T: DeserializeOwned>(row: &rusqlite::Row<'_>, index: usiz
 /// Reads a word back that may be absent.
 pub(super) fn get_word_opt<T: DeserializeOwned>(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Option<T>> {
     let text: Option<String> = row.get(index)?;
-    text.map(|text| serde_json::from_value(serde_json::Value::String(text)).map_err(|e| unreadable(index, e.to_string())))
-        .transpose()
+    text.map(|text| {
+        serde_json::from_value(serde_json::Value::String(text)).map_err(|e| unreadable(index, e.to_string()))
+    })
+    .transpose()
 }
 
 /// Reads a body back.
