@@ -110,7 +110,9 @@ fn disk(dir: &Path) -> Check {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize);
             let found = format!("{} GiB free at {}", free / GIB, dir.display());
             match free {
-                ..GIB => Check::bad(name, purpose, Health::Fail, found, "free some space: at least 1 GiB, better 5 GiB"),
+                ..GIB => {
+                    Check::bad(name, purpose, Health::Fail, found, "free some space: at least 1 GiB, better 5 GiB")
+                }
                 _ if free < 5 * GIB => Check::bad(name, purpose, Health::Warn, found, "free some space: better 5 GiB"),
                 _ => Check::ok(name, purpose, found),
             }
@@ -127,9 +129,13 @@ fn memory() -> Check {
     });
     match available.map(|kib| kib / 1024) {
         None => Check::bad(name, purpose, Health::Warn, "unknown".to_owned(), "make sure that 2 GiB are free"),
-        Some(mib @ ..768) => {
-            Check::bad(name, purpose, Health::Fail, format!("{mib} MiB available"), "close something: a VM needs 768 MiB")
-        }
+        Some(mib @ ..768) => Check::bad(
+            name,
+            purpose,
+            Health::Fail,
+            format!("{mib} MiB available"),
+            "close something: a VM needs 768 MiB",
+        ),
         Some(mib @ 768..2048) => {
             let mend = "set pool.slots = 1 and pool.spares = 0, or close something";
             Check::bad(name, purpose, Health::Warn, format!("{mib} MiB available"), mend)
@@ -246,7 +252,9 @@ async fn accelerator(own: &Path, paths: &Paths, env: &Env) -> Check {
             let mend = "it works; a machine with a working /dev/kvm is faster and isolates more strongly";
             Check::bad(name, purpose, Health::Warn, found, mend)
         }
-        Ok((false, text)) => Check::bad(name, purpose, Health::Fail, text.lines().last().unwrap_or_default().to_owned(), mend),
+        Ok((false, text)) => {
+            Check::bad(name, purpose, Health::Fail, text.lines().last().unwrap_or_default().to_owned(), mend)
+        }
         Err(why) => Check::bad(name, purpose, Health::Fail, why, mend),
     }
 }
@@ -269,7 +277,6 @@ fn supervisor(paths: &Paths) -> Check {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
 

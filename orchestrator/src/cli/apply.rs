@@ -56,7 +56,8 @@ fn show(context: &Context, view: &ApplyView, verb: &str) -> Result<Exit, CliErro
         ui.say(&format!("nothing to do: {folder} has it all"));
         return Ok(exit);
     }
-    let mut text = format!("{} {verb} in {folder}\n{}", count(view.changed.len(), "path"), changed(ui.out, &view.changed));
+    let mut text =
+        format!("{} {verb} in {folder}\n{}", count(view.changed.len(), "path"), changed(ui.out, &view.changed));
     for path in &view.merged_with_yours {
         let note = ui.out.paint(Paint::Yellow, "merged with your own change:");
         text.push_str(&format!("  {note} {}\n", clean_line(path)));

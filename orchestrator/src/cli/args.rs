@@ -265,7 +265,11 @@ mod tests {
     fn every_command_is_in_the_documentation() {
         let doc = include_str!("../../../docs/cli.md");
         for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            assert!(doc.contains(&format!("`baton {}", command.get_name())), "docs/cli.md lacks {}", command.get_name());
+            assert!(
+                doc.contains(&format!("`baton {}", command.get_name())),
+                "docs/cli.md lacks {}",
+                command.get_name()
+            );
         }
     }
 }

@@ -67,11 +67,21 @@ impl Context {
     #[must_use]
     pub fn person(&self) -> String {
         let named = |name: &str| self.env.get(OsStr::new(name)).and_then(|value| value.to_str()).map(str::to_owned);
-        named("USER")
-            .or_else(|| named("LOGNAME"))
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+        named("USER").or_else(|| named("LOGNAME")).filter(|name| !name.is_empty()).unwrap_or_else(account)
     }
+}
+
+/// The name of this process's account, or its number if it has none.
+fn account() -> String {
+    let number = rustix::process::getuid().as_raw().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        // name:password:uid:… (passwd(5))
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("uid {number}"))
 }
 
 fn is_url(text: &str) -> bool {

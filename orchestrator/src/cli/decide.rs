@@ -10,7 +10,8 @@ use bus_schemas::v1::{
 use super::{
     CliError, Context, Exit,
     approvals::subject,
-    ids,
+    draw, ids,
+    plan::layers,
     render::{ago, changed, clock, count, now, span, verdict},
     style::{Paint, Style, clean, clean_line, clean_output},
 };
@@ -29,7 +30,12 @@ pub(super) async fn decide(
     digest: Option<&str>,
 ) -> Result<Exit, CliError> {
     if verdict != Verdict::Approved && note.trim().is_empty() {
-        return Err(CliError::new(Exit::Usage, "usage", "the reason is empty: say why, for those who read it later", None));
+        return Err(CliError::new(
+            Exit::Usage,
+            "usage",
+            "the reason is empty: say why, for those who read it later",
+            None,
+        ));
     }
     let client = context.client()?;
     let approval = client.approval(ids::check("approvals", id)?).await?;
@@ -109,7 +115,7 @@ pub(super) fn show(style: Style, approval: &ApprovalView) -> String {
     }
     text.push_str(&format!("\n{} {}\n", label("digest"), approval.digest));
     if let Some(plan) = &approval.plan {
-        text.push_str(&show_plan(style, plan));
+        text.push_str(&show_plan(plan));
     }
     if let Some(handoff) = &approval.handoff {
         text.push_str(&show_handoff(style, handoff));
@@ -122,21 +128,9 @@ fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-fn show_plan(style: Style, plan: &Plan) -> String {
-    let mut text = String::new();
-    if !plan.goal.is_empty() {
-        text.push_str(&format!("\n{}\n", clean(plan.goal.trim())));
-    }
-    text.push_str(&format!("\n{}\n", style.paint(Paint::Bold, count(plan.tasks.len(), "task"))));
-    for task in &plan.tasks {
-        let title = task.title.as_deref().filter(|title| *title != task.id).map(clean_line).unwrap_or_default();
-        let needs = if task.needs.is_empty() { String::new() } else { format!(" after {}", task.needs.join(", ")) };
-        let checks = if task.checks.is_empty() { String::new() } else { format!(", {}", count(task.checks.len(), "check")) };
-        let notes = style.paint(Paint::Dim, clean_line(&format!("{needs}{checks}")).trim_start_matches(", "));
-        text.push_str(format!("  {}  {title} {notes}", clean_line(&task.id)).trim_end());
-        text.push('\n');
-    }
-    text
+fn show_plan(plan: &Plan) -> String {
+    let goal = if plan.goal.is_empty() { String::new() } else { format!("\n{}\n", clean(plan.goal.trim())) };
+    format!("{goal}\n{}", draw::text(plan, &layers(&plan.tasks)))
 }
 
 fn show_handoff(style: Style, handoff: &Handoff) -> String {

@@ -13,6 +13,9 @@ use crate::{
     doctor::{Check, Health, examine},
 };
 
+/// Columns for what was found.
+const FOUND_COLUMNS: usize = 78;
+
 /// Works with a broken configuration too: that is one of the things it checks.
 pub(super) async fn doctor(context: &Context) -> Result<Exit, CliError> {
     let ui = context.ui;
@@ -65,7 +68,19 @@ fn line(context: &Context, check: &Check) -> String {
         Health::Fail => ('✗', Paint::Red),
     };
     let pad = " ".repeat(20_usize.saturating_sub(width(check.name)));
-    let mut text = format!("{} {}{pad}{}", style.paint(paint, sign), check.name, clean_line(&check.found));
+    let found = clean_line(&check.found);
+    // What is longer than a line goes on below, in the same column.
+    let mut text = format!("{} {}{pad}", style.paint(paint, sign), check.name);
+    let mut column = 0;
+    for word in found.split(' ') {
+        if column > 0 && column + width(word) > FOUND_COLUMNS {
+            text.push_str(&format!("\n{:22}", ""));
+            column = 0;
+        }
+        let gap = if column == 0 { "" } else { " " };
+        text.push_str(&format!("{gap}{word}"));
+        column += width(word) + 1;
+    }
     if check.health != Health::Ok {
         text.push_str(&format!("\n{:22}{}", "", style.paint(Paint::Dim, format!("for: {}", check.purpose))));
         if let Some(mend) = &check.mend {
@@ -78,9 +93,13 @@ fn line(context: &Context, check: &Check) -> String {
 async fn orchestrator(client: &Client) -> Check {
     let (name, purpose) = ("orchestrator", "answers every other command");
     match client.health().await {
-        Ok(health) if !health.bus_connected => {
-            Check::bad(name, purpose, Health::Warn, "no connection to NATS".to_owned(), "see log/nats.log in the state folder")
-        }
+        Ok(health) if !health.bus_connected => Check::bad(
+            name,
+            purpose,
+            Health::Warn,
+            "no connection to NATS".to_owned(),
+            "see log/nats.log in the state folder",
+        ),
         Ok(health) => Check::ok(
             name,
             purpose,

@@ -32,7 +32,9 @@ pub(super) async fn down(context: &Context) -> Result<Exit, CliError> {
     }
     let leftovers = end_leftovers(&paths).await;
     if context.ui.json {
-        context.ui.json_line(&json!({ "kind": "up.stopped", "pid": running, "forced": forced, "leftovers": leftovers }))?;
+        context
+            .ui
+            .json_line(&json!({ "kind": "up.stopped", "pid": running, "forced": forced, "leftovers": leftovers }))?;
     } else if running.is_none() && leftovers.is_empty() {
         context.ui.say("nothing was running");
     } else if leftovers.is_empty() {

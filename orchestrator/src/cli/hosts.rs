@@ -6,6 +6,9 @@ use super::{
     style::{Paint, clean_line},
 };
 
+/// Characters of a note that are shown; `baton doctor` shows it whole.
+const NOTE_CHARS: usize = 100;
+
 pub(super) async fn hosts(context: &Context) -> Result<Exit, CliError> {
     let ui = context.ui;
     let hosts = context.client()?.hosts().await?;
@@ -43,8 +46,11 @@ pub(super) async fn hosts(context: &Context) -> Result<Exit, CliError> {
         .collect();
     ui.data(&table(ui.out, &["HOST", "NAME", "STATE", "POOL", "BUSY", "SPARES", "ACCELERATOR", "SEEN"], &rows))?;
     for host in &hosts {
-        for problem in host.beat.problems.iter().chain(Some(&host.beat.accelerator_note).filter(|note| !note.is_empty())) {
-            ui.say(&format!("{}: {}", clean_line(&host.beat.name), clean_line(problem)));
+        for problem in
+            host.beat.problems.iter().chain(Some(&host.beat.accelerator_note).filter(|note| !note.is_empty()))
+        {
+            let short: String = clean_line(problem).chars().take(NOTE_CHARS).collect();
+            ui.say(&ui.err.paint(Paint::Dim, format!("{}: {short}", clean_line(&host.beat.name))));
         }
     }
     Ok(Exit::Ok)

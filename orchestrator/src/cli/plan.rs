@@ -35,7 +35,8 @@ pub(super) async fn plan(context: &Context, command: PlanCommand) -> Result<Exit
 async fn check(context: &Context, file: &Path, folder: Option<&Path>) -> Result<Exit, CliError> {
     let ui = context.ui;
     let mut source = read_plan(&file.to_string_lossy())?;
-    source.folder = folder.and_then(|folder| folder.canonicalize().ok()).map(|path| path.to_string_lossy().into_owned());
+    source.folder =
+        folder.and_then(|folder| folder.canonicalize().ok()).map(|path| path.to_string_lossy().into_owned());
     let report = report(context, &source).await?;
     let sound = is_sound(&report);
     if ui.json {
@@ -135,8 +136,9 @@ fn as_plan(project: &ProjectView) -> Plan {
 
 /// Task ids by depth, in the order of the tasks. A project's tasks have no circle; should there be one, its tasks are
 /// left out.
-fn layers(tasks: &[Task]) -> Vec<Vec<String>> {
-    let numbers: HashMap<&str, usize> = tasks.iter().enumerate().map(|(number, task)| (task.id.as_str(), number)).collect();
+pub(super) fn layers(tasks: &[Task]) -> Vec<Vec<String>> {
+    let numbers: HashMap<&str, usize> =
+        tasks.iter().enumerate().map(|(number, task)| (task.id.as_str(), number)).collect();
     let mut missing = vec![0_usize; tasks.len()];
     let mut followers: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
     for (number, task) in tasks.iter().enumerate() {

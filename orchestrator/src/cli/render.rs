@@ -1,7 +1,5 @@
 //! Pieces of output that several commands share.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bus_schemas::{
     time::UnixMs,
     v1::{
@@ -20,14 +18,14 @@ use super::{
     ids,
     style::{Paint, Style, clean, clean_line},
 };
+use crate::{adapter::clock::SystemClock, port::Clock as _};
 
 /// Changed paths shown before "and N more".
 const PATHS_SHOWN: usize = 20;
 
 /// Now.
 pub(super) fn now() -> UnixMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemClock.now()
 }
 
 /// A duration for people: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `4d 3h`.
@@ -183,7 +181,8 @@ pub(super) fn changed(style: Style, paths: &[ChangedPath]) -> String {
             ChangeKind::Deleted => ('-', Paint::Red),
         };
         let bytes = if path.kind == ChangeKind::Deleted { String::new() } else { size(path.bytes) };
-        let line = format!("  {} {}  {}", style.paint(paint, sign), clean_line(&path.path), style.paint(Paint::Dim, bytes));
+        let line =
+            format!("  {} {}  {}", style.paint(paint, sign), clean_line(&path.path), style.paint(Paint::Dim, bytes));
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -255,7 +254,11 @@ pub(super) fn next_lines(style: Style, project: &ProjectView) -> String {
     for (index, (command, why)) in next.iter().enumerate() {
         let lead = if index == 0 { "next:" } else { "" };
         let gap = " ".repeat(wide - width(command));
-        text.push_str(&format!("{lead:5} {}{gap}  {}\n", style.paint(Paint::Cyan, command), style.paint(Paint::Dim, why)));
+        text.push_str(&format!(
+            "{lead:5} {}{gap}  {}\n",
+            style.paint(Paint::Cyan, command),
+            style.paint(Paint::Dim, why)
+        ));
     }
     text
 }

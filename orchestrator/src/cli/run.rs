@@ -96,7 +96,9 @@ fn read(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let length = fs::metadata(path).map_err(|error| format!("read {shown}: {error}"))?.len();
     if length > MAX_FILE_BYTES {
-        return Err(format!("{shown} has {length} bytes, which is more than a plan or script may have ({MAX_FILE_BYTES})"));
+        return Err(format!(
+            "{shown} has {length} bytes, which is more than a plan or script may have ({MAX_FILE_BYTES})"
+        ));
     }
     fs::read_to_string(path).map_err(|error| format!("read {shown}: {error}"))
 }
@@ -104,14 +106,15 @@ fn read(path: &Path) -> Result<String, String> {
 /// The texts of the scripts a plan names, which lie beside it. One that is missing is left out: the check of the plan
 /// says so, with the line. The same holds for a plan that is not YAML.
 fn scripts(plan: &Path, text: &str) -> Result<BTreeMap<String, String>, CliError> {
-    let beside = plan.parent().unwrap_or(Path::new(""));
+    let beside = plan.parent().unwrap_or_else(|| Path::new(""));
     let mut found = BTreeMap::new();
     for name in planfile::script_files(text) {
         let relative = Path::new(&name);
         let inside = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));
         let path = beside.join(relative);
         if inside && path.is_file() {
-            let script = read(&path).map_err(|detail| CliError::new(Exit::Invalid, "script_unreadable", detail, None))?;
+            let script =
+                read(&path).map_err(|detail| CliError::new(Exit::Invalid, "script_unreadable", detail, None))?;
             found.insert(name, script);
         }
     }

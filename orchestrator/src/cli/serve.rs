@@ -75,12 +75,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Exit, Cl
     Ok(Exit::Ok)
 }
 
-fn options(
-    context: &Context,
-    config: &Config,
-    paths: &Paths,
-    nats_url: &str,
-) -> Result<OrchestratorOptions, CliError> {
+fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) -> Result<OrchestratorOptions, CliError> {
     let bus = BusOptions::with_credentials_file(nats_url, config.bus.credentials.as_deref(), "baton")
         .map_err(|error| CliError::new(Exit::Invalid, "credentials", chain(&error), None))?;
     let mut options = OrchestratorOptions::new(paths.state_dir.clone(), bus);
@@ -105,7 +100,12 @@ fn flags(args: &ServeArgs) -> Overrides {
 fn logging(config: &Config) -> Result<(), CliError> {
     let filter = EnvFilter::try_new(&config.orchestrator.log).map_err(|error| {
         let detail = format!("configuration orchestrator.log: {error}");
-        CliError::new(Exit::Invalid, "config_invalid", detail, Some("for example \"info\" or \"info,orchestrator=debug\""))
+        CliError::new(
+            Exit::Invalid,
+            "config_invalid",
+            detail,
+            Some("for example \"info\" or \"info,orchestrator=debug\""),
+        )
     })?;
     // Only a second call in one process can fail, and the first subscriber is as good.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();

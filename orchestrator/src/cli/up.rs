@@ -30,8 +30,8 @@ use crate::{
     config::{Config, Overrides},
     paths::{Paths, check_socket_path, private_dir},
     supervise::{
-        Event, Happening, Lock, Plan, Roster, SuperviseError, Supervisor, end_leftovers, holder, plan, roster_path, tail,
-        terminate,
+        Event, Happening, Lock, Plan, Roster, SuperviseError, Supervisor, end_leftovers, holder, plan, roster_path,
+        tail, terminate,
     },
 };
 
@@ -71,7 +71,8 @@ pub(super) async fn up(context: &Context, args: &UpArgs) -> Result<Exit, CliErro
         // Its own session: the terminal it was started from may close.
         rustix::process::setsid().map_err(io::Error::from)?;
     }
-    let locked = Lock::take(&paths).map_err(|error| environment(format!("lock {}: {error}", paths.runtime_dir.display())))?;
+    let locked =
+        Lock::take(&paths).map_err(|error| environment(format!("lock {}: {error}", paths.runtime_dir.display())))?;
     let Some(lock) = locked else { return already(context.ui, holder(&paths).unwrap_or(0)) };
     let result = foreground(context, &config, &paths, &socket).await;
     drop(lock);
@@ -108,7 +109,11 @@ async fn foreground(context: &Context, config: &Config, paths: &Paths, socket: &
     let plan = plan(config, paths, &context.env, &launcher, context.global.config.as_deref(), socket)?;
     if !ui.json {
         let version = env!("CARGO_PKG_VERSION");
-        ui.say(&format!("{} {version}  {}", ui.err.paint(Paint::Bold, "baton"), ui.err.paint(Paint::Dim, paths.state_dir.display())));
+        ui.say(&format!(
+            "{} {version}  {}",
+            ui.err.paint(Paint::Bold, "baton"),
+            ui.err.paint(Paint::Dim, paths.state_dir.display())
+        ));
     }
     let client = Client::new(Endpoint::Unix(socket.to_owned()))?;
     let (mut supervisor, mut events) = Supervisor::new(paths, launcher);
@@ -176,7 +181,9 @@ async fn start(
             match name {
                 "nats" => well(plan.nats_health_url.as_deref()).await,
                 "orchestrator" => healthy(client, |_| true).await.map(|_| client.endpoint().to_string()),
-                _ => healthy(client, |health| health.bus_connected && health.hosts > 0).await.map(|health| count(health.slots as usize, "slot")),
+                _ => healthy(client, |health| health.bus_connected && health.hosts > 0)
+                    .await
+                    .map(|health| count(health.slots as usize, "slot")),
             }
         };
         let fact = tokio::select! {
@@ -306,7 +313,12 @@ async fn detach(context: &Context, args: &UpArgs, paths: &Paths, socket: &Path) 
     for (flag, value) in [("--slots", args.slots), ("--spares", args.spares)] {
         command.args(value.map(|value| [flag.to_owned(), value.to_string()]).into_iter().flatten());
     }
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().map_err(|error| environment(format!("start the supervisor: {error}")))?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(file)
+        .spawn()
+        .map_err(|error| environment(format!("start the supervisor: {error}")))?;
     let client = Client::new(Endpoint::Unix(socket.to_owned()))?;
     let outcome = tokio::select! {
         health = healthy(&client, |health| health.bus_connected && health.hosts > 0) => health.map_err(Some),
@@ -318,7 +330,8 @@ async fn detach(context: &Context, args: &UpArgs, paths: &Paths, socket: &Path) 
             if context.ui.json {
                 context.ui.json_line(&health)?;
             } else {
-                let facts = format!("{}, {}", count(health.hosts as usize, "host"), count(health.slots as usize, "slot"));
+                let facts =
+                    format!("{}, {}", count(health.hosts as usize, "host"), count(health.slots as usize, "slot"));
                 context.ui.say(&format!("up: {facts}; `baton down` stops it"));
             }
             Ok(Exit::Ok)

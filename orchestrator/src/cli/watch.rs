@@ -7,7 +7,7 @@ use bus_schemas::v1::{
     project::ProjectState,
 };
 use futures::StreamExt as _;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::{
     CliError, Context, Exit, Ui, ids,
@@ -21,6 +21,8 @@ use crate::adapter::web::{Client, ClientError};
 
 /// How often the live view is drawn.
 const FRAME: Duration = Duration::from_millis(120);
+/// How often the live view asks for what events do not carry: usage, and requests to people.
+const REFRESH: Duration = Duration::from_secs(2);
 /// Between two looks for an orchestrator that went away.
 const RETRY: Duration = Duration::from_secs(1);
 /// Looks before giving up: an orchestrator that was killed is back within seconds.
@@ -35,7 +37,7 @@ pub(super) async fn watch(context: &Context, id: &str) -> Result<Exit, CliError>
 /// Follows a project until it ends or Ctrl-C.
 pub(super) async fn follow(ui: Ui, client: &Client, project: ProjectView) -> Result<Exit, CliError> {
     let id = project.project_id.to_string();
-    let mut screen = Screen { ui, live: ui.interactive().then(Live::new), project, frame: 0 };
+    let mut screen = Screen { ui, live: ui.interactive().then(Live::new), project, frame: 0, stale: None };
     let outcome = tokio::select! {
         result = events(client, &id, &mut screen) => Some(result),
         _ = tokio::signal::ctrl_c() => None,
@@ -44,7 +46,10 @@ pub(super) async fn follow(ui: Ui, client: &Client, project: ProjectView) -> Res
         live.clear();
     }
     let Some(result) = outcome else {
-        ui.say(&format!("\nstopped watching; the project goes on. `baton watch {0}` looks again, `baton cancel {0}` stops it", ids::alone(&id)));
+        ui.say(&format!(
+            "\nstopped watching; the project goes on. `baton watch {0}` looks again, `baton cancel {0}` stops it",
+            ids::alone(&id)
+        ));
         return Ok(Exit::Interrupted);
     };
     result?;
@@ -63,6 +68,8 @@ pub(super) async fn follow(ui: Ui, client: &Client, project: ProjectView) -> Res
 async fn events(client: &Client, id: &str, screen: &mut Screen) -> Result<(), CliError> {
     let mut after = 0;
     let mut failures = 0;
+    // The project was final before this connection: when it ends, everything was heard.
+    let mut last = false;
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -77,6 +84,7 @@ async fn events(client: &Client, id: &str, screen: &mut Screen) -> Result<(), Cl
             let event = tokio::select! {
                 event = feed.next() => event,
                 _ = frames.tick() => {
+                    screen.refresh(client, id).await;
                     screen.draw();
                     continue;
                 }
@@ -88,15 +96,17 @@ async fn events(client: &Client, id: &str, screen: &mut Screen) -> Result<(), Cl
                     screen.event(&event)?;
                 }
                 Some(Err(error)) => {
+                    last = false;
                     away(screen, error, &mut failures).await?;
                     break;
                 }
+                None if last => return Ok(()),
                 None => break,
             }
         }
         // The stream ends when there is nothing more to say, and when the orchestrator stops: ask which.
         match client.project(id).await {
-            Ok(project) if project.state.is_final() => return Ok(()),
+            Ok(project) if project.state.is_final() => last = true,
             Ok(project) => {
                 screen.project = project;
                 sleep(RETRY).await;
@@ -124,9 +134,23 @@ struct Screen {
     live: Option<Live>,
     project: ProjectView,
     frame: usize,
+    /// Since when the view lacks what events do not carry.
+    stale: Option<Instant>,
 }
 
 impl Screen {
+    /// Asks for the whole project some time after an event, once for many events.
+    async fn refresh(&mut self, client: &Client, id: &str) {
+        if self.live.is_none() || self.stale.is_none_or(|since| since.elapsed() < REFRESH) {
+            return;
+        }
+        self.stale = None;
+        // If it cannot be asked now, the stream says so soon.
+        if let Ok(project) = client.project(id).await {
+            self.project = project;
+        }
+    }
+
     fn draw(&mut self) {
         self.frame = self.frame.wrapping_add(1);
         let Some(live) = &mut self.live else { return };
@@ -145,8 +169,8 @@ impl Screen {
             return self.ui.json_line(event);
         }
         if self.live.is_none() {
-            let task = event.task_key.as_deref().map(|key| format!("{}  ", clean_line(key))).unwrap_or_default();
-            return self.ui.data(&format!("{}  {:24}  {task}{}", clock(event.at, false), event.kind, clean_line(&event.text)));
+            let text = clean_line(&event.text);
+            return self.ui.data(&format!("{}  {:24}  {text}", clock(event.at, false), event.kind));
         }
         for task in event.tasks.iter().filter(|task| task.state.is_final() && task.failure.is_some()) {
             let (sign, paint) = task_sign(task.state);
@@ -174,15 +198,12 @@ impl Screen {
             let name = serde_json::to_value(task.state).ok().and_then(|value| value.as_str().map(str::to_owned));
             *project.counts.entry(name.unwrap_or_default()).or_insert(0) += 1;
         }
-        if let Some(approval) = event.approval_id {
-            if event.kind.ends_with("asked") {
-                if !project.pending_approvals.contains(&approval) {
-                    project.pending_approvals.push(approval);
-                }
-            } else {
-                project.pending_approvals.retain(|pending| *pending != approval);
-            }
+        if let Some(approval) = event.approval_id
+            && event.kind.starts_with("approval.")
+        {
+            project.pending_approvals.retain(|pending| *pending != approval);
         }
+        self.stale.get_or_insert_with(Instant::now);
     }
 
     fn note(&self, text: &str) {

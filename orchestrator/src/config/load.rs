@@ -29,7 +29,8 @@ pub enum Source {
 }
 
 /// Environment variables that start with `BATON_` and are not settings of a section.
-const RESERVED: [&str; 6] = ["BATON_HOME", "BATON_CONFIG", "BATON_SOCKET", "BATON_TOKEN", "BATON_LOG", "BATON_NATS_SERVER"];
+const RESERVED: [&str; 6] =
+    ["BATON_HOME", "BATON_CONFIG", "BATON_SOCKET", "BATON_TOKEN", "BATON_LOG", "BATON_NATS_SERVER"];
 
 /// Loads the configuration: defaults, then `baton.toml` of `paths` if it exists, then `extra` (which must exist), then
 /// the environment, then `flags`. Says which layers there were.
@@ -70,8 +71,10 @@ pub fn load(
         let (section, key) = path.split_once('.').unwrap_or(("", path));
         put(&mut merged, section, key, value);
     }
-    let config = Config::deserialize(Value::Table(merged))
-        .map_err(|error| ConfigError::Invalid { at: "configuration".to_owned(), message: error.message().to_owned() })?;
+    let config = Config::deserialize(Value::Table(merged)).map_err(|error| ConfigError::Invalid {
+        at: "configuration".to_owned(),
+        message: error.message().to_owned(),
+    })?;
     validate(&config)?;
     Ok((config, sources))
 }

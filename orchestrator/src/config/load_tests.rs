@@ -1,4 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{fs, path::Path};
 
@@ -22,7 +21,10 @@ fn env(pairs: &[(&str, &str)]) -> Env {
 
 fn error(text: &str) -> String {
     let (_dir, paths) = world(Some(text));
-    load(&paths, None, &Env::new(), Vec::new()).unwrap_err().to_string().replace(paths.config_dir.to_str().unwrap(), "C")
+    load(&paths, None, &Env::new(), Vec::new())
+        .unwrap_err()
+        .to_string()
+        .replace(paths.config_dir.to_str().unwrap(), "C")
 }
 
 #[test]
@@ -83,7 +85,8 @@ fn the_environment_is_checked_too() {
         "environment: unknown key `BATON_POOL_SLOT`; did you mean `BATON_POOL_SLOTS`?"
     );
     assert!(fails(&[("BATON_POOL_SLOTS", "a few")]).starts_with("environment variable BATON_POOL_SLOTS: invalid type"));
-    let (config, _) = load(&paths, None, &env(&[("BATON_NATS_SERVER", "/n"), ("BATON_OTHER", "x")]), Vec::new()).unwrap();
+    let (config, _) =
+        load(&paths, None, &env(&[("BATON_NATS_SERVER", "/n"), ("BATON_OTHER", "x")]), Vec::new()).unwrap();
     assert_eq!(config.bus.nats_server.as_deref(), Some(Path::new("/n")));
 }
 

@@ -162,7 +162,7 @@ pub fn prepare(paths: &Paths) -> Result<Managed, NatsError> {
     let text = TEMPLATE
         .replace("{{client_port}}", &ports.client.to_string())
         .replace("{{monitor_port}}", &ports.monitor.to_string())
-        .replace("{{store_dir}}", store_text.ok_or(NatsError::BadPath { path: store.clone() })?)
+        .replace("{{store_dir}}", store_text.ok_or_else(|| NatsError::BadPath { path: store.clone() })?)
         .replace("{{user}}", &secret.user)
         .replace("{{password}}", &secret.password);
     let config = dir.join("nats-server.conf");
@@ -204,8 +204,11 @@ fn ports(path: &Path) -> Result<Ports, NatsError> {
         let (client, monitor) = (free(0)?, free(0)?);
         Ok(Ports { client: client.local_addr()?.port(), monitor: monitor.local_addr()?.port() })
     };
-    let ports = choose()
-        .map_err(|source| NatsError::Io { operation: "find a free port for", path: "127.0.0.1".into(), source })?;
+    let ports = choose().map_err(|source| NatsError::Io {
+        operation: "find a free port for",
+        path: "127.0.0.1".into(),
+        source,
+    })?;
     let bytes = serde_json::to_vec(&ports).unwrap_or_default();
     write_private(path, &bytes)?;
     Ok(ports)

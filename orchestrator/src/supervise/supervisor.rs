@@ -140,7 +140,7 @@ fn pool_config(config: &Config, paths: &Paths) -> Result<PathBuf, SuperviseError
 
 /// A program of this installation: beside this one, else in `PATH`.
 fn beside(launcher: &Path, name: &'static str, env: &Env) -> Result<PathBuf, SuperviseError> {
-    let dir = launcher.parent().unwrap_or(Path::new("/"));
+    let dir = launcher.parent().unwrap_or_else(|| Path::new("/"));
     let path = env.get(OsStr::new("PATH")).map(std::env::split_paths);
     std::iter::once(dir.to_owned())
         .chain(path.into_iter().flatten())

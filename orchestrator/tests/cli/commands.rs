@@ -48,7 +48,10 @@ async fn a_bad_configuration_names_its_place() {
 async fn projects_are_listed_and_shown() {
     let world = World::served().await;
     let ran = world.baton(&["ps"]).await.expect(0);
-    assert!(ran.out.starts_with("PROJECT") && ran.out.contains(PROJECT) && ran.out.contains("(1 to approve)"), "{ran:?}");
+    assert!(
+        ran.out.starts_with("PROJECT") && ran.out.contains(PROJECT) && ran.out.contains("(1 to approve)"),
+        "{ran:?}"
+    );
     let ran = world.baton(&["ps", "--json"]).await.expect(0);
     assert_eq!(serde_json::from_str::<ProjectView>(ran.out.trim()).unwrap().title, "Audit");
     let ran = world.baton(&["status", "0193abcd4f21"]).await;
@@ -124,10 +127,8 @@ async fn results_are_looked_at_applied_and_taken_back() {
 #[tokio::test]
 async fn logs_are_labelled_and_harmless() {
     let world = World::served().await;
-    world.fake.state().logs = vec![
-        chunk(0, LogSource::Stdout, "one\n\u{1b}]0;evil\u{7}"),
-        chunk(3, LogSource::Check, "fine\n"),
-    ];
+    world.fake.state().logs =
+        vec![chunk(0, LogSource::Stdout, "one\n\u{1b}]0;evil\u{7}"), chunk(3, LogSource::Check, "fine\n")];
     let ran = world.baton(&["logs", PROJECT]).await.expect(0);
     assert!(ran.out.starts_with("── scan · attempt 1"), "{ran:?}");
     assert!(ran.out.contains("check │ fine") && !ran.out.contains('\u{1b}'), "{ran:?}");
@@ -152,7 +153,10 @@ async fn plans_and_folders_are_checked_before_anything_starts() {
     std::fs::create_dir(folder).unwrap();
     let ran = world.baton(&["run", plan, "--folder", folder]).await.expect(3);
     assert!(ran.err.contains("the plan has errors") && ran.err.contains("plan.yaml:3:5:"), "{ran:?}");
-    write(plan.as_ref(), "version: 1\ntasks:\n  - id: a\n    run: { file: tool.py }\n  - id: b\n    run: { file: ../x }\n");
+    write(
+        plan.as_ref(),
+        "version: 1\ntasks:\n  - id: a\n    run: { file: tool.py }\n  - id: b\n    run: { file: ../x }\n",
+    );
     write(&world.path("tool.py"), "print(1)\n");
     world.baton(&["plan", "check", plan]).await.expect(0);
     let ran = world.baton(&["run", plan, "--folder", folder, "--detach", "--yes"]).await.expect(0);
@@ -171,7 +175,10 @@ async fn a_project_is_canceled() {
     assert_eq!(ran.out, "task scan canceled; the project is canceled\n");
     let state = world.fake.state();
     let request = state.canceled.first().unwrap();
-    assert_eq!((request.task.as_deref(), request.by.as_str(), request.reason.as_str()), (Some("scan"), "ada", "enough"));
+    assert_eq!(
+        (request.task.as_deref(), request.by.as_str(), request.reason.as_str()),
+        (Some("scan"), "ada", "enough")
+    );
     assert_eq!(state.project.state, ProjectState::Canceled);
 }
 

@@ -170,10 +170,12 @@ impl Service for Fake {
     async fn projects(&self) -> Result<Vec<ProjectView>, Problem> {
         let inner = self.state();
         let all = std::iter::once(&inner.project).chain(&inner.others).cloned();
-        Ok(all.map(|mut one| {
-            one.tasks.clear();
-            one
-        }).collect())
+        Ok(all
+            .map(|mut one| {
+                one.tasks.clear();
+                one
+            })
+            .collect())
     }
 
     async fn project(&self, id: &str) -> Result<ProjectView, Problem> {

@@ -1,5 +1,5 @@
 //! The API and the commands, against an orchestrator that is all memory.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests: helpers, too")]
 
 mod api;
 mod commands;

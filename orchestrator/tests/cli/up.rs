@@ -3,6 +3,7 @@
 use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use orchestrator::{
+    adapter::web::get_status,
     config::{self, Config},
     paths::{Env, Paths, private_dir},
     supervise::{
@@ -59,16 +60,15 @@ async fn a_killed_child_comes_back_and_stopping_goes_backwards() {
     supervisor.start(script("second", "exec sleep 600"));
     let first = pid_of(&mut events, "first").await;
     let _ = pid_of(&mut events, "second").await;
+    let log = paths.log_dir().join("first.log");
+    until("its output is in the log", || tail(&log, 9) == ["hello"]).await;
     signal(first, Signal::KILL);
     let ended = next(&mut events).await;
     assert!(matches!(&ended.what, Happening::Ended { how, .. } if how.contains("signal: 9")), "{ended:?}");
     let again = pid_of(&mut events, "first").await;
     assert_ne!(again, first);
     assert_eq!(Roster::read(&roster_path(&paths))["first"].restarts, 1);
-    until("its output is in the log", || {
-        tail(&paths.log_dir().join("first.log"), 9) == ["hello", "hello"]
-    })
-    .await;
+    until("its output follows in the log", || tail(&log, 9) == ["hello", "hello"]).await;
     supervisor.stop().await;
     assert!(!alive(again));
     assert_eq!([next(&mut events).await.name, next(&mut events).await.name], ["second", "first"]);
@@ -211,7 +211,7 @@ async fn the_managed_nats_server_comes_back() {
 
 async fn healthy(url: &str) {
     let asking = async {
-        while orchestrator::adapter::web::get_status(url, Duration::from_secs(2)).await.is_ok_and(|(status, _)| status == 200) == false {
+        while !get_status(url, Duration::from_secs(2)).await.is_ok_and(|(status, _)| status == 200) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

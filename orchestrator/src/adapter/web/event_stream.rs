@@ -23,7 +23,8 @@ impl Decoder {
         }
         let mut events = Vec::new();
         let mut start = 0;
-        while let Some(length) = self.pending.get(start..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n')) {
+        while let Some(length) = self.pending.get(start..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
+        {
             let line = self.pending.get(start..start + length).unwrap_or_default();
             let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
             start += length + 1;

@@ -10,7 +10,10 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::problem::{ApiError, problem};
+use super::{
+    guard::too_large,
+    problem::{ApiError, problem},
+};
 
 /// A JSON body.
 #[derive(Debug)]
@@ -32,9 +35,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                     "request body is not declared as JSON",
                     Some("send the header `content-type: application/json`"),
                 ),
-                _ if rejection.status().as_u16() == 413 => {
-                    problem(413, "too_large", "request body is larger than the API takes", None)
-                }
+                _ if rejection.status().as_u16() == 413 => too_large(),
                 _ => problem(rejection.status().as_u16(), "bad_request", rejection.body_text(), None),
             })),
         }

@@ -1,4 +1,5 @@
-//! Who may speak to the API over TCP. The Unix socket needs no guard: only its owner can open it.
+//! What is refused before it is read: bodies that say they are too large, and TCP clients that may not speak. The Unix
+//! socket needs no token: only its owner can open it.
 
 use axum::{
     extract::{Request, State},
@@ -6,6 +7,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use bus_schemas::v1::api::Problem;
 use sha2::{Digest as _, Sha256};
 
 use super::problem::{ApiError, problem};
@@ -43,4 +45,18 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
         None => {}
     }
     next.run(request).await
+}
+
+/// A body that says it is too large is refused at once; one that does not say so is cut while it is read.
+pub(super) async fn small(State(max_bytes): State<u64>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if header.and_then(|text| text.parse::<u64>().ok()).is_some_and(|bytes| bytes > max_bytes) {
+        return ApiError(too_large()).into_response();
+    }
+    next.run(request).await
+}
+
+/// The body is too large.
+pub(super) fn too_large() -> Problem {
+    problem(413, "too_large", "request body is larger than the API takes", None)
 }

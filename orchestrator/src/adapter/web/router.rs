@@ -6,19 +6,23 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, Method, StatusCode, Uri},
+    middleware,
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
     routing::{get, post},
 };
-use bus_schemas::v1::api::{ApplyRequest, CancelRequest, DecisionRequest, NewProject, PlanSource, Problem, UndoRequest};
+use bus_schemas::v1::api::{
+    ApplyRequest, CancelRequest, DecisionRequest, NewProject, PlanSource, Problem, UndoRequest,
+};
 use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     extract::{Body, Params},
+    guard,
     problem::{ApiError, problem},
 };
 use crate::port::Service;
@@ -56,6 +60,7 @@ pub fn router<S: Service>(service: S, shutdown: CancellationToken) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(MAX_BODY_BYTES as u64, guard::small))
         .with_state(Api { service, shutdown })
 }
 
