@@ -9,7 +9,7 @@ use std::{
 use bus_schemas::{
     id::{MessageId, ProjectId},
     stream::EVENTS,
-    v1::api::RebuildReport,
+    v1::{api::RebuildReport, host::Beat},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
@@ -278,16 +278,37 @@ impl<J: Journal> Driver<J> {
     async fn hear(&mut self, turn: &mut Turn, inbound: Inbound) {
         match inbound {
             Inbound::Delivery(delivery) => self.state.delivered(turn, delivery),
-            Inbound::Beat(beat) => self.state.beat(turn, *beat),
-            Inbound::Down => self.state.hosts.heard(false, turn.now),
+            Inbound::Beat(beat) => {
+                let closed = self.closed(&beat).await;
+                self.state.beat(turn, *beat, &closed);
+            }
+            Inbound::Down => {
+                self.state.hosts.heard(false, turn.now);
+                // The intake begins again with the next connection and says when it has caught up.
+                self.state.caught_up = false;
+            }
             Inbound::Up => self.state.hosts.heard(true, turn.now),
-            Inbound::CaughtUp { fresh } => {
-                self.state.caught_up = true;
+            Inbound::CaughtUp { run, fresh } => {
+                self.state.caught_up |= run == self.state.run;
                 if fresh {
                     self.start_afresh(turn).await;
                 }
             }
         }
+    }
+
+    /// Projects that a host works for and that are put away here.
+    async fn closed(&self, beat: &Beat) -> BTreeSet<ProjectId> {
+        let held = beat.attempts.iter().map(|held| held.attempt.project_id);
+        let unknown: BTreeSet<_> = held.filter(|id| !self.state.rooms.contains_key(id)).collect();
+        let mut closed = BTreeSet::new();
+        for project_id in unknown {
+            // What cannot be asked now is asked with the next beat.
+            if let Ok(Some(true)) = self.parts.journal.is_settled(project_id).await {
+                closed.insert(project_id);
+            }
+        }
+        closed
     }
 
     /// The bus lost its memory: what was offered and put there may be gone.

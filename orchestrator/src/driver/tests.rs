@@ -119,7 +119,8 @@ impl Rig {
         let (handle, wires, tasks) = start(world).await.unwrap();
         let rig = Self { store, notes, handle, wires, tasks, delivered: 0 };
         rig.say(Inbound::Up).await;
-        rig.say(Inbound::CaughtUp { fresh: false }).await;
+        let run = rig.wires.intake.borrow().run;
+        rig.say(Inbound::CaughtUp { run, fresh: false }).await;
         rig.say(Inbound::Beat(Box::new(beat(Vec::new())))).await;
         rig
     }
@@ -251,7 +252,7 @@ async fn on_a_full_disk_nothing_is_acknowledged_and_with_room_it_goes_on() {
     rig.store.limit_pages(1_000_000).await.unwrap();
     rig.delivered = again.cursor.seq;
     rig.deliver(Ok(handoff(attempt, 1, large))).await;
-    rig.say(Inbound::CaughtUp { fresh: false }).await;
+    rig.say(Inbound::CaughtUp { run: again.run, fresh: false }).await;
     until(|| async { rig.kinds(project_id).await.contains(&"handoff_received").then_some(()) }).await;
     assert_eq!(rig.store.cursor("BATON_EVENTS").await.unwrap().seq, 2);
     let again = rig.project().await.unwrap();
@@ -320,5 +321,10 @@ async fn what_a_host_holds_against_the_journal_is_withdrawn() {
     rig.say(held(2)).await;
     let cancels = until(|| async { Some(rig.notes.cancels()).filter(|cancels| !cancels.is_empty()) }).await;
     assert_eq!(cancels.iter().map(|cancel| cancel.attempt).collect::<Vec<_>>(), [attempt]);
+    // The project ends and is put away; a host that took its offer late is told all the same.
+    rig.deliver(Ok(handoff(attempt, 1, String::new()))).await;
+    until(|| async { rig.store.unsettled().await.unwrap().is_empty().then_some(()) }).await;
+    rig.say(held(5)).await;
+    until(|| async { (rig.notes.cancels().len() == 2).then_some(()) }).await;
     rig.tasks.stop().await;
 }

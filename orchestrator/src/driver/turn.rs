@@ -183,10 +183,10 @@ impl State {
         turn.batch.cursors = vec![(EVENTS.name, Cursor { seq, stream_created })];
     }
 
-    /// A host beat: what it holds that it should not is withdrawn.
-    pub(super) fn beat(&mut self, turn: &mut Turn, beat: Beat) {
+    /// A host beat: what it holds that it should not is withdrawn. `closed` are projects that are put away.
+    pub(super) fn beat(&mut self, turn: &mut Turn, beat: Beat, closed: &BTreeSet<ProjectId>) {
         for held in &beat.attempts {
-            if self.is_superseded(held.attempt, held.nonce) {
+            if closed.contains(&held.attempt.project_id) || self.is_superseded(held.attempt, held.nonce) {
                 let reason = "the orchestrator goes on without this attempt".to_owned();
                 turn.aside.push(Work {
                     key: None,
@@ -202,7 +202,7 @@ impl State {
 
     /// Whether nothing about this claim will ever be heard again. A claim whose message is still on its way is not.
     fn is_superseded(&self, attempt: AttemptRef, nonce: bus_schemas::id::ClaimNonce) -> bool {
-        // A project that is not open here is final, or not ours: then nothing is known about it.
+        // A project that is not open here is put away, or not ours.
         let Some(task) = self.rooms.get(&attempt.project_id).and_then(|room| room.plan.task(attempt.task_id)) else {
             return false;
         };
@@ -213,9 +213,14 @@ impl State {
         task.attempt == attempt.number && (other_claim || !task.is_outstanding())
     }
 
+    /// The bus can be heard and holds nothing unheard: what did not come, did not happen.
+    const fn hears_all(&self) -> bool {
+        self.caught_up && self.hosts.hearing()
+    }
+
     /// Deadlines and leases that passed.
     pub(super) fn timers(&mut self, turn: &mut Turn) {
-        if !self.caught_up || !self.hosts.hearing() {
+        if !self.hears_all() {
             return;
         }
         let late = |room: &&Room| plan::next_deadline(&room.plan).is_some_and(|deadline| deadline <= turn.at);
@@ -241,7 +246,7 @@ impl State {
 
     /// Offers attempts, never more than there are free slots.
     pub(super) fn dispatch(&mut self, turn: &mut Turn) {
-        if !self.caught_up || !self.hosts.hearing() {
+        if !self.hears_all() {
             return;
         }
         let (slots, _) = self.hosts.slots(turn.now);
@@ -257,6 +262,9 @@ impl State {
 
     /// The earliest instant at which something is due by itself.
     pub(super) fn next_due(&self, at: UnixMs) -> Option<UnixMs> {
+        if !self.hears_all() {
+            return None;
+        }
         let (slots, _) = self.hosts.slots(Instant::now());
         let instants = self.rooms.values().flat_map(|room| {
             let ready = (slots > 0).then(|| plan::next_ready_at(&room.plan, at)).flatten();

@@ -23,6 +23,8 @@ pub enum Inbound {
     /// Everything the stream held when the intake began was delivered; `fresh` if it is another stream than the cursor's:
     /// what was published before may be gone.
     CaughtUp {
+        /// Which run of the intake; an older one does not count.
+        run: u64,
         /// The stream is a new one.
         fresh: bool,
     },

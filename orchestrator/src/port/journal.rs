@@ -329,6 +329,11 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// # Errors
     /// See [`JournalError`].
     fn unsettled(&self) -> impl Future<Output = Result<Vec<ProjectId>, JournalError>> + Send;
+    /// Whether nothing more happens by itself in a project; `None` if there is no such project.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn is_settled(&self, project_id: ProjectId) -> impl Future<Output = Result<Option<bool>, JournalError>> + Send;
     /// Commands not yet performed, oldest first.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The orchestrator over a real nats-server, with simulated hosts: what it records, what it survives.
 
+mod apply;
 mod flow;
 mod rig;
 mod survives;

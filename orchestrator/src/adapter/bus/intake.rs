@@ -106,7 +106,7 @@ impl Reading<'_> {
         let consumer = stream.create_consumer(config).await.map_err(|e| e.to_string())?;
         let mut messages = consumer.messages().await.map_err(|e| e.to_string())?;
         let mut behind = info.state.messages > 0 && place.cursor.seq < last;
-        if !behind && self.inbound.send(Inbound::CaughtUp { fresh }).await.is_err() {
+        if !behind && self.inbound.send(Inbound::CaughtUp { run: place.run, fresh }).await.is_err() {
             return Ok(Stopped::Gone);
         }
         loop {
@@ -140,7 +140,7 @@ impl Reading<'_> {
             place.cursor.seq = seq;
             if behind && (seq >= last || drained) {
                 behind = false;
-                if self.inbound.send(Inbound::CaughtUp { fresh }).await.is_err() {
+                if self.inbound.send(Inbound::CaughtUp { run: place.run, fresh }).await.is_err() {
                     return Ok(Stopped::Gone);
                 }
             }

@@ -141,6 +141,16 @@ impl Journal for Store {
         .await
     }
 
+    async fn is_settled(&self, project_id: ProjectId) -> Result<Option<bool>, JournalError> {
+        self.read("look up a project", move |connection| {
+            connection
+                .prepare_cached("SELECT settled FROM project WHERE project_id = ?1")?
+                .query_row([project_id.to_string()], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
     async fn outbox(&self) -> Result<Vec<OutboxRow>, JournalError> {
         self.read("read the outbox", |connection| {
             let mut statement = connection

@@ -1,0 +1,166 @@
+//! A result that changes the folder: kept in the shadow repository, shown, applied, taken back.
+
+use std::{fs, path::Path, time::Duration};
+
+use async_nats::jetstream::{consumer::pull, object_store::ObjectMetadata};
+use bus_schemas::{
+    envelope::{Envelope, Message},
+    id::{AttemptRef, ClaimNonce, HostId, MessageId},
+    nats::{self, Bus, Expect},
+    stream,
+    subject::{self, EventKind, PoolName},
+    v1::{
+        api::{ApplyRequest, UndoRequest},
+        handoff::{Handoff, Isolation, Usage},
+        host::Beat,
+        project::ProjectState,
+        task::{Claimed, HandoffReady, Offer},
+    },
+};
+use futures::StreamExt as _;
+use harness::{hostsim, nats::NatsServer, wait};
+use orchestrator::{
+    adapter::shadow::{FolderLimits, ShadowRepos},
+    port::{Service as _, Shadow as _},
+};
+use uuid::Uuid;
+
+use super::rig::{PATIENCE, Rig, chain};
+
+fn envelope<T: Message>(body: T) -> Envelope<T> {
+    Envelope::new(MessageId::from_uuid(Uuid::now_v7()), hostsim::now(), body)
+}
+
+fn request(dry_run: bool) -> ApplyRequest {
+    ApplyRequest { by: "ann".to_owned(), dry_run }
+}
+
+/// Takes one offer and hands on the content of `changed` as a commit.
+async fn work_once(bus: &Bus, changed: &Path) {
+    let host_id = HostId::from_uuid(Uuid::now_v7());
+    let beat = Beat {
+        host_id,
+        name: "hand".to_owned(),
+        pool: "default".to_owned(),
+        slots: 1,
+        attempts: Vec::new(),
+        spares: 0,
+        accelerator: "none".to_owned(),
+        accelerator_note: String::new(),
+        isolation: Isolation::Emulated,
+        problems: Vec::new(),
+    };
+    let payload = serde_json::to_vec(&envelope(beat)).expect("json");
+    let stream = bus.jetstream().get_stream(stream::OFFERS.name).await.expect("offers");
+    let config = pull::Config { filter_subject: subject::offers_of(&PoolName::default()), ..Default::default() };
+    let consumer = stream.create_consumer(config).await.expect("a consumer");
+    let delivery = wait::until("an offer", PATIENCE, || async {
+        bus.client().publish(subject::beat(host_id), payload.clone().into()).await.expect("beat");
+        let expires = Duration::from_secs(1);
+        let mut batch = consumer.batch().max_messages(1).expires(expires).messages().await.expect("a batch");
+        batch.next().await.and_then(Result::ok)
+    })
+    .await;
+    let offer = nats::decode::<Offer>(&delivery.payload).expect("an offer").body;
+    delivery.ack().await.expect("ack");
+    let attempt = offer.attempt;
+    let commit = store(bus, attempt, changed).await;
+    let nonce = ClaimNonce::from_uuid(Uuid::now_v7());
+    let claim = envelope(Claimed { attempt, host_id, nonce });
+    nats::publish(bus, subject::event(&attempt, EventKind::Claimed), &claim, Expect::FirstOnSubject)
+        .await
+        .expect("a claim");
+    let handoff = Handoff {
+        summary: "changed".to_owned(),
+        commit,
+        base_commit: offer.base_commit,
+        changed_paths: Vec::new(),
+        artifacts: Vec::new(),
+        result: None,
+        open_questions: Vec::new(),
+        evidence: Vec::new(),
+        usage: Usage::default(),
+        isolation: Isolation::Emulated,
+    };
+    let ready = envelope(HandoffReady { attempt, nonce, handoff });
+    nats::publish(bus, subject::event(&attempt, EventKind::Handoff), &ready, Expect::Any).await.expect("a handoff");
+}
+
+/// Puts a folder's content into the object store as a commit.
+async fn store(bus: &Bus, attempt: AttemptRef, folder: &Path) -> String {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let repos = ShadowRepos::new(home.path().to_path_buf(), FolderLimits::default());
+    let commit = repos.import(attempt.project_id, folder).expect("an import").commit;
+    let bundle = repos.bundle(attempt.project_id, &commit).expect("a bundle");
+    let meta = ObjectMetadata {
+        name: format!("commit/{commit}"),
+        description: Some(bundle.parents.join(" ")),
+        ..Default::default()
+    };
+    bus.objects().await.expect("the bucket").put(meta, &mut bundle.bytes.as_slice()).await.expect("stored");
+    commit
+}
+
+#[tokio::test]
+async fn a_result_is_shown_applied_once_and_taken_back() {
+    let nats = NatsServer::start().await;
+    let rig = Rig::new(&nats).await;
+    let changed = tempfile::tempdir().expect("a temporary folder");
+    fs::write(changed.path().join("hello.txt"), "hello, world\n").expect("a file");
+    fs::write(changed.path().join("new.txt"), "new\n").expect("a file");
+    let project = rig.project(&chain(1)).await;
+    work_once(&nats.bus().await, changed.path()).await;
+    let view = rig.finished(&project).await;
+    assert_eq!(view.state, ProjectState::Completed, "{view:?}");
+
+    let service = rig.service();
+    let id = project.project_id.to_string();
+    let paths = |changed: &[bus_schemas::v1::handoff::ChangedPath]| {
+        changed.iter().map(|change| change.path.clone()).collect::<Vec<_>>()
+    };
+    let diff = service.diff(&id, None).await.expect("a diff");
+    assert_eq!(paths(&diff.changed), ["hello.txt", "new.txt"]);
+    assert!(diff.text.contains("+hello, world"), "{}", diff.text);
+    assert_eq!(service.diff(&id, Some("t0")).await.expect("a diff").commit, diff.commit);
+
+    let read = |name: &str| fs::read_to_string(rig.folder().join(name)).ok();
+    let dry = service.apply(&id, request(true)).await.expect("a dry run");
+    assert!(dry.dry_run && paths(&dry.changed) == ["hello.txt", "new.txt"]);
+    assert_eq!(read("new.txt"), None);
+    let nothing = service.undo(&id, UndoRequest { by: "ann".to_owned(), force: false }).await;
+    assert_eq!(nothing.expect_err("nothing applied").code, "nothing_applied");
+
+    fs::write(rig.folder().join("mine.txt"), "mine\n").expect("a file of the person's own");
+    let applied = service.apply(&id, request(false)).await.expect("an apply");
+    assert!(!applied.dry_run && applied.conflicts.is_empty());
+    assert_eq!((read("hello.txt").as_deref(), read("new.txt").as_deref()), (Some("hello, world\n"), Some("new\n")));
+    assert!(service.project(&id).await.expect("the project").applied_at.is_some());
+    assert_eq!(service.apply(&id, request(false)).await.expect_err("once").code, "already_applied");
+
+    service.undo(&id, UndoRequest { by: "ann".to_owned(), force: false }).await.expect("an undo");
+    assert_eq!((read("hello.txt").as_deref(), read("new.txt")), (Some("hello\n"), None));
+    assert_eq!(read("mine.txt").as_deref(), Some("mine\n"));
+    assert_eq!(service.project(&id).await.expect("the project").applied_at, None);
+    // What was taken back can be applied again.
+    service.apply(&id, request(false)).await.expect("another apply");
+    assert_eq!(read("new.txt").as_deref(), Some("new\n"));
+    assert_eq!(service.rebuild().await.expect("a rebuild").differences, 0);
+}
+
+#[tokio::test]
+async fn a_conflict_is_shown_and_nothing_is_written() {
+    let nats = NatsServer::start().await;
+    let rig = Rig::new(&nats).await;
+    let changed = tempfile::tempdir().expect("a temporary folder");
+    fs::write(changed.path().join("hello.txt"), "theirs\n").expect("a file");
+    let project = rig.project(&chain(1)).await;
+    work_once(&nats.bus().await, changed.path()).await;
+    rig.finished(&project).await;
+    fs::write(rig.folder().join("hello.txt"), "mine\n").expect("a change of the person's own");
+    let id = project.project_id.to_string();
+    let refused = rig.service().apply(&id, request(false)).await.expect("a view");
+    assert!(refused.conflicts.iter().any(|conflict| conflict.path == "hello.txt"), "{refused:?}");
+    assert_eq!(fs::read_to_string(rig.folder().join("hello.txt")).expect("the file"), "mine\n");
+    let kinds = rig.service().journal(&id).await.expect("the journal");
+    assert!(kinds.iter().all(|entry| !entry.kind.starts_with("apply")));
+}
