@@ -129,7 +129,7 @@ async fn slot(
     shared: Arc<Mutex<Shared>>,
 ) {
     loop {
-        let Ok(mut batch) = consumer.batch().max_messages(1).expires(Duration::from_secs(20)).messages().await else {
+        let Ok(mut batch) = consumer.batch().max_messages(1).expires(Duration::from_secs(2)).messages().await else {
             continue;
         };
         let Some(Ok(delivery)) = batch.next().await else { continue };

@@ -5,4 +5,5 @@
 
 mod guest_channel;
 mod layering;
+mod orchestrator;
 mod vm;

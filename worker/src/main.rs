@@ -32,7 +32,12 @@ fn main() -> ExitCode {
 
 fn serve() -> anyhow::Result<()> {
     // The console's tail is all that the host sees of this: terse, without colours, without a clock that is about to change.
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time().with_max_level(tracing::Level::WARN).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_max_level(tracing::Level::WARN)
+        .init();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -26,6 +26,8 @@ mod perform;
 mod room;
 mod run;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod words;
 mod work;

@@ -119,7 +119,7 @@ impl Room {
         }
         for approval in outcome.approvals.iter().filter_map(|id| self.plan.approval(*id)) {
             if approval.asked_at == at && approval_is_new(&record.event.fact, approval) {
-                changes.push(Change::Asked(approval_row(project_id, approval, handoff)));
+                changes.push(Change::Asked(approval_row(project_id, approval, handoff.map(Box::as_ref))));
             }
             if let Some(decision) = words::decision(approval) {
                 changes.push(Change::Decided { approval_id: approval.approval_id, decision: Some(decision) });
@@ -189,7 +189,7 @@ fn approval_is_new(fact: &Fact, approval: &Approval) -> bool {
 fn approval_row(
     project_id: ProjectId,
     approval: &Approval,
-    handoff: Option<&Box<bus_schemas::v1::handoff::Handoff>>,
+    handoff: Option<&bus_schemas::v1::handoff::Handoff>,
 ) -> ApprovalRow {
     let attempt = match approval.subject {
         Subject::Plan => None,
@@ -203,7 +203,7 @@ fn approval_row(
         policy: approval.policy.clone(),
         asked_at: approval.asked_at,
         expires_at: approval.expires_at,
-        handoff: attempt.and(handoff).cloned(),
+        handoff: attempt.and(handoff).map(|handoff| Box::new(handoff.clone())),
     }
 }
 

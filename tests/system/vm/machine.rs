@@ -92,7 +92,10 @@ fn run_folders(state: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn two_guests_are_two_machines() {
     let state = tempfile::tempdir().expect("a folder");
-    let hypervisor = QemuHypervisor::open(options(state.path())).await.expect("open the hypervisor");
+    let mut options = options(state.path());
+    // A cache of its own, so that the accelerators are tried now and not remembered from an earlier test.
+    options.cache_dir = state.path().join("cache");
+    let hypervisor = QemuHypervisor::open(options).await.expect("open the hypervisor");
     let accelerator = hypervisor.accelerator();
     match accelerator.name {
         "kvm" => assert_eq!((accelerator.isolation, accelerator.note.as_str()), (Isolation::Hardware, "")),

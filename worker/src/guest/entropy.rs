@@ -26,8 +26,11 @@ const RNDRESEEDCRNG: rustix::ioctl::Opcode = opcode::none(b'R', 0x07);
 
 /// Mixes `entropy` in and reseeds.
 pub(super) fn add(entropy: &[u8; ENTROPY_BYTES]) -> Result<(), MachineError> {
-    let random =
-        OpenOptions::new().read(true).write(true).open("/dev/urandom").map_err(MachineError::at("open /dev/urandom"))?;
+    let random = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/urandom")
+        .map_err(MachineError::at("open /dev/urandom"))?;
     // 64 bytes fit any integer.
     let bytes = i32::try_from(ENTROPY_BYTES).unwrap_or(0);
     let info = PoolInfo { entropy_bits: bytes * 8, buffer_bytes: bytes, buffer: *entropy };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::{
-    process::{WaitOptions, wait},
+    process::{Resource, Rlimit, WaitOptions, setrlimit, wait},
     system::{RebootCommand, reboot},
 };
 
@@ -36,10 +36,7 @@ pub fn run_init() -> Result<(), InitError> {
     if !rustix::process::getpid().is_init() {
         return Err(InitError::NotPidOne);
     }
-    let ran = bring_up().and_then(|serving| {
-        reap_until_gone(serving);
-        Ok(())
-    });
+    let ran = bring_up().map(reap_until_gone);
     if let Err(error) = &ran {
         let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
         log::error(&format!("init: {error}{cause}"));
@@ -59,6 +56,7 @@ fn bring_up() -> Result<u32, InitError> {
     mounts::switch_root()?;
     mounts::system_file_systems()?;
     machine::prepare_cages()?;
+    open_file_limit()?;
     // Only needed once programs talk to the host's gateway through the loopback interface: not worth dying for.
     if let Err(error) = loopback::up() {
         log::error(&format!("init: {error}"));
@@ -76,6 +74,12 @@ fn bring_up() -> Result<u32, InitError> {
         .spawn()
         .map_err(InitError::Serve)?;
     Ok(serving.id())
+}
+
+/// What programs on a normal system get: few at first, for those that loop over all possible descriptors, many on request.
+fn open_file_limit() -> Result<(), MachineError> {
+    setrlimit(Resource::Nofile, Rlimit { current: Some(1024), maximum: Some(524_288) })
+        .map_err(|errno| MachineError::at("set the limit on open files")(errno.into()))
 }
 
 /// Waits for every child, orphans included, until `serving` is among them.

@@ -2,11 +2,7 @@
 //!
 //! One rtnetlink message (RFC 3549; layout in `linux/rtnetlink.h`): a header and an `ifinfomsg` that sets `IFF_UP`.
 
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketType,
-    netlink::SocketAddrNetlink,
-    recv, sendto, socket,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, netlink::SocketAddrNetlink, recv, sendto, socket};
 
 use crate::port::MachineError;
 

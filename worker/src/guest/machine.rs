@@ -4,12 +4,11 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bus_schemas::v1::guest::{ENTROPY_BYTES, EXCHANGE, Rejuvenate, WORKSPACE};
-use rustix::time::{ClockId, Timespec, clock_settime};
+use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 
 use super::{entropy, mounts};
 use crate::port::{Layout, Machine, MachineError, User};
@@ -56,8 +55,8 @@ impl Machine for GuestMachine {
         put("/etc/hosts", &format!("127.0.0.1 localhost {}\n::1 localhost\n", identity.hostname))?;
         put("/etc/machine-id", &format!("{}\n", identity.machine_id))?;
         self.renew_boot_id()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
+        let now = clock_gettime(ClockId::Realtime);
+        Ok(now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec))
     }
 
     fn layout(&self) -> &Layout {
@@ -155,7 +154,8 @@ pub(super) fn prepare_cages() -> Result<(), MachineError> {
     set(&format!("{CAGES}/cgroup.subtree_control"), "+cpu +memory +pids")?;
     set(&format!("{CAGES}/pids.max"), &MAX_PROCESSES.to_string())?;
     let info = fs::read_to_string("/proc/meminfo").map_err(MachineError::at("read /proc/meminfo"))?;
-    let total = memory_total(&info).ok_or_else(|| MachineError::at("read /proc/meminfo")(io::ErrorKind::InvalidData.into()))?;
+    let total =
+        memory_total(&info).ok_or_else(|| MachineError::at("read /proc/meminfo")(io::ErrorKind::InvalidData.into()))?;
     set(&format!("{CAGES}/memory.max"), &total.saturating_sub(WORKER_RESERVE).max(total / 2).to_string())
 }
 
@@ -168,7 +168,6 @@ fn memory_total(info: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn told() -> Rejuvenate {

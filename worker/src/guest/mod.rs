@@ -18,6 +18,7 @@ mod machine;
 mod mounts;
 mod ports;
 mod serve;
+mod wait;
 
 pub use init::{InitError, run_init};
 pub use machine::GuestMachine;

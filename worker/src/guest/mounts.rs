@@ -3,12 +3,11 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_move, unmount};
 
+use super::wait;
 use crate::port::MachineError;
 
 /// The serial numbers that the host gives the two disks.
@@ -16,7 +15,7 @@ const BASE_DISK: &str = "baton-base";
 const SCRATCH_DISK: &str = "baton-scratch";
 /// The new root while it is put together.
 const NEW_ROOT: &str = "/newroot";
-/// How often, 5 ms apart, a disk is looked for. Disks are there when their driver is, so this is for odd machines.
+/// How often a disk is looked for. Disks are there when their driver is, so this is for odd machines.
 const DISK_LOOKS: u32 = 2_000;
 
 type Done = Result<(), MachineError>;
@@ -66,7 +65,7 @@ fn disk(serial: &str) -> Result<PathBuf, MachineError> {
                 return Ok(Path::new("/dev").join(entry.file_name()));
             }
         }
-        thread::sleep(Duration::from_millis(5));
+        wait::look_again();
     }
     Err(MachineError::at(format!("find the disk {serial}"))(io::ErrorKind::NotFound.into()))
 }

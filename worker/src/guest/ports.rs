@@ -18,6 +18,8 @@ use tokio::{
     runtime::Handle,
 };
 
+use super::wait;
+
 /// Bytes on their way between a port's threads and the async side, each direction. The driver moves at most 32 KiB a call.
 const PIPE_BYTES: usize = 128 * 1024;
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -25,7 +27,6 @@ const CHUNK_BYTES: usize = 32 * 1024;
 const APPEARS_WITHIN: Duration = Duration::from_secs(30);
 /// How long the host may be gone before the stream ends.
 const HOST_GONE_AFTER: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A port could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +61,10 @@ pub fn open_port(name: &str) -> Result<DuplexStream, PortError> {
     let (from_driver, to_driver) = split(far);
     let runtime = Handle::current();
     let reader = runtime.clone();
-    thread::Builder::new().name(format!("{name} in")).spawn(move || read(incoming, to_driver, &reader)).map_err(failed)?;
+    thread::Builder::new()
+        .name(format!("{name} in"))
+        .spawn(move || read(incoming, to_driver, &reader))
+        .map_err(failed)?;
     thread::Builder::new()
         .name(format!("{name} out"))
         .spawn(move || write(outgoing, from_driver, &runtime))
@@ -78,7 +82,7 @@ fn find(name: &str) -> Result<PathBuf, PortError> {
         if Instant::now() > until {
             return Err(PortError::Missing { name: name.to_owned() });
         }
-        thread::sleep(LOOK_AGAIN);
+        wait::look_again();
     }
 }
 
@@ -99,7 +103,7 @@ fn read(mut port: File, mut to: WriteHalf<DuplexStream>, runtime: &Handle) {
                 if silent_since.get_or_insert_with(Instant::now).elapsed() > HOST_GONE_AFTER {
                     break;
                 }
-                thread::sleep(LOOK_AGAIN);
+                wait::look_again();
             }
             Ok(bytes) => {
                 silent_since = None;
@@ -120,7 +124,7 @@ fn write(mut port: File, mut from: ReadHalf<DuplexStream>, runtime: &Handle) {
         let mut left = chunk.get(..bytes).unwrap_or_default();
         while !left.is_empty() {
             match port.write(left) {
-                Ok(0) => thread::sleep(LOOK_AGAIN),
+                Ok(0) => wait::look_again(),
                 Ok(written) => left = left.get(written..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return,
@@ -131,7 +135,6 @@ fn write(mut port: File, mut from: ReadHalf<DuplexStream>, runtime: &Handle) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

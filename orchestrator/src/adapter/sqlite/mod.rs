@@ -9,6 +9,8 @@ mod rebuild;
 mod row;
 mod store;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use open::OpenError;

@@ -70,6 +70,19 @@ impl Store {
         self.installation
     }
 
+    /// Lets the database grow to so many pages: a small disk for tests.
+    #[cfg(test)]
+    pub(crate) async fn limit_pages(&self, pages: u32) -> Result<(), JournalError> {
+        const OPERATION: &str = "limit the database";
+        self.writer
+            .call(OPERATION, move |connection| {
+                connection
+                    .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+                    .map_err(|e| failed(OPERATION, &e))
+            })
+            .await
+    }
+
     /// Runs a query on a connection that reads.
     pub(super) async fn read<F, T>(&self, operation: &'static str, query: F) -> Result<T, JournalError>
     where

@@ -7,12 +7,15 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use sha2::{Digest as _, Sha256};
 
 use super::folder::{ImageError, ImageFolder};
 
+/// How much older than the newest an initramfs may be.
+const KEEP: Duration = Duration::from_secs(14 * 24 * 3600);
 const FOLDER: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 const FILE: u32 = 0o100_644;
@@ -60,7 +63,19 @@ fn publish(cache: &Path, content: &[u8]) -> Result<PathBuf, ImageError> {
         Ok(())
     };
     write().map_err(ImageError::at("write", &path))?;
+    forget_old(&folder, &path);
     Ok(path)
+}
+
+/// Every build of the worker makes another file. Those much older than the newest go; who still wants one composes it again.
+fn forget_old(folder: &Path, newest: &Path) {
+    let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let Some(limit) = written(newest).and_then(|time| time.checked_sub(KEEP)) else { return };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if written(&entry.path()).is_some_and(|time| time < limit) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[derive(Default)]
@@ -130,7 +145,6 @@ fn check_static(binary: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     /// A 64-bit ELF header and one program header of this kind.
@@ -178,15 +192,19 @@ mod tests {
         fs::write(modules.join("virtio.ko"), "module").unwrap();
         let worker = place.path().join("worker");
         fs::write(&worker, elf(1)).unwrap();
-        let image = ImageFolder {
-            flavour: "base".into(),
-            path: place.path().join("image"),
-            kernel_sha256: String::new(),
-        };
+        let image =
+            ImageFolder { flavour: "base".into(), path: place.path().join("image"), kernel_sha256: String::new() };
         let first = compose_initramfs(place.path(), &image, &worker).unwrap();
         assert_eq!(compose_initramfs(place.path(), &image, &worker).unwrap(), first);
         fs::write(modules.join("virtio.ko"), "other").unwrap();
-        assert_ne!(compose_initramfs(place.path(), &image, &worker).unwrap(), first);
+        let second = compose_initramfs(place.path(), &image, &worker).unwrap();
+        assert!(second != first && first.exists());
+        // A month later another one is made.
+        let long_ago = fs::metadata(&first).unwrap().modified().unwrap() - 2 * KEEP;
+        fs::File::options().write(true).open(&first).unwrap().set_modified(long_ago).unwrap();
+        fs::write(modules.join("virtio.ko"), "third").unwrap();
+        compose_initramfs(place.path(), &image, &worker).unwrap();
+        assert!(second.exists() && !first.exists());
         fs::remove_file(modules.join("virtio.ko")).unwrap();
         assert!(compose_initramfs(place.path(), &image, &worker).is_err());
     }

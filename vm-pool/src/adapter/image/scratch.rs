@@ -93,7 +93,6 @@ fn copy_data(source: &mut File, copy: &mut File) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;

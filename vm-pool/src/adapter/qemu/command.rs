@@ -58,6 +58,8 @@ pub(super) struct Parts {
 /// The guest kernel's command line.
 ///
 /// `no_timer_check` and `tsc_early_khz` are for emulation: without them a guest on a loaded host hangs while it compares its clocks.
+/// `tsc=reliable` gives it the fine clock from the start and for good; else it begins with one of 4 ms, to which it also returns if a
+/// loaded host makes the fine one look wrong.
 /// No hardware but virtio's is looked for; nothing is printed but warnings. `mitigations=off`: they protect programs in
 /// a guest from each other, and here they are one and the same tenant's.
 fn kernel_command_line(parts: &Parts) -> String {
@@ -67,7 +69,7 @@ fn kernel_command_line(parts: &Parts) -> String {
     );
     line.push_str(&format!(" nr_cpus={}", parts.cpus.max(1)));
     if let (Engine::Tcg, Some(khz)) = (parts.engine, parts.tsc_khz) {
-        line.push_str(&format!(" tsc_early_khz={khz}"));
+        line.push_str(&format!(" tsc_early_khz={khz} tsc=reliable"));
     }
     line
 }
@@ -200,7 +202,9 @@ mod tests {
         assert!(emulated.contains("tsc_early_khz=2600000") && emulated.contains("no_timer_check"));
         assert!(emulated.contains("tcg,tb-size=128") && emulated.contains("-cpu max"));
         let hardware = text(&parts(Engine::Kvm));
-        assert!(!hardware.contains("tsc_early_khz") && hardware.contains("-accel kvm") && hardware.contains("-cpu host"));
+        assert!(
+            !hardware.contains("tsc_early_khz") && hardware.contains("-accel kvm") && hardware.contains("-cpu host")
+        );
     }
 
     #[test]

@@ -8,14 +8,18 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 
 const PREFIX: &str = "vm-";
+/// Room for a small piece of work, in MiB.
+const ROOM_MIB: u32 = 256;
 /// A killed process is gone within milliseconds, unless its disk hangs.
-const DIES_WITHIN: Duration = Duration::from_secs(5);
+const DIES_WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// A VM's folder. Dropping it removes it.
 #[derive(Debug)]
@@ -41,6 +45,19 @@ impl RunFolder {
     #[cfg(test)]
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Refuses to go on if the disk under this folder has less room than `mib`, or than [`ROOM_MIB`] if that is less: scratch disks
+    /// are sparse and may together be larger than the disk, but a VM that starts on a full one only fails later and less clearly.
+    pub(super) fn check_room(&self, mib: u32) -> io::Result<()> {
+        let disk = rustix::fs::statvfs(&self.path)?;
+        let free_mib = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
+        let wanted = mib.min(ROOM_MIB);
+        if free_mib >= u64::from(wanted) {
+            return Ok(());
+        }
+        let detail = format!("{} has {free_mib} MiB left, a VM needs at least {wanted}", self.path.display());
+        Err(io::Error::new(io::ErrorKind::StorageFull, detail))
     }
 
     pub(super) fn name(&self) -> String {
@@ -156,16 +173,13 @@ fn kill_users_of(folder: &Path) {
         if !uses(pid) || pidfd_send_signal(&process, Signal::KILL).is_err() {
             continue;
         }
-        let until = Instant::now() + DIES_WITHIN;
-        while uses(pid) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        // Readable once it is gone. If it hangs all the same, its folder goes anyway.
+        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&DIES_WITHIN));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
@@ -179,6 +193,18 @@ mod tests {
         let path = first.path().to_owned();
         drop(first);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_disk_without_room_is_told_before_a_vm_starts() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(run_dir.path()).unwrap();
+        folder.check_room(0).unwrap();
+        // A file system that has no room at all, on every Linux. Not dropped: that would remove the folder.
+        let full = std::mem::ManuallyDrop::new(RunFolder { path: "/proc/self".into() });
+        let error = full.check_room(16).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(error.to_string().contains("0 MiB left"), "{error}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! [`Hypervisor`] over QEMU.
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
 use bus_schemas::v1::{handoff::Isolation, task::Machine};
@@ -70,7 +72,13 @@ impl QemuHypervisor {
     /// # Errors
     /// [`StartError`]: no image, no static worker, no QEMU, or no accelerator that works; the detail names the way out.
     pub async fn open(options: QemuOptions) -> Result<Self, StartError> {
-        let launcher = Launcher { options, tsc_khz: host_tsc_khz() };
+        let launcher = Launcher { options, tsc_khz: host_tsc_khz(), bootable: Arc::default() };
+        // Whatever the probe remembers: a worker or an image that does not fit is told now, not at the first lease.
+        let (known, options) = (Arc::clone(&launcher.bootable), launcher.options.clone());
+        blocking("prepare a VM", move || {
+            bootable(&known, &options, &options.image).map(drop).map_err(|error| image_error(&error))
+        })
+        .await?;
         let (engine, note) = probe::strongest(&launcher).await?;
         let isolation = if engine == Engine::Tcg { Isolation::Emulated } else { Isolation::Hardware };
         let accelerator = Accelerator { name: engine.name(), note, isolation };
@@ -103,6 +111,28 @@ impl Hypervisor for QemuHypervisor {
 pub(super) struct Launcher {
     pub(super) options: QemuOptions,
     tsc_khz: Option<u64>,
+    /// By flavour: looked up and composed once, because reading and hashing them is not free and nothing changes under a
+    /// running process.
+    bootable: Arc<Mutex<HashMap<String, (ImageFolder, PathBuf)>>>,
+}
+
+/// The flavour's image and initramfs.
+fn bootable(
+    known: &Mutex<HashMap<String, (ImageFolder, PathBuf)>>,
+    options: &QemuOptions,
+    flavour: &str,
+) -> Result<(ImageFolder, PathBuf), ImageError> {
+    let known_one = known.lock().ok().and_then(|known| known.get(flavour).cloned());
+    // Caches may be emptied at any time.
+    if let Some(found) = known_one.filter(|(image, initramfs)| initramfs.exists() && image.kernel().exists()) {
+        return Ok(found);
+    }
+    let image = ImageFolder::find(&options.images_dir, flavour)?;
+    let initramfs = compose_initramfs(&options.cache_dir, &image, &options.worker_binary)?;
+    if let Ok(mut known) = known.lock() {
+        known.insert(flavour.to_owned(), (image.clone(), initramfs.clone()));
+    }
+    Ok((image, initramfs))
 }
 
 impl Launcher {
@@ -123,14 +153,14 @@ impl Launcher {
     /// Everything that touches the disk, away from the runtime's threads.
     async fn prepare(&self, engine: Engine, machine: &Machine) -> Result<(RunFolder, Parts), StartError> {
         let (options, machine, tsc_khz) = (self.options.clone(), machine.clone(), self.tsc_khz);
+        let known = Arc::clone(&self.bootable);
         blocking("prepare a VM", move || {
-            let image = ImageFolder::find(&options.images_dir, &machine.image).map_err(|e| image_error(&e))?;
-            let initramfs = compose_initramfs(&options.cache_dir, &image, &options.worker_binary)
-                .map_err(|error| image_error(&error))?;
+            let (image, initramfs) = bootable(&known, &options, &machine.image).map_err(|error| image_error(&error))?;
             let template =
                 scratch_template(&options.cache_dir, machine.disk_mib).map_err(|error| image_error(&error))?;
-            let folder = RunFolder::create(&options.run_dir)
-                .map_err(|error| file_error("create a VM's run folder", &error))?;
+            let folder =
+                RunFolder::create(&options.run_dir).map_err(|error| file_error("create a VM's run folder", &error))?;
+            folder.check_room(machine.disk_mib).map_err(|error| file_error("create a VM's scratch disk", &error))?;
             copy_sparse(&template, &folder.scratch()).map_err(|error| image_error(&error))?;
             let parts = Parts {
                 engine,
@@ -171,10 +201,8 @@ async fn blocking<T: Send + 'static>(
 }
 
 pub(super) fn file_error(operation: &'static str, error: &io::Error) -> StartError {
-    let exhausted = matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory
-    );
+    let exhausted =
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory);
     StartError { operation, detail: error.to_string(), exhausted }
 }
 

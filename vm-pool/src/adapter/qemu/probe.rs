@@ -4,10 +4,7 @@
 //! So each one is tried with a real VM and a deadline. What was found is remembered for this QEMU, this kernel and this boot
 //! of the host.
 
-use std::{
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use bus_schemas::v1::task::Machine;
 use serde::{Deserialize, Serialize};
@@ -128,7 +125,7 @@ fn recall(path: &Path) -> Option<(Engine, String)> {
 /// Best effort: the next start can find out again.
 fn remember(path: &Path, memo: &Memo) {
     let write = || -> std::io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(folder)?;
         let mut draft = tempfile::NamedTempFile::new_in(folder)?;
         std::io::Write::write_all(&mut draft, &serde_json::to_vec_pretty(memo)?)?;
@@ -142,7 +139,6 @@ fn remember(path: &Path, memo: &Memo) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -104,7 +104,6 @@ fn starter() -> io::Result<mpsc::SyncSender<Start>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -134,8 +133,7 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_child_is_killed() {
         let place = tempfile::tempdir().unwrap();
-        let mut started =
-            start(Path::new("/bin/sleep"), vec!["1000".into()], &place.path().join("log")).await.unwrap();
+        let mut started = start(Path::new("/bin/sleep"), vec!["1000".into()], &place.path().join("log")).await.unwrap();
         drop(started.child);
         let mut rest = Vec::new();
         // The other end closes when the process is gone.

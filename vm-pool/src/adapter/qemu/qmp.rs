@@ -43,10 +43,14 @@ pub enum QmpError {
     },
 }
 
+type Answer = oneshot::Sender<Result<Value, QmpError>>;
+/// Questions without an answer yet, by id.
+type Waiting = HashMap<u64, (&'static str, Answer)>;
+
 struct Question {
     command: &'static str,
     arguments: Value,
-    answer: oneshot::Sender<Result<Value, QmpError>>,
+    answer: Answer,
 }
 
 /// The client. The connection ends when the last clone is dropped.
@@ -94,7 +98,7 @@ async fn converse(socket: UnixStream, mut asked: mpsc::Receiver<Question>, ended
     let (read, mut write) = socket.into_split();
     let mut read = BufReader::new(read);
     let mut line = Vec::new();
-    let mut waiting: HashMap<u64, (&'static str, oneshot::Sender<Result<Value, QmpError>>)> = HashMap::new();
+    let mut waiting = Waiting::new();
     let mut next_id = 0_u64;
     loop {
         tokio::select! {
@@ -124,11 +128,7 @@ async fn converse(socket: UnixStream, mut asked: mpsc::Receiver<Question>, ended
     }
 }
 
-fn take(
-    message: &Value,
-    waiting: &mut HashMap<u64, (&'static str, oneshot::Sender<Result<Value, QmpError>>)>,
-    ended: &watch::Sender<Option<String>>,
-) {
+fn take(message: &Value, waiting: &mut Waiting, ended: &watch::Sender<Option<String>>) {
     if let Some(event) = message["event"].as_str() {
         if let Some(reason) = end_of_guest(event, &message["data"]) {
             ended.send_if_modified(|state| {
@@ -168,7 +168,6 @@ fn end_of_guest(event: &str, data: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
@@ -210,7 +209,10 @@ mod tests {
         let (near, far) = UnixStream::pair().unwrap();
         tokio::spawn(fake(far, |question| match question["execute"].as_str() {
             Some("qmp_capabilities") => format!("{{\"return\": {{}}, \"id\": {}}}\n", question["id"]),
-            _ => format!("{{\"error\": {{\"class\": \"GenericError\", \"desc\": \"no such\"}}, \"id\": {}}}\n", question["id"]),
+            _ => format!(
+                "{{\"error\": {{\"class\": \"GenericError\", \"desc\": \"no such\"}}, \"id\": {}}}\n",
+                question["id"]
+            ),
         }));
         let qmp = Qmp::connect(near).await.unwrap();
         let error = qmp.execute("cont", Value::Null).await.unwrap_err();

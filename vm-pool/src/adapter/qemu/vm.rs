@@ -56,8 +56,7 @@ pub(super) fn log_tail(folder: &RunFolder) -> String {
 
 /// The last characters, without control characters other than line ends: the guest wrote them.
 fn tail(text: &str) -> String {
-    let clean: String =
-        text.trim().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+    let clean: String = text.trim().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
     let clean = clean.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
     let skip = clean.chars().count().saturating_sub(TAIL_CHARS);
     clean.chars().skip(skip).collect()

@@ -1,0 +1,324 @@
+//! The driver with a real store and a bus that only takes notes: what happens when the disk is full.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bus_schemas::{
+    id::{ApprovalId, AttemptRef, ClaimNonce, HostId, MessageId, ProjectId, TaskId},
+    v1::{
+        handoff::{Handoff, Isolation, Usage},
+        host::Beat,
+        plan,
+        task::{CancelAttempt, Claimed, HandoffReady, Offer},
+    },
+};
+use uuid::Uuid;
+
+use super::{Detail, Handle, ProjectDetail, Refusal, Tasks, Wires, World, start};
+use crate::{
+    adapter::{
+        clock::{RandomIds, SystemClock},
+        sqlite::Store,
+    },
+    plan::event::{Fact, ProjectCreated},
+    planfile::lower::lower,
+    port::{
+        Bundle, Folder, FolderError, Shadow, ShadowError,
+        bus::{Bus, BusError, Delivery, FeedMessage, Inbound, Observation, Unreadable},
+        journal::{Journal, JournalError},
+    },
+};
+
+/// Takes notes of offers and cancellations.
+#[derive(Clone, Debug, Default)]
+struct Notes {
+    offers: Arc<Mutex<Vec<(MessageId, Offer)>>>,
+    cancels: Arc<Mutex<Vec<CancelAttempt>>>,
+}
+
+impl Notes {
+    fn offers(&self) -> Vec<(MessageId, Offer)> {
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn cancels(&self) -> Vec<CancelAttempt> {
+        self.cancels.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Bus for Notes {
+    async fn offer(&self, id: MessageId, offer: Offer) -> Result<(), BusError> {
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner).push((id, offer));
+        Ok(())
+    }
+    async fn cancel(&self, _: MessageId, cancel: CancelAttempt) -> Result<(), BusError> {
+        self.cancels.lock().unwrap_or_else(PoisonError::into_inner).push(cancel);
+        Ok(())
+    }
+    async fn tell(&self, _: MessageId, _: FeedMessage) -> Result<(), BusError> {
+        Ok(())
+    }
+    async fn ask_report(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+    async fn commit_parents(&self, _: &str) -> Result<Option<Vec<String>>, BusError> {
+        Ok(Some(Vec::new()))
+    }
+    async fn get_commit(&self, _: &str) -> Result<Option<Bundle>, BusError> {
+        Ok(None)
+    }
+    async fn put_commit(&self, _: &str, _: Bundle) -> Result<(), BusError> {
+        Ok(())
+    }
+}
+
+/// A repository that has everything.
+#[derive(Debug)]
+struct Everything;
+
+impl Shadow for Everything {
+    fn merge(&self, _: ProjectId, commits: &[String]) -> Result<String, ShadowError> {
+        Ok(commits.first().cloned().unwrap_or_default())
+    }
+    fn has(&self, _: ProjectId, _: &str) -> bool {
+        true
+    }
+    fn bundle(&self, _: ProjectId, _: &str) -> Result<Bundle, ShadowError> {
+        Ok(Bundle { parents: Vec::new(), bytes: Vec::new() })
+    }
+    fn absorb(&self, _: ProjectId, _: &str, _: &[u8]) -> Result<(), ShadowError> {
+        Ok(())
+    }
+}
+
+impl Folder for Everything {
+    fn write(&self, _: ProjectId, _: &str, _: &str, _: &str) -> Result<(), FolderError> {
+        Ok(())
+    }
+}
+
+struct Rig {
+    store: Store,
+    notes: Notes,
+    handle: Handle<Store, Notes>,
+    wires: Wires,
+    tasks: Tasks,
+    delivered: u64,
+}
+
+impl Rig {
+    async fn start(store: Store, notes: Notes) -> Self {
+        let world = World {
+            journal: store.clone(),
+            bus: notes.clone(),
+            shadow: Arc::new(Everything),
+            folder: Arc::new(Everything),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            installation: store.installation(),
+        };
+        let (handle, wires, tasks) = start(world).await.unwrap();
+        let rig = Self { store, notes, handle, wires, tasks, delivered: 0 };
+        rig.say(Inbound::Up).await;
+        rig.say(Inbound::CaughtUp { fresh: false }).await;
+        rig.say(Inbound::Beat(Box::new(beat(Vec::new())))).await;
+        rig
+    }
+
+    async fn say(&self, inbound: Inbound) {
+        self.wires.inbound.send(inbound).await.unwrap();
+    }
+
+    async fn deliver(&mut self, observation: Result<Observation, Unreadable>) {
+        self.delivered += 1;
+        let run = self.wires.intake.borrow().run;
+        let delivery = Delivery {
+            seq: self.delivered,
+            stream_created: "then".to_owned(),
+            run,
+            subject: "subject".to_owned(),
+            observation,
+        };
+        self.say(Inbound::Delivery(delivery)).await;
+    }
+
+    /// A project of one task.
+    async fn project(&self) -> Result<ProjectId, Refusal> {
+        let text = r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true"}]}"#;
+        let plan: plan::Plan = serde_json::from_str(text).unwrap();
+        let mut ids = || TaskId::from_uuid(Uuid::now_v7());
+        let mut lowered = lower(&plan, &mut ids, &std::collections::BTreeMap::new()).unwrap();
+        lowered.plan_policy.asks = false;
+        let project_id = ProjectId::from_uuid(Uuid::now_v7());
+        let created = ProjectCreated {
+            project_id,
+            tasks: lowered.tasks,
+            base_commit: "0".repeat(40),
+            plan_digest: "d".to_owned(),
+            plan_policy: lowered.plan_policy,
+            approval_id: ApprovalId::from_uuid(Uuid::now_v7()),
+        };
+        let scripts = std::collections::BTreeMap::new();
+        let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts };
+        let detail = Some(Detail::Project(Box::new(detail)));
+        self.handle.ask(project_id, Fact::ProjectCreated(created), detail).await.map(|_| project_id)
+    }
+
+    async fn offered(&self, count: usize) -> Offer {
+        until(|| async { (self.notes.offers().len() >= count).then(|| self.notes.offers()) }).await[count - 1].1.clone()
+    }
+
+    async fn kinds(&self, project_id: ProjectId) -> Vec<&'static str> {
+        self.store.records(project_id).await.unwrap().iter().map(|record| record.event.fact.kind()).collect()
+    }
+}
+
+async fn until<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
+    for _ in 0..3_000 {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("waited in vain")
+}
+
+fn beat(attempts: Vec<bus_schemas::v1::host::HeldAttempt>) -> Beat {
+    Beat {
+        host_id: HostId::from_uuid(Uuid::from_u128(3)),
+        name: "one".to_owned(),
+        pool: "default".to_owned(),
+        slots: 1,
+        attempts,
+        spares: 0,
+        accelerator: "tcg".to_owned(),
+        accelerator_note: String::new(),
+        isolation: Isolation::Emulated,
+        problems: Vec::new(),
+    }
+}
+
+fn claim(attempt: AttemptRef, nonce: u128) -> Observation {
+    Observation::Claimed(Claimed {
+        attempt,
+        host_id: HostId::from_uuid(Uuid::from_u128(3)),
+        nonce: ClaimNonce::from_uuid(Uuid::from_u128(nonce)),
+    })
+}
+
+fn handoff(attempt: AttemptRef, nonce: u128, summary: String) -> Observation {
+    let handoff = Handoff {
+        summary,
+        commit: "0".repeat(40),
+        base_commit: "0".repeat(40),
+        changed_paths: Vec::new(),
+        artifacts: Vec::new(),
+        result: None,
+        open_questions: Vec::new(),
+        evidence: Vec::new(),
+        usage: Usage::default(),
+        isolation: Isolation::Emulated,
+    };
+    let nonce = ClaimNonce::from_uuid(Uuid::from_u128(nonce));
+    Observation::Handoff(Box::new(HandoffReady { attempt, nonce, handoff }))
+}
+
+fn store(dir: &std::path::Path) -> Store {
+    Store::open(dir, Uuid::from_u128(42)).unwrap()
+}
+
+#[tokio::test]
+async fn on_a_full_disk_nothing_is_acknowledged_and_with_room_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    let project_id = rig.project().await.unwrap();
+    let attempt = rig.offered(1).await.attempt;
+    rig.deliver(Ok(claim(attempt, 1))).await;
+    until(|| async { (rig.store.cursor("BATON_EVENTS").await.unwrap().seq == 1).then_some(()) }).await;
+
+    rig.store.limit_pages(1).await.unwrap();
+    let run = rig.wires.intake.borrow().run;
+    let large = "x".repeat(8 << 20);
+    rig.deliver(Ok(handoff(attempt, 1, large.clone()))).await;
+    // The intake is told to begin again behind the claim, and the handoff did not happen.
+    let again = until(|| async {
+        let start = rig.wires.intake.borrow().clone();
+        (start.run > run).then_some(start)
+    })
+    .await;
+    assert_eq!(again.cursor.seq, 1);
+    assert!(!rig.kinds(project_id).await.contains(&"handoff_received"));
+
+    rig.store.limit_pages(1_000_000).await.unwrap();
+    rig.delivered = again.cursor.seq;
+    rig.deliver(Ok(handoff(attempt, 1, large))).await;
+    rig.say(Inbound::CaughtUp { fresh: false }).await;
+    until(|| async { rig.kinds(project_id).await.contains(&"handoff_received").then_some(()) }).await;
+    assert_eq!(rig.store.cursor("BATON_EVENTS").await.unwrap().seq, 2);
+    let again = rig.project().await.unwrap();
+    assert_eq!(rig.offered(2).await.attempt.project_id, again);
+    assert_eq!(rig.handle.rebuild().await.unwrap().differences, 0);
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn people_are_told_that_the_disk_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(store(dir.path()), Notes::default()).await;
+    rig.project().await.unwrap();
+    rig.store.limit_pages(1).await.unwrap();
+    let mut refused = None;
+    // A page may have room for a few more records.
+    for _ in 0..200 {
+        if let Err(refusal) = rig.project().await {
+            refused = Some(refusal);
+            break;
+        }
+    }
+    assert!(matches!(refused, Some(Refusal::Journal(JournalError::Full { .. }))), "{refused:?}");
+    rig.store.limit_pages(1_000_000).await.unwrap();
+    rig.project().await.unwrap();
+    assert_eq!(rig.handle.rebuild().await.unwrap().differences, 0);
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_comes_twice_changes_nothing_the_second_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    let project_id = rig.project().await.unwrap();
+    let attempt = rig.offered(1).await.attempt;
+    for observation in [claim(attempt, 1), claim(attempt, 1), claim(attempt, 2)] {
+        rig.deliver(Ok(observation)).await;
+    }
+    for nonce in [2, 1, 1] {
+        rig.deliver(Ok(handoff(attempt, nonce, String::new()))).await;
+    }
+    rig.deliver(Err(Unreadable { reason: "rubbish".to_owned(), payload: vec![1] })).await;
+    until(|| async { (rig.store.cursor("BATON_EVENTS").await.unwrap().seq == 7).then_some(()) }).await;
+    let kinds = rig.kinds(project_id).await;
+    assert_eq!(kinds, ["project_created", "attempt_offered", "attempt_claimed", "handoff_received"]);
+    assert_eq!(rig.store.backlog().await.unwrap().dead_letters, 1);
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_host_holds_against_the_journal_is_withdrawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    rig.project().await.unwrap();
+    let attempt = rig.offered(1).await.attempt;
+    let held = |nonce: u128| {
+        let nonce = ClaimNonce::from_uuid(Uuid::from_u128(nonce));
+        Inbound::Beat(Box::new(beat(vec![bus_schemas::v1::host::HeldAttempt { attempt, nonce }])))
+    };
+    // A claim whose message is still on its way is not withdrawn; one that lost is.
+    rig.say(held(2)).await;
+    rig.deliver(Ok(claim(attempt, 1))).await;
+    until(|| async { (rig.store.cursor("BATON_EVENTS").await.unwrap().seq == 1).then_some(()) }).await;
+    assert_eq!(rig.notes.cancels(), []);
+    rig.say(held(1)).await;
+    rig.say(held(2)).await;
+    let cancels = until(|| async { Some(rig.notes.cancels()).filter(|cancels| !cancels.is_empty()) }).await;
+    assert_eq!(cancels.iter().map(|cancel| cancel.attempt).collect::<Vec<_>>(), [attempt]);
+    rig.tasks.stop().await;
+}

@@ -1,0 +1,128 @@
+//! Kills, wipes, duplicates and rubbish.
+
+use std::time::Duration;
+
+use bus_schemas::{
+    id::{AttemptRef, ClaimNonce, HostId, TaskId},
+    subject::{self, EventKind},
+};
+use harness::{hostsim::HostSim, nats::NatsServer, wait};
+use orchestrator::port::Service as _;
+use uuid::Uuid;
+
+use super::rig::{PATIENCE, Rig, assert_sound, chain};
+
+#[tokio::test]
+async fn a_killed_orchestrator_goes_on_where_it_was() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::new(&nats).await;
+    let _host = HostSim::start(&nats.bus().await, 2).await;
+    let project = rig.project(&chain(60)).await;
+    for done in [5, 20, 40] {
+        rig.done(&project, done).await;
+        rig.kill();
+        rig.start(&nats).await;
+    }
+    let view = rig.finished(&project).await;
+    assert_sound(&rig, &view).await;
+}
+
+#[tokio::test]
+async fn a_killed_nats_server_costs_nothing() {
+    let mut nats = NatsServer::start().await;
+    let rig = Rig::new(&nats).await;
+    let _host = HostSim::start(&nats.bus().await, 2).await;
+    let project = rig.project(&chain(60)).await;
+    for done in [5, 30] {
+        rig.done(&project, done).await;
+        nats.restart().await;
+    }
+    let view = rig.finished(&project).await;
+    assert_sound(&rig, &view).await;
+}
+
+#[tokio::test]
+async fn a_bus_that_lost_its_store_is_filled_again() {
+    let mut nats = NatsServer::start().await;
+    let rig = Rig::new(&nats).await;
+    // Nobody takes the first offer, so it is in the store when that goes.
+    let beats = beat_for_ever(&nats).await;
+    let project = rig.project(&chain(3)).await;
+    wait::until("the first attempt to be offered", PATIENCE, || async {
+        let view = rig.service().project(&project.project_id.to_string()).await.expect("the project");
+        (view.counts.get("submitted") == Some(&1)).then_some(())
+    })
+    .await;
+    beats.abort();
+    nats.kill();
+    std::fs::remove_dir_all(nats.store().join("store")).expect("wipe the store");
+    nats.restart().await;
+    // The orchestrator makes the streams anew and offers again.
+    let bus = nats.bus().await;
+    let _host = HostSim::start(&bus, 2).await;
+    let view = rig.finished(&project).await;
+    assert_sound(&rig, &view).await;
+}
+
+#[tokio::test]
+async fn rubbish_is_set_aside_and_foreign_facts_change_nothing() {
+    let nats = NatsServer::start().await;
+    let rig = Rig::new(&nats).await;
+    let bus = nats.bus().await;
+    let project = rig.project(&chain(1)).await;
+    let task_id = project.tasks[0].task_id;
+    let attempt = AttemptRef { project_id: project.project_id, task_id, number: 1 };
+    let other = AttemptRef { task_id: TaskId::from_uuid(Uuid::now_v7()), ..attempt };
+    let claim = |attempt| {
+        let body = bus_schemas::v1::task::Claimed {
+            attempt,
+            host_id: HostId::from_uuid(Uuid::now_v7()),
+            nonce: ClaimNonce::from_uuid(Uuid::now_v7()),
+        };
+        let id = bus_schemas::id::MessageId::from_uuid(Uuid::now_v7());
+        serde_json::to_vec(&bus_schemas::envelope::Envelope::new(id, harness::hostsim::now(), body)).expect("json")
+    };
+    let subject = subject::event(&attempt, EventKind::Claimed);
+    for payload in [b"not json".to_vec(), claim(other), claim(attempt)] {
+        let ack = bus.jetstream().publish(subject.clone(), payload.into()).await.expect("publish");
+        ack.await.expect("stored");
+    }
+    wait::until("two messages to be set aside", PATIENCE, || async {
+        (rig.service().health().await.expect("health").dead_letters == 2).then_some(())
+    })
+    .await;
+    // The claim of an attempt that was never offered is stale.
+    let view = rig.service().project(&project.project_id.to_string()).await.expect("the project");
+    assert_eq!(view.tasks[0].attempt, 0);
+    let _host = HostSim::start(&bus, 1).await;
+    // Its number is taken on the bus by the foreign claim; the next offers win.
+    assert!(view.tasks[0].host_id.is_none());
+}
+
+/// A host that only beats: its slots are offered to and never used.
+async fn beat_for_ever(nats: &NatsServer) -> tokio::task::JoinHandle<()> {
+    use bus_schemas::v1::{handoff::Isolation, host::Beat};
+    let bus = nats.bus().await;
+    let host_id = HostId::from_uuid(Uuid::now_v7());
+    let body = Beat {
+        host_id,
+        name: "idle".to_owned(),
+        pool: "default".to_owned(),
+        slots: 1,
+        attempts: Vec::new(),
+        spares: 0,
+        accelerator: "none".to_owned(),
+        accelerator_note: String::new(),
+        isolation: Isolation::Emulated,
+        problems: Vec::new(),
+    };
+    let id = bus_schemas::id::MessageId::from_uuid(Uuid::now_v7());
+    let envelope = bus_schemas::envelope::Envelope::new(id, harness::hostsim::now(), body);
+    let payload = serde_json::to_vec(&envelope).expect("json");
+    tokio::spawn(async move {
+        loop {
+            let _ = bus.client().publish(subject::beat(host_id), payload.clone().into()).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
+}
