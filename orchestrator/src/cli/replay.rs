@@ -55,8 +55,8 @@ fn collect(event: &Json, keys: &HashMap<String, &str>, parts: &mut Vec<String>) 
     let Json::Map(map) = event else { return };
     for (name, value) in map {
         match value {
-            // The other columns, or the command line itself, say these.
-            _ if matches!(name.as_str(), "kind" | "type" | "at" | "version" | "project_id") => {}
+            // The other columns or the command line say these; a nonce says nothing to people.
+            _ if matches!(name.as_str(), "kind" | "type" | "at" | "version" | "project_id" | "nonce") => {}
             Json::Null => {}
             Json::Bool(flag) => parts.push(format!("{name}={flag}")),
             Json::Int(number) => parts.push(format!("{name}={number}")),

@@ -1,43 +1,32 @@
 //! `baton up`
 
 use std::{
-    env,
-    fs::OpenOptions,
-    io,
+    env, io,
     path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
 };
 
-use bus_schemas::v1::api::Health;
 use serde_json::json;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time::{Instant, sleep},
 };
 use toml::Value;
 
 use super::{
     CliError, Context, Exit, Ui,
     args::UpArgs,
+    detach::detach,
     error::chain,
-    render::count,
+    health,
     style::{Paint, clean_output},
 };
 use crate::{
-    adapter::web::{Client, Endpoint, get_status},
+    adapter::web::{Client, Endpoint},
     config::{Config, Overrides},
     paths::{Paths, check_socket_path, private_dir},
-    supervise::{
-        Event, Happening, Lock, Plan, Roster, SuperviseError, Supervisor, end_leftovers, holder, plan, roster_path,
-        tail, terminate,
-    },
+    supervise::{Event, Happening, Lock, Plan, SuperviseError, Supervisor, end_leftovers, holder, plan, tail},
 };
 
-/// How long everything may take to become healthy: the host service boots its first VM before it offers slots.
-const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(200);
 /// A child that was restarted so often while starting does not start.
 const RESTARTS: u32 = 4;
 /// Lines of a log that are shown.
@@ -159,7 +148,7 @@ impl Signals {
 }
 
 /// This program; while it is being replaced by a new build the kernel marks the old file.
-fn launcher() -> Result<PathBuf, CliError> {
+pub(super) fn launcher() -> Result<PathBuf, CliError> {
     let path = env::current_exe().map_err(|error| environment(format!("find this program's own file: {error}")))?;
     let text = path.to_string_lossy();
     Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
@@ -179,24 +168,24 @@ async fn start(
         supervisor.start(spec.clone());
         let ready = async {
             match name {
-                "nats" => well(plan.nats_health_url.as_deref()).await,
-                "orchestrator" => healthy(client, |_| true).await.map(|_| client.endpoint().to_string()),
-                _ => healthy(client, |health| health.bus_connected && health.hosts > 0)
-                    .await
-                    .map(|health| count(health.slots as usize, "slot")),
+                "nats" => health::page(plan.nats_health_url.as_deref()).await.map(|url| (url, None)),
+                "orchestrator" => health::answers(client).await.map(|()| (client.endpoint().to_string(), None)),
+                _ => health::host(client).await.map(|ready| (ready.fact(), ready.trouble)),
             }
         };
-        let fact = tokio::select! {
-            fact = ready => fact,
+        let ready = tokio::select! {
+            ready = ready => ready,
             failed = failing(ui, name, events) => Err(failed),
         };
-        let fact = fact.map_err(|why| broken(name, &why, paths))?;
+        let (fact, trouble) = ready.map_err(|why| broken(name, &why, paths))?;
         let fact = match (name, &plan.nats) {
             ("nats", Some(server)) => format!("nats-server {} at {}", server.version, plan.nats_url),
             _ => fact,
         };
         if ui.json {
-            ui.json_line(&json!({ "kind": "child.ready", "name": name, "fact": fact }))?;
+            ui.json_line(&json!({ "kind": "child.ready", "name": name, "fact": fact, "trouble": trouble }))?;
+        } else if let Some(trouble) = trouble {
+            ui.say(&format!("  {} {name:13} {}", ui.err.paint(Paint::Yellow, '!'), clean_output(&trouble).trim_end()));
         } else {
             ui.say(&format!("  {} {name:13} {}", ui.err.paint(Paint::Green, '✓'), ui.err.paint(Paint::Dim, fact)));
         }
@@ -207,35 +196,6 @@ async fn start(
         ui.say("ready; Ctrl-C (or `baton down`) stops everything");
     }
     Ok(())
-}
-
-async fn well(url: Option<&str>) -> Result<String, String> {
-    let Some(url) = url else { return Ok(String::new()) };
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match get_status(url, Duration::from_secs(2)).await {
-            Ok((200, _)) => return Ok(url.to_owned()),
-            Ok((status, body)) if Instant::now() >= deadline => return Err(format!("{status}: {body}")),
-            Err(why) if Instant::now() >= deadline => return Err(why),
-            _ => sleep(LOOK).await,
-        }
-    }
-}
-
-async fn healthy(client: &Client, enough: impl Fn(&Health) -> bool) -> Result<Health, String> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let why = match client.health().await {
-            Ok(health) if enough(&health) => return Ok(health),
-            Ok(health) if !health.bus_connected => "the orchestrator has no connection to NATS".to_owned(),
-            Ok(_) => "no host has shown itself".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() >= deadline {
-            return Err(why);
-        }
-        sleep(LOOK).await;
-    }
 }
 
 /// Shows events; returns when a child fails to start again and again.
@@ -298,59 +258,4 @@ fn broken(name: &str, why: &str, paths: &Paths) -> CliError {
     }
     let hint = format!("`baton doctor` checks what it needs; its log is {}", log.display());
     CliError::new(Exit::Environment, "not_started", detail, Some(&hint))
-}
-
-/// Starts a supervisor in the background and returns when everything is healthy.
-async fn detach(context: &Context, args: &UpArgs, paths: &Paths, socket: &Path) -> Result<Exit, CliError> {
-    let log = paths.log_dir().join("supervisor.log");
-    let open = || OpenOptions::new().create(true).write(true).truncate(true).open(&log);
-    let file = open().map_err(|error| environment(format!("open {}: {error}", log.display())))?;
-    let mut command = tokio::process::Command::new(launcher()?);
-    command.args(["up", "--background"]).arg("--socket").arg(socket);
-    if let Some(file) = &context.global.config {
-        command.arg("--config").arg(file);
-    }
-    for (flag, value) in [("--slots", args.slots), ("--spares", args.spares)] {
-        command.args(value.map(|value| [flag.to_owned(), value.to_string()]).into_iter().flatten());
-    }
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(file)
-        .spawn()
-        .map_err(|error| environment(format!("start the supervisor: {error}")))?;
-    let client = Client::new(Endpoint::Unix(socket.to_owned()))?;
-    let outcome = tokio::select! {
-        health = healthy(&client, |health| health.bus_connected && health.hosts > 0) => health.map_err(Some),
-        _ = child.wait() => Err(None),
-        _ = tokio::signal::ctrl_c() => Err(Some("interrupted".to_owned())),
-    };
-    match outcome {
-        Ok(health) => {
-            if context.ui.json {
-                context.ui.json_line(&health)?;
-            } else {
-                let facts =
-                    format!("{}, {}", count(health.hosts as usize, "host"), count(health.slots as usize, "slot"));
-                context.ui.say(&format!("up: {facts}; `baton down` stops it"));
-            }
-            Ok(Exit::Ok)
-        }
-        Err(None) => {
-            let text = tail(&log, 20).join("\n");
-            let detail = text.split_once("error: ").map_or(text.as_str(), |(_, rest)| rest);
-            Err(environment(format!("the supervisor ended: {}", clean_output(detail).trim_end())))
-        }
-        Err(Some(why)) => {
-            if let Some(pid) = child.id() {
-                terminate(pid);
-            }
-            let _ = child.wait().await;
-            let restarts: Vec<String> = Roster::read(&roster_path(paths))
-                .into_iter()
-                .filter_map(|(name, entry)| Some(format!("\n  │ {name}: {}", entry.last_end?)))
-                .collect();
-            Err(environment(format!("not healthy: {why}{}", restarts.concat())))
-        }
-    }
 }

@@ -128,6 +128,8 @@ fn start(spec: &Spec, kit: &Kit) -> io::Result<Child> {
         .arg("--")
         .arg(&spec.program)
         .args(&spec.args)
+        // Its output goes to a file.
+        .env("NO_COLOR", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

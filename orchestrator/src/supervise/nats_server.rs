@@ -138,7 +138,8 @@ fn version_of(program: &Path) -> Result<String, String> {
     let output = Command::new(program).arg("--version").output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     // "nats-server: v2.15.1"
-    let version = text.split_whitespace().find_map(|word| word.strip_prefix('v')).map(str::to_owned);
+    let numbered = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    let version = text.split_whitespace().filter_map(|word| word.strip_prefix('v')).find(numbered).map(str::to_owned);
     version.ok_or_else(|| "does not say its version".to_owned())
 }
 

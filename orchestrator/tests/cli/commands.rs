@@ -7,6 +7,11 @@ use bus_schemas::v1::{
     task::LogSource,
 };
 
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixListener,
+};
+
 use crate::{
     fake::{chunk, verdict_of},
     world::{World, write},
@@ -22,6 +27,22 @@ async fn without_an_orchestrator_it_says_what_to_type() {
     assert!(ran.err.contains("hint: start it with `baton up`") && ran.out.is_empty(), "{ran:?}");
     let ran = world.baton(&["ps", "--json"]).await.expect(6);
     assert_eq!(serde_json::from_str::<Problem>(&ran.err).unwrap().code, "unreachable");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_of_the_api_is_said() {
+    let world = World::bare();
+    std::fs::create_dir_all(world.path("run")).unwrap();
+    let listener = UnixListener::bind(world.socket()).unwrap();
+    let stranger = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = socket.read(&mut request).await.unwrap();
+        socket.write_all(b"HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+    });
+    let ran = world.baton(&["ps"]).await.expect(70);
+    assert!(ran.err.contains("list projects: answer 500 Internal Server Error is not of this API"), "{ran:?}");
+    stranger.await.unwrap();
 }
 
 #[tokio::test]
@@ -195,5 +216,6 @@ async fn the_doctor_names_what_is_missing() {
     assert_eq!(find("orchestrator")["health"], "warn");
     write(&world.path("config/baton.toml"), "[pol]\n");
     let ran = world.baton(&["doctor"]).await.expect(7);
-    assert!(ran.out.contains("✗ configuration") && ran.out.contains("did you mean `[pool]`?"), "{}", ran.out);
+    let out = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(out.contains("✗ configuration") && out.contains("did you mean `[pool]`?"), "{out}");
 }

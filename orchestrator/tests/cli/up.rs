@@ -191,7 +191,7 @@ async fn the_managed_nats_server_comes_back() {
     let world = World::bare();
     let paths = paths(&world);
     let env: Env = std::env::vars_os().collect();
-    let (config, _) = config::load(&paths, None, &env, Vec::new()).unwrap_or((Config::default(), Vec::new()));
+    let (config, _) = config::load(&paths, None, &env, Vec::new()).unwrap_or_else(|_| (Config::default(), Vec::new()));
     let server = find(&config, &paths, &env).expect("a nats-server: `cargo xtask setup` installs one");
     let managed = prepare(&paths).unwrap();
     let (mut supervisor, mut events) = Supervisor::new(&paths, env!("CARGO_BIN_EXE_baton").into());
