@@ -5,6 +5,8 @@ import time
 from datetime import date, timedelta
 from html import escape
 
+# Rows of one table in the Markdown report; the data files have them all.
+LISTED = 200
 TASKS = ["inventory", "todos", "licences", "secrets", "dependencies", "churn"]
 COLOURS = ["#4f6df5", "#12a594", "#e5762b", "#a15bd8", "#d6409f", "#3aa0d8", "#8d9b2f", "#b0632f", "#6c7a89"]
 # The width of a chart in half a page.
@@ -271,6 +273,11 @@ def markdown(found, title, figures, day):
     lines += ["", "## Licences", ""] + [f"- {remark}" for remark in licences["remarks"]] + [""]
     lines += grid(["File", "Licence"], [(row["path"], row["licence"]) for row in licences["files"] + licences["manifests"]])
     lines += ["", "## Dependencies", ""] + grid(["Ecosystem", "Manifests", "Entries", "Distinct"], [(row["name"], row["manifests"], row["dependencies"], row["distinct"]) for row in found["dependencies"]["ecosystems"]])
+    listed = found["dependencies"]["items"]
+    if listed:
+        lines += [""] + grid(["Dependency", "Version", "Kind", "Manifest"], [(row["name"], row["version"], row["kind"], row["manifest"]) for row in listed[:LISTED]])
+    if len(listed) > LISTED:
+        lines += ["", f"… and {len(listed) - LISTED:,} more in `data/dependencies.json`."]
     return "\n".join(lines) + "\n"
 
 

@@ -32,6 +32,9 @@ impl From<ServerError> for CliError {
     }
 }
 
+/// How long an orderly stop may take.
+const STOP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Exit, CliError> {
     let (config, paths) = context.config(flags(&args))?;
     let socket = context.socket(&config, &paths);
@@ -65,12 +68,15 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Exit, Cl
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping");
         stop.cancel();
+        tracing::info!("stopping");
     });
     let token = config.orchestrator.token.as_ref().map(Secret::expose);
     let served = web::serve(listeners, service, token, shutdown).await;
-    running.stop().await;
+    // What is committed is safe whether or not this ends well; a bus that is gone must not keep the process.
+    if tokio::time::timeout(STOP_TIMEOUT, running.stop()).await.is_err() {
+        tracing::warn!("stopped without waiting any longer");
+    }
     served?;
     Ok(Exit::Ok)
 }
@@ -108,6 +114,12 @@ fn logging(config: &Config) -> Result<(), CliError> {
         )
     })?;
     // Only a second call in one process can fail, and the first subscriber is as good.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    // A supervisor that was killed leaves a closed pipe behind: complaining about it there would panic.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .try_init();
     Ok(())
 }

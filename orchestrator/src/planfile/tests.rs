@@ -122,7 +122,7 @@ fn the_table_of_fields_and_the_wire_types_agree() {
 #[test]
 fn the_committed_schema_is_the_generated_one() {
     let file = root().join("docs/schemas/plan.schema.json");
-    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+    if std::env::var_os("BATON_BLESS").is_some() {
         fs::write(&file, json_schema()).unwrap();
     }
     let committed = fs::read_to_string(file).unwrap_or_default();
