@@ -264,6 +264,22 @@ impl World {
         })
     }
 
+    /// The process ids of this world's VMs.
+    #[must_use]
+    pub fn machines(&self) -> Vec<u32> {
+        let Some(host) = self.child("baton-vm-pool") else { return Vec::new() };
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let of_host = processes.filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            // "pid (name) state parent …" (proc(5)); the name may hold blanks and brackets.
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            let (start, rest) = stat.rsplit_once(')')?;
+            let parent: u32 = rest.split_whitespace().nth(1)?.parse().ok()?;
+            (parent == host && start.contains("(qemu-system")).then_some(pid)
+        });
+        of_host.collect()
+    }
+
     /// Sends SIGKILL to a child of `baton up` (and to nothing else).
     ///
     /// # Panics

@@ -70,6 +70,36 @@ async fn what_a_guest_hands_over_is_looked_at() {
 }
 
 #[tokio::test]
+async fn a_guest_that_stops_answering_is_given_up() {
+    let world = World::up().await;
+    let folder = world.folder("frozen", &[("a.txt", "a\n")]);
+    let plan = world.plan(
+        "frozen",
+        "version: 1\ntitle: Frozen\ntasks:\n  - id: t\n    retries: { max: 0 }\n    run: |\n      echo begun\n      sleep 3600\n",
+    );
+    let id = world.run(&plan, &folder);
+    harness::wait::until("the program to run", harness::world::PATIENCE, || {
+        let begun = world.baton(&["logs", &id]).out.contains("begun");
+        async move { begun.then_some(()) }
+    })
+    .await;
+    let machines = world.machines();
+    assert!(!machines.is_empty(), "the attempt has a machine");
+    for machine in machines {
+        harness::world::signal(machine, rustix::process::Signal::STOP);
+    }
+    let task = world.until_task(&id, "t", &["failed", "completed", "unverified"]).await;
+    assert_eq!(task["failure"]["reason"], "guest_lost", "{task:#}");
+    // A new project gets a new machine: the host has recovered.
+    let plan = world.plan(
+        "after",
+        "version: 1\ntitle: After\ntasks:\n  - id: t\n    run: echo b > b.txt\n    checks: [test -s b.txt]\n",
+    );
+    let id = world.run(&plan, &folder);
+    world.until_state(&id, &["completed"]).await;
+}
+
+#[tokio::test]
 async fn a_flood_of_output_and_a_storm_of_processes_end_well() {
     let world = World::up().await;
     let folder = world.folder("flood", &[("a.txt", "a\n")]);
