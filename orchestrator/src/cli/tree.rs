@@ -1,5 +1,7 @@
 //! A project as lines of text: what `status` prints once and `watch` draws again and again.
 
+use std::collections::BTreeMap;
+
 use bus_schemas::{
     time::UnixMs,
     v1::{
@@ -52,7 +54,7 @@ pub(super) fn head(project: &ProjectView, view: View) -> Vec<String> {
 
 /// One line per task; children of a `foreach` task hang below it.
 pub(super) fn tasks(project: &ProjectView, view: View) -> Vec<String> {
-    let shown = select(&project.tasks, view.max_tasks);
+    let shown = families(select(&project.tasks, view.max_tasks));
     let keys: Vec<(String, String)> = shown.iter().map(|task| names(task, &shown)).collect();
     let key_wide = keys.iter().map(|(key, _)| width(key)).max().unwrap_or(0);
     let title_wide = keys.iter().map(|(_, title)| width(title)).max().unwrap_or(0);
@@ -78,6 +80,19 @@ pub(super) fn tasks(project: &ProjectView, view: View) -> Vec<String> {
         lines.push(view.style.paint(Paint::Dim, format!("    … and {} more", project.tasks.len() - shown.len())));
     }
     lines
+}
+
+/// The same tasks, each child of a `foreach` below its parent (they come into being last, so they are listed last).
+fn families(tasks: Vec<&TaskView>) -> Vec<&TaskView> {
+    let parents: BTreeMap<&str, usize> = tasks.iter().enumerate().map(|(at, task)| (task.key.as_str(), at)).collect();
+    let place = |at: usize, task: &TaskView| {
+        let parent = task.key.split_once('[').and_then(|(parent, _)| parents.get(parent));
+        (parent.copied().unwrap_or(at), at)
+    };
+    let mut placed: Vec<((usize, usize), &TaskView)> =
+        tasks.iter().enumerate().map(|(at, task)| (place(at, task), *task)).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, task)| task).collect()
 }
 
 /// The key (indented below a shown parent) and the title if it says more than the key.

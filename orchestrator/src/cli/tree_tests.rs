@@ -58,6 +58,23 @@ const fn view(max_tasks: usize, frame: Option<usize>) -> View {
 }
 
 #[test]
+fn children_stand_below_their_parent() {
+    let done = TaskState::Completed;
+    let project = project(vec![
+        task("a", done),
+        task("each", done),
+        task("z", done),
+        task("each[0]", done),
+        task("each[1]", done),
+    ]);
+    let lines: Vec<String> =
+        tasks(&project, view(10, None)).iter().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let order: Vec<&str> =
+        lines.iter().map(|l| l.trim_start_matches("✓ ").split(" completed").next().unwrap_or_default()).collect();
+    assert_eq!(order, ["a", "each", "└ [0]", "└ [1]", "z"]);
+}
+
+#[test]
 fn a_tree_reads_like_this() {
     let mut working = task("scan", TaskState::Working);
     working.stage = Some(Stage::Checking);
