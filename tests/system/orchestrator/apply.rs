@@ -10,7 +10,7 @@ use bus_schemas::{
     stream,
     subject::{self, EventKind, PoolName},
     v1::{
-        api::{ApplyRequest, UndoRequest},
+        api::{ApplyRequest, Problem, UndoRequest},
         handoff::{Handoff, Isolation, Usage},
         host::Beat,
         project::ProjectState,
@@ -21,6 +21,7 @@ use futures::StreamExt as _;
 use harness::{hostsim, nats::NatsServer, wait};
 use orchestrator::{
     adapter::shadow::{FolderLimits, ShadowRepos},
+    cli::Exit,
     port::{Service as _, Shadow as _},
 };
 use uuid::Uuid;
@@ -62,7 +63,9 @@ async fn work_once(bus: &Bus, changed: &Path) {
     })
     .await;
     let offer = nats::decode::<Offer>(&delivery.payload).expect("an offer").body;
-    delivery.ack().await.expect("ack");
+    delivery.double_ack().await.expect("ack");
+    // The stream allows one such consumer at a time.
+    stream.delete_consumer(&consumer.cached_info().name).await.expect("the consumer is gone");
     let attempt = offer.attempt;
     let commit = store(bus, attempt, changed).await;
     let nonce = ClaimNonce::from_uuid(Uuid::now_v7());
@@ -163,4 +166,110 @@ async fn a_conflict_is_shown_and_nothing_is_written() {
     assert_eq!(fs::read_to_string(rig.folder().join("hello.txt")).expect("the file"), "mine\n");
     let kinds = rig.service().journal(&id).await.expect("the journal");
     assert!(kinds.iter().all(|entry| !entry.kind.starts_with("apply")));
+}
+
+/// The folders that take the names of the writer's temporary files for `aa.txt` and `zz.txt`: no look beforehand finds
+/// them, so the writing itself fails at that path.
+const OBSTACLES: (&str, &str) = (".baton-tmp-03d6124db8934cb5", ".baton-tmp-5b9d676be71ad21e");
+
+fn refused(problem: &Problem, code: &str) {
+    assert_eq!((problem.code.as_str(), Exit::of_problem(&problem.code, problem.status)), (code, Exit::Refused));
+    assert!(problem.hint.is_some(), "{problem:?}");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_said_at_once_and_wedges_nothing() {
+    let nats = NatsServer::start().await;
+    let rig = Rig::new(&nats).await;
+    fs::write(rig.folder().join(".gitignore"), "out\n").expect("ignore rules");
+    let changed = tempfile::tempdir().expect("a temporary folder");
+    fs::write(changed.path().join("hello.txt"), "hello\n").expect("a file");
+    fs::write(changed.path().join("out"), "a file\n").expect("a file");
+    let project = rig.project(&chain(1)).await;
+    work_once(&nats.bus().await, changed.path()).await;
+    rig.finished(&project).await;
+    let (service, id) = (rig.service(), project.project_id.to_string());
+    fs::create_dir(rig.folder().join("out")).expect("a folder");
+    fs::write(rig.folder().join("out/keep"), "precious\n").expect("a file");
+    for dry_run in [true, false] {
+        let problem = service.apply(&id, request(dry_run)).await.expect_err("in the way");
+        refused(&problem, "folder_obstructed");
+        assert!(problem.detail.contains("in the folder: out"), "{problem:?}");
+    }
+    assert!(rig.folder().join(".gitignore").exists(), "nothing was written");
+    fs::remove_dir_all(rig.folder().join("out")).expect("room");
+
+    let applied = service.apply(&id, request(false)).await.expect("an apply");
+    assert_eq!(applied.changed.len(), 2);
+    assert_eq!(fs::read_to_string(rig.folder().join("out")).expect("the file"), "a file\n");
+}
+
+#[tokio::test]
+async fn an_apply_that_stops_is_tried_again_goes_on_or_is_taken_back() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::new(&nats).await;
+    let changed = tempfile::tempdir().expect("a temporary folder");
+    for (name, text) in [("aa.txt", "a\n"), ("hello.txt", "hello, world\n"), ("zz.txt", "z\n")] {
+        fs::write(changed.path().join(name), text).expect("a file");
+    }
+    let project = rig.project(&chain(1)).await;
+    work_once(&nats.bus().await, changed.path()).await;
+    rig.finished(&project).await;
+    let id = project.project_id.to_string();
+    let folder = rig.folder();
+    let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+    let undo = || UndoRequest { by: "ann".to_owned(), force: false };
+    let untouched = || {
+        assert_eq!((read("hello.txt").as_deref(), read("aa.txt"), read("zz.txt")), (Some("hello\n"), None, None));
+    };
+
+    // At the first path: not applied, nothing to take back.
+    let obstacle = folder.join(OBSTACLES.0);
+    fs::create_dir(&obstacle).expect("an obstacle");
+    refused(&rig.service().apply(&id, request(false)).await.expect_err("in the way"), "not_applied");
+    untouched();
+    assert_eq!(rig.service().undo(&id, undo()).await.expect_err("nothing").code, "nothing_applied");
+    fs::remove_dir(&obstacle).expect("room");
+
+    // At the last path: half-written, and it stays so over a restart.
+    let obstacle = folder.join(OBSTACLES.1);
+    fs::create_dir(&obstacle).expect("an obstacle");
+    let problem = rig.service().apply(&id, request(false)).await.expect_err("in the way");
+    refused(&problem, "apply_unfinished");
+    assert!(problem.detail.contains("zz.txt"), "{problem:?}");
+    assert_eq!((read("hello.txt").as_deref(), read("zz.txt")), (Some("hello, world\n"), None));
+    rig.kill();
+    rig.start(&nats).await;
+    refused(&rig.service().apply(&id, request(false)).await.expect_err("still"), "apply_unfinished");
+    assert_eq!(rig.service().project(&id).await.expect("the project").applied_at, None);
+    rig.service().undo(&id, undo()).await.expect("a half-written folder is put back");
+    untouched();
+
+    refused(&rig.service().apply(&id, request(false)).await.expect_err("again"), "apply_unfinished");
+    fs::remove_dir(&obstacle).expect("room");
+    let applied = rig.service().apply(&id, request(false)).await.expect("it goes on");
+    assert_eq!((applied.changed.len(), read("zz.txt").as_deref()), (3, Some("z\n")));
+    rig.service().undo(&id, undo()).await.expect("an undo");
+    untouched();
+    assert_eq!(rig.service().rebuild().await.expect("a rebuild").differences, 0);
+}
+
+#[tokio::test]
+async fn two_projects_apply_to_one_folder_one_after_the_other() {
+    let nats = NatsServer::start().await;
+    let rig = Rig::new(&nats).await;
+    let mut ids = Vec::new();
+    for name in ["one.txt", "two.txt"] {
+        let changed = tempfile::tempdir().expect("a temporary folder");
+        fs::write(changed.path().join("hello.txt"), "hello\n").expect("a file");
+        fs::write(changed.path().join(name), "new\n").expect("a file");
+        let project = rig.project(&chain(1)).await;
+        work_once(&nats.bus().await, changed.path()).await;
+        rig.finished(&project).await;
+        ids.push(project.project_id.to_string());
+    }
+    let service = rig.service();
+    let (one, two) = tokio::join!(service.apply(&ids[0], request(false)), service.apply(&ids[1], request(false)));
+    assert_eq!((one.expect("an apply").changed.len(), two.expect("an apply").changed.len()), (1, 1));
+    assert!(rig.folder().join("one.txt").exists() && rig.folder().join("two.txt").exists());
 }

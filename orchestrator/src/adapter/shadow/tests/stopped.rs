@@ -5,7 +5,7 @@ use std::fs;
 use super::support::{World, chmod, photograph, put};
 use crate::adapter::shadow::{ApplyError, folder::temp_name};
 
-/// A result that changes `a`, empties `gone`, and adds `new/deep` and `z`.
+/// A result that changes `a`, empties `gone`, and adds `empty/new` and `z`.
 fn small() -> (World, String, String) {
     let world = World::new();
     world.put("a", "1");
