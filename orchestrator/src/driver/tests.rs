@@ -28,11 +28,12 @@ use crate::{
     },
 };
 
-/// Takes notes of offers and cancellations.
+/// Takes notes of offers, cancellations, and the state that folders were brought to.
 #[derive(Clone, Debug, Default)]
 struct Notes {
     offers: Arc<Mutex<Vec<(MessageId, Offer)>>>,
     cancels: Arc<Mutex<Vec<CancelAttempt>>>,
+    written: Arc<Mutex<Vec<String>>>,
 }
 
 impl Notes {
@@ -90,9 +91,14 @@ impl Shadow for Everything {
     }
 }
 
-impl Folder for Everything {
-    fn write(&self, _: ProjectId, _: &str, _: &str, _: &str) -> Result<(), FolderError> {
-        Ok(())
+impl Folder for Notes {
+    fn write(&self, _: ProjectId, _: &str, after: &str, _: &str) -> Result<(), FolderError> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(after.to_owned());
+        match after {
+            "half" => Err(FolderError::HalfWritten("the disk is full".to_owned())),
+            "nothing" => Err(FolderError::Untouched("out is in the way".to_owned())),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -111,7 +117,7 @@ impl Rig {
             journal: store.clone(),
             bus: notes.clone(),
             shadow: Arc::new(Everything),
-            folder: Arc::new(Everything),
+            folder: Arc::new(notes.clone()),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             installation: store.installation(),
@@ -326,5 +332,45 @@ async fn what_a_host_holds_against_the_journal_is_withdrawn() {
     until(|| async { rig.store.unsettled().await.unwrap().is_empty().then_some(()) }).await;
     rig.say(held(5)).await;
     until(|| async { (rig.notes.cancels().len() == 2).then_some(()) }).await;
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_is_written_unless_an_undo_was_faster_and_every_outcome_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    let project_id = rig.project().await.unwrap();
+    let attempt = rig.offered(1).await.attempt;
+    rig.deliver(Ok(handoff(attempt, 1, String::new()))).await;
+    until(|| async { rig.store.unsettled().await.unwrap().is_empty().then_some(()) }).await;
+    let begin = |after: &str| {
+        let by = "ann".to_owned();
+        let fact = Fact::ApplyStarted { by, before_commit: "before".to_owned(), after_commit: after.to_owned() };
+        rig.handle.ask(project_id, fact, None)
+    };
+    let ask = |fact| rig.handle.ask(project_id, fact, None);
+    let last =
+        async |kind: &str| until(|| async { (rig.kinds(project_id).await.last() == Some(&kind)).then_some(()) }).await;
+
+    // While somebody holds the folder nothing is written, and what they withdraw never is.
+    let held = rig.handle.hold_folder("/f").await;
+    let seq = begin("withdrawn").await.unwrap();
+    ask(Fact::ApplyUndone { by: "ann".to_owned() }).await.unwrap();
+    rig.handle.withdraw(seq);
+    drop(held);
+
+    begin("nothing").await.unwrap();
+    last("apply_stopped").await;
+    begin("half").await.unwrap();
+    last("apply_stalled").await;
+    ask(Fact::ApplyResumed { by: "ann".to_owned() }).await.unwrap();
+    last("apply_stalled").await;
+    ask(Fact::ApplyUndone { by: "ann".to_owned() }).await.unwrap();
+    begin("all").await.unwrap();
+    last("apply_finished").await;
+    let written = rig.notes.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    assert_eq!(written, ["nothing", "half", "half", "all"]);
+    until(|| async { (rig.store.backlog().await.unwrap().outbox == 0).then_some(()) }).await;
+    assert_eq!(rig.handle.rebuild().await.unwrap().differences, 0);
     rig.tasks.stop().await;
 }
