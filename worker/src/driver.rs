@@ -55,7 +55,7 @@ where
     let (read, write) = tokio::io::split(control);
     let (incoming_sender, mut incoming) = mpsc::channel(QUEUE);
     let (out, outgoing) = mpsc::channel(QUEUE);
-    let (opener, mut streams, drive) = data::start(data);
+    let (opener, mut streams, drive) = data::start(data, yamux::Mode::Server);
     let (reports, mut reported) = mpsc::channel(REPORT_QUEUE);
     let mut ports = JoinSet::new();
     ports.spawn(async move { control::read(read, incoming_sender).await.map_err(ServeError::Control) });

@@ -27,14 +27,15 @@ pub trait Machine: Send + Sync + 'static {
     fn layout(&self) -> &Layout;
 
     /// Makes [`Layout::workspace`], [`Layout::exchange`] and [`Layout::home`] exist and be empty, the first one on the disk that is
-    /// meant for work (mounting whatever that takes). Called before a tree is unpacked. The driver itself gives what it
-    /// puts there to [`Machine::user`].
+    /// meant for work (mounting whatever that takes). Called before a tree is unpacked.
     ///
     /// # Errors
     /// [`MachineError`]; [`MachineError::disk_full`] tells whether that is why.
     fn prepare(&self) -> Result<(), MachineError>;
 
-    /// The ordinary user that programs and checks run as; `None` leaves them the worker's own.
+    /// The ordinary user that checks run as, so that the kernel protects the worker that reports how they ended; the driver
+    /// gives it the tree before the first one. `None` leaves them the worker's own. An attempt's program always runs as the worker's own
+    /// user (in a guest: root), because the guest is its computer.
     fn user(&self) -> Option<User> {
         None
     }
