@@ -12,6 +12,7 @@
 use std::path::PathBuf;
 
 use bus_schemas::v1::guest::Rejuvenate;
+use tokio_util::sync::CancellationToken;
 
 /// The machine the worker runs on. Methods may block: the driver calls them on a blocking thread.
 pub trait Machine: Send + Sync + 'static {
@@ -22,6 +23,13 @@ pub trait Machine: Send + Sync + 'static {
     /// # Errors
     /// [`MachineError`] naming the part that failed.
     fn rejuvenate(&self, identity: &Rejuvenate) -> Result<i64, MachineError>;
+
+    /// Goes once through everything that the driver will do, on fixed data, and leaves nothing behind: the first time is the
+    /// slowest, above all under emulation. Called in a machine that was not rejuvenated yet. A machine that is fast anyway has nothing to do.
+    /// `stop` asks it to come to an end soon.
+    fn rehearse(&self, stop: &CancellationToken) {
+        let _ = stop;
+    }
 
     /// Where things are. The same for the machine's whole life.
     fn layout(&self) -> &Layout;

@@ -118,7 +118,13 @@ fn settle(state: &mut State, now_ms: u64, commands: &mut Vec<Command>) {
             commands.push(Command::WakeAt { at_ms: retry_at_ms });
         }
         // One boot at a time until one works again.
-        Health::Failing { .. } => boot(state, 1, commands),
+        Health::Failing { .. } => {
+            boot(state, 1, commands);
+            // Nothing is left to try: the spares that are there came up.
+            if state.booting() == 0 && state.waiting.is_empty() && state.spares() >= state.limits.spares.max(1) {
+                state.health = Health::Well;
+            }
+        }
         Health::Well => {
             boot(state, state.limits.boots.max(1), commands);
             if let Some(&at_ms) = state.starting.values().min() {

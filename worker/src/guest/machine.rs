@@ -13,8 +13,9 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bus_schemas::v1::guest::{ENTROPY_BYTES, EXCHANGE, Rejuvenate, WORKSPACE};
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
+use tokio_util::sync::CancellationToken;
 
-use super::{entropy, mounts};
+use super::{entropy, mounts, rehearsal};
 use crate::port::{Layout, Machine, MachineError, User};
 
 /// The cgroup that holds everything the worker starts.
@@ -51,6 +52,13 @@ impl Machine for GuestMachine {
         self.take_over(&identity)
     }
 
+    fn rehearse(&self, stop: &CancellationToken) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if let Err(error) = runtime.block_on(rehearsal::run(self, stop)) {
+            tracing::warn!("the rehearsal broke off; the first program will start slowly: {error:#}");
+        }
+    }
+
     fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -80,7 +88,7 @@ impl Machine for GuestMachine {
 
 impl GuestMachine {
     /// Everything of a rejuvenation but the entropy: for the rehearsal, which has none to give.
-    pub(super) fn rehearse(&self, identity: &Rejuvenate) -> Result<i64, MachineError> {
+    pub(super) fn rejuvenate_in_play(&self, identity: &Rejuvenate) -> Result<i64, MachineError> {
         self.take_over(&Identity::check(identity)?)
     }
 

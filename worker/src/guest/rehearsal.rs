@@ -1,10 +1,10 @@
-//! A rehearsal before the first hello: the worker serves itself once, as it will serve the host, with fixed data.
+//! A rehearsal while the guest is frozen: the worker serves itself once, as it will serve the host, with fixed data.
 //!
 //! A guest does everything slowly the first time: an emulator translates every instruction it meets, and programs are read from the disk.
 //! A spare that has been through an attempt, checks and a collection before it is stopped has all that behind it, and
 //! keeps it: translated code and cached files stay where they are while its processors are stopped.
 //!
-//! Nothing of a host's is part of it (the ports are not open yet), no entropy is credited, and what it leaves in the workspace, the exchange
+//! Nothing of a host's is part of it, no entropy is credited, and what it leaves in the workspace, the exchange
 //! folder and the home is removed. The names it sets are replaced by the first rejuvenation, without which the guest serves nothing.
 
 use std::{path::PathBuf, time::Duration};
@@ -23,6 +23,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::machine::GuestMachine;
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
     port::{Layout, Machine, MachineError, User},
 };
 
-/// Longer than it takes on any machine that is good for anything; after it the guest says hello all the same.
+/// Longer than it takes on any machine that is good for anything; after it the guest says that it is over all the same.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes on their way between the two sides; what the real ports have.
 const PIPE_BYTES: usize = 128 * 1024;
@@ -43,20 +44,20 @@ const CHANGES_BYTES: u64 = 1024 * 1024;
 /// What most programs begin with. Its end is of no interest: an image may lack some of it.
 const BASH: &str = "read -r line < kept/seed.txt; echo \"$line\" > new.txt\n\
     cat new.txt | grep -q seed; rm kept/seed.txt; /bin/true\n";
-const PYTHON: &str = "import json, pathlib\nprint(json.dumps(pathlib.Path('new.txt').exists()))\n";
+const PYTHON: &str = "print('seed')\n";
 
-/// Goes through everything a lease goes through.
+/// Goes through everything a lease goes through; ends after the next step if told to `stop`.
 ///
 /// # Errors
 /// Why it broke off; the machine is as good as without it.
-pub(super) async fn run(machine: &GuestMachine) -> anyhow::Result<()> {
+pub(super) async fn run(machine: &GuestMachine, stop: &CancellationToken) -> anyhow::Result<()> {
     let (control, far_control) = duplex(PIPE_BYTES);
     let (data, far_data) = duplex(PIPE_BYTES);
     let stage = Rehearsed(machine.clone());
     let play = async {
         tokio::select! {
             served = crate::driver::serve(far_control, far_data, stage) => served.context("serve"),
-            played = Prompter::new(control, data).play() => played,
+            played = Prompter::new(control, data).play(stop) => played,
         }
     };
     let played = tokio::time::timeout(PATIENCE, play).await;
@@ -70,7 +71,7 @@ struct Rehearsed(GuestMachine);
 
 impl Machine for Rehearsed {
     fn rejuvenate(&self, identity: &Rejuvenate) -> Result<i64, MachineError> {
-        self.0.rehearse(identity)
+        self.0.rejuvenate_in_play(identity)
     }
 
     fn layout(&self) -> &Layout {
@@ -112,7 +113,7 @@ impl Prompter {
         Self { control, decoder: Decoder::default(), opener, _tasks: tasks }
     }
 
-    async fn play(mut self) -> anyhow::Result<()> {
+    async fn play(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         self.ask(&ToGuest::Hello { nonce: "rehearsal".into(), version: CHANNEL_VERSION }).await?;
         self.ask(&ToGuest::Ping { sequence: 1 }).await?;
         self.ask(&ToGuest::Rejuvenate(identity())).await?;
@@ -121,7 +122,13 @@ impl Prompter {
         stream.shutdown().await?;
         self.answer().await?;
         for (interpreter, text) in [(Interpreter::Bash, BASH), (Interpreter::Python, PYTHON)] {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
             self.ask(&ToGuest::Assign(Assignment::Attempt(attempt(interpreter, text)))).await?;
+        }
+        if stop.is_cancelled() {
+            return Ok(());
         }
         let mut changes = self.opener.open(&DataHeader::Changes { limit_bytes: CHANGES_BYTES }).await?;
         tokio::io::copy(&mut changes, &mut tokio::io::sink()).await?;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use bus_schemas::v1::guest::{CONTROL_PORT, DATA_PORT};
 
-use super::{init, machine::GuestMachine, ports::open_port, rehearsal};
+use super::{init, machine::GuestMachine, ports::open_port};
 
 /// Serves the host until it hangs up.
 ///
@@ -11,13 +11,8 @@ use super::{init, machine::GuestMachine, ports::open_port, rehearsal};
 /// When a port cannot be opened or the driver fails.
 pub async fn serve_host() -> anyhow::Result<()> {
     init::spare_from_memory_shortage()?;
-    let machine = GuestMachine::default();
-    // Before the ports are open: nothing of a host's can be part of it.
-    if let Err(error) = rehearsal::run(&machine).await {
-        tracing::warn!("the rehearsal broke off; the first program will start slowly: {error:#}");
-    }
     // Both before the driver starts: the host speaks on the data port as soon as it got a hello.
     let data = open_port(DATA_PORT)?;
     let control = open_port(CONTROL_PORT)?;
-    crate::driver::serve(control, data, machine).await.context("serve the host")
+    crate::driver::serve(control, data, GuestMachine::default()).await.context("serve the host")
 }
