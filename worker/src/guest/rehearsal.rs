@@ -14,7 +14,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bus_schemas::{
     frame::{self, Decoder},
     v1::{
-        guest::{Assignment, AttemptAssignment, CHANNEL_VERSION, DataHeader, ENTROPY_BYTES, FromGuest, Rejuvenate, ToGuest},
+        guest::{
+            Assignment, AttemptAssignment, CHANNEL_VERSION, DataHeader, ENTROPY_BYTES, FromGuest, Rejuvenate, ToGuest,
+        },
         task::{CheckSpec, Interpreter, Program},
     },
 };
