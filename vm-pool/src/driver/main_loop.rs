@@ -65,6 +65,11 @@ pub enum Notice<V> {
         /// Where the VM goes.
         reply: oneshot::Sender<Grant<V>>,
     },
+    /// A lease's VM runs its program.
+    LeaseStarted {
+        /// Which.
+        lease: LeaseId,
+    },
     /// A lease is over.
     LeaseReleased {
         /// Which.
@@ -74,6 +79,8 @@ pub enum Notice<V> {
     Booted {
         /// Which.
         vm: VmId,
+        /// Dropped when the core has heard it, after its order, if it has one.
+        heard: oneshot::Sender<()>,
     },
     /// A VM did not come up.
     BootFailed {
@@ -296,11 +303,15 @@ impl<H: Hypervisor> Host<H> {
                 self.asked.insert(lease, reply);
                 self.tell(Fact::LeaseAsked { lease, shape });
             }
+            Notice::LeaseStarted { lease } => self.tell(Fact::LeaseStarted { lease }),
             Notice::LeaseReleased { lease } => {
                 self.asked.remove(&lease);
                 self.tell(Fact::LeaseReleased { lease });
             }
-            Notice::Booted { vm } => self.tell(Fact::Booted { vm }),
+            Notice::Booted { vm, heard } => {
+                self.tell(Fact::Booted { vm });
+                drop(heard);
+            }
             Notice::BootFailed { vm, detail, exhausted } => {
                 self.orders.remove(&vm);
                 self.tell(Fact::BootFailed { vm, detail, exhausted });

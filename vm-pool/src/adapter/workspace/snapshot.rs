@@ -173,7 +173,8 @@ fn folders_above(tar: &mut Builder<impl std::io::Write>, path: &[u8], open: &mut
 
 /// Writes a `.git` that needs nothing of the host.
 fn write_git(tar: &mut Builder<impl std::io::Write>, repo: &Path, commit: &str) -> Result<(), WorkspaceError> {
-    let scratch = tempfile::tempdir().map_err(|e| WorkspaceError::io("create folder in", &std::env::temp_dir(), e))?;
+    // On the repository's file system: git writes the pack there and renames it.
+    let scratch = tempfile::tempdir_in(repo).map_err(|e| WorkspaceError::io("create folder in", repo, e))?;
     let failed = |e| WorkspaceError::io("pack .git in", scratch.path(), e);
     let base = scratch.path().join("pack");
     let mut pack = git::command(repo, "pack-objects");
