@@ -28,10 +28,10 @@ pub async fn memory(report: &mut Report) -> Result<()> {
     let serve = Serve::start(&world, &nats).await?;
     report.at_most("memory: serve without projects", serve.resident("VmRSS:")?, "MiB", None);
     let id = world.run(&plan, &folder);
-    // All tasks of the first layer are prepared once the outbox is empty.
-    wait::until("the outbox to be empty", PATIENCE, || {
+    // The first layer is ready: what follows the start has been done.
+    wait::until("the first layer to be ready", PATIENCE, || {
         let answer = world.baton(&["--json", "status", &id]);
-        async move { (answer.code == 0 && serve_is_quiet(&answer.json())).then_some(()) }
+        async move { (answer.code == 0 && is_under_way(&answer.json())).then_some(()) }
     })
     .await;
     report.at_most("memory: serve that took 10,000 tasks", serve.resident("VmRSS:")?, "MiB", Some(TARGET_MIB));
@@ -44,7 +44,7 @@ pub async fn memory(report: &mut Report) -> Result<()> {
 }
 
 /// Every task of the first layer is ready.
-fn serve_is_quiet(project: &serde_json::Value) -> bool {
+fn is_under_way(project: &serde_json::Value) -> bool {
     let tasks = project.get("tasks").and_then(|tasks| tasks.as_array());
     tasks
         .is_some_and(|tasks| tasks.iter().filter(|task| task.get("state").is_some_and(|s| s == "ready")).count() >= 100)

@@ -11,7 +11,10 @@ use anyhow::{Result, ensure};
 use bus_schemas::{
     id::TaskId,
     time::UnixMs,
-    v1::api::{FeedEvent, ProjectView},
+    v1::{
+        api::{FeedEvent, ProjectView},
+        task::TaskState,
+    },
 };
 use futures::StreamExt as _;
 use harness::hostsim::HostSim;
@@ -55,9 +58,10 @@ async fn chain(report: &mut Report) -> Result<()> {
     let mut ready: HashMap<String, Seen> = HashMap::new();
     let read = async {
         while let Some(event) = feed.next().await {
-            let FeedEvent { kind, task_key, at, .. } = event;
-            if let Some(key) = task_key.filter(|_| kind == "task.prepared") {
-                ready.insert(key, Seen { recorded: at, heard: Instant::now() });
+            let heard = Instant::now();
+            let FeedEvent { tasks, at, .. } = event;
+            for task in tasks.into_iter().filter(|task| task.state != TaskState::Blocked) {
+                ready.entry(task.key).or_insert(Seen { recorded: at, heard });
             }
         }
     };
