@@ -1,4 +1,4 @@
-//! What a `baton serve` of its own keeps in memory with a large project open.
+//! What a `baton serve` keeps in memory with a large project open. It is started with the environment that `baton up` gives it.
 
 use std::{
     fs,
@@ -11,6 +11,8 @@ use harness::{
     wait,
     world::{PATIENCE, World},
 };
+
+use orchestrator::supervise::HEAP;
 
 use crate::{
     plan::{TASKS, wide_plan},
@@ -59,6 +61,7 @@ impl Serve {
         let log = fs::File::create(world.home().join("serve.log"))?;
         let child = world
             .command(&["serve", "--nats-url", &nats.url()])
+            .envs(HEAP)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -125,7 +125,7 @@ async fn projects(report: &mut Report) -> Result<()> {
     let bus = rig.nats.bus().await;
     let start = Instant::now();
     let host = HostSim::start(&bus, SLOTS).await;
-    futures::future::try_join_all(projects.iter().map(|project| rig.finished(project))).await?;
+    rig.all_finished().await?;
     let elapsed = start.elapsed();
     let records = total(&rig, &projects).await? - before;
     report.at_most("projects: 200 × 20 tasks worked off", elapsed.as_secs_f64(), "s", None);

@@ -1,6 +1,10 @@
 //! An orchestrator in this process, on a real nats-server, with a folder to work on.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bus_schemas::v1::{
@@ -17,6 +21,8 @@ use tempfile::TempDir;
 
 /// Far longer than anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+/// How often it is looked whether everything is done.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The orchestrator, its bus and its folders.
 pub struct Rig {
@@ -76,6 +82,19 @@ impl Rig {
         let last = last.context("an empty feed")?;
         ensure!(last.project_state == ProjectState::Completed, "the project ended badly: {last:?}");
         Ok(())
+    }
+
+    /// Waits until no project is open; looked at now and then, so that looking costs little.
+    pub async fn all_finished(&self) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            match self.service.health().await {
+                Ok(health) if health.open_projects == 0 => return Ok(()),
+                Ok(_) => tokio::time::sleep(LOOK).await,
+                Err(problem) => bail!("ask for the health: {problem:?}"),
+            }
+        }
+        bail!("projects are still open")
     }
 
     /// Ends the orchestrator, then its bus.
