@@ -103,11 +103,14 @@ pub(super) async fn act<J: Journal, B: Bus>(
             let offered = offer(hands, project_id, id, brief, *attempt, base_commit, notes).await;
             match offered {
                 Ok(()) => Ok(None),
+                Err(Again::Bus(error @ BusError::TooLarge { .. })) => {
+                    Ok(Some((unofferable(hands, *attempt, FailureReason::OfferTooLarge, error.to_string()), None)))
+                }
                 Err(Again::Bus(BusError::Refused { detail, .. })) => {
-                    Ok(Some((unofferable(hands, *attempt, detail), None)))
+                    Ok(Some((unofferable(hands, *attempt, FailureReason::NotStarted, detail), None)))
                 }
                 Err(again) if again.is_final(tries) => {
-                    Ok(Some((unofferable(hands, *attempt, again.to_string()), None)))
+                    Ok(Some((unofferable(hands, *attempt, FailureReason::NotStarted, again.to_string()), None)))
                 }
                 Err(again) => Err(again),
             }
@@ -142,12 +145,17 @@ fn or_failed(
 }
 
 /// An attempt that cannot be offered ends as if its host had said so.
-fn unofferable<J: Journal, B: Bus>(hands: &Hands<J, B>, attempt: AttemptRef, detail: String) -> Fact {
+fn unofferable<J: Journal, B: Bus>(
+    hands: &Hands<J, B>,
+    attempt: AttemptRef,
+    reason: FailureReason,
+    detail: String,
+) -> Fact {
     Fact::AttemptFailed {
         task_id: attempt.task_id,
         number: attempt.number,
         nonce: ClaimNonce::from_uuid(hands.ids.next()),
-        reason: words::word(&FailureReason::NotStarted),
+        reason: words::word(&reason),
         detail: format!("the attempt could not be offered to hosts: {detail}"),
         retryable: false,
     }
