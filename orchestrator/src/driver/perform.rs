@@ -48,9 +48,6 @@ pub(super) enum Again {
     /// A commit is in neither place yet.
     #[error("commit {0} is neither in the shadow repository nor in the object store")]
     Missing(String),
-    /// The folder cannot be written now.
-    #[error("write the folder: {0}")]
-    Folder(String),
     /// The process is shutting down.
     #[error("shutting down")]
     Stopping,
@@ -63,7 +60,7 @@ impl Again {
             Self::Shadow(ShadowError::Conflict { .. }) => true,
             Self::Shadow(_) => tries >= GIT_TRIES,
             Self::Missing(_) => tries >= OBJECT_TRIES,
-            Self::Bus(_) | Self::Journal(_) | Self::Folder(_) | Self::Stopping => false,
+            Self::Bus(_) | Self::Journal(_) | Self::Stopping => false,
         }
     }
 }
@@ -128,7 +125,9 @@ pub(super) async fn act<J: Journal, B: Bus>(
             }
             Err(again) => Err(again),
         },
-        Act::WriteFolder { folder, before, after } => write_folder(hands, project_id, folder, before, after).await,
+        Act::WriteFolder { seq, folder, before, after } => {
+            write_folder(hands, project_id, *seq, folder, before, after).await
+        }
     }
 }
 
@@ -302,23 +301,27 @@ async fn git<J: Journal, B: Bus, T: Send + 'static>(
     }
 }
 
+/// Writes a result into its folder, unless an undo was faster.
 async fn write_folder<J: Journal, B: Bus>(
     hands: &Arc<Hands<J, B>>,
     project_id: ProjectId,
+    seq: u64,
     folder: &str,
     before: &str,
     after: &str,
 ) -> Result<Said, Again> {
+    let _turn = hands.folders.turn(folder).await;
+    if hands.withdrawn.has(&seq) {
+        return Ok(None);
+    }
     let port = Arc::clone(&hands.folder);
     let (folder, before, after) = (folder.to_owned(), before.to_owned(), after.to_owned());
     let written = tokio::task::spawn_blocking(move || port.write(project_id, &before, &after, &folder)).await;
-    match written {
-        Ok(Ok(())) => Ok(Some((Fact::ApplyFinished, None))),
-        // Nothing was written and nothing will be: the apply is taken back, in the journal only.
-        Ok(Err(FolderError::Changed(detail))) => {
-            Ok(Some((Fact::ApplyUndone { by: format!("orchestrator ({detail})") }, None)))
-        }
-        Ok(Err(FolderError::Blocked(detail))) => Err(Again::Folder(detail)),
-        Err(_) => Err(Again::Stopping),
-    }
+    let fact = match written {
+        Ok(Ok(())) => Fact::ApplyFinished,
+        Ok(Err(FolderError::Untouched(detail))) => Fact::ApplyStopped { detail },
+        Ok(Err(FolderError::HalfWritten(detail))) => Fact::ApplyStalled { detail },
+        Err(_) => return Err(Again::Stopping),
+    };
+    Ok(Some((fact, None)))
 }

@@ -28,7 +28,7 @@ use crate::{
         shadow::ShadowRepos,
         sqlite::Store,
     },
-    driver::{Detail, Handle},
+    driver::{Detail, FolderTurns, Handle},
     plan::event::{Fact, Verdict},
     port::{Ids, Service, journal::JournalError},
 };
@@ -42,6 +42,8 @@ pub struct Orchestrator {
     pub(super) shadow: Arc<ShadowRepos>,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) places: Arc<Places>,
+    /// One apply per folder, from the plan until it is written: the next one then sees what it did.
+    pub(super) applying: Arc<FolderTurns>,
 }
 
 impl std::fmt::Debug for Orchestrator {
