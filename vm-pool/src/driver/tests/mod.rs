@@ -1,5 +1,6 @@
 //! A whole host over a real nats-server, with VMs that are tasks.
 
+mod faults;
 mod guest;
 mod nats;
 
