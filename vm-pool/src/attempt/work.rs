@@ -301,8 +301,9 @@ async fn commit(desk: &Desk, offer: &Offer, mut tar: File) -> Result<Committed, 
     let limit_bytes = offer.limits.changes_bytes;
     let message = format!("{}\n\nTask {}, attempt {}.\n", one_line(&offer.title), offer.task_key, offer.attempt.number);
     let at_s = now().0 / 1_000;
+    let scratch = desk.scratch.clone();
     let committed = blocking(move || {
-        let request = ImportRequest { base: &base, limit_bytes, message: &message, at_s };
+        let request = ImportRequest { base: &base, limit_bytes, message: &message, at_s, scratch: &scratch };
         import(&store.repo(project_id)?, &mut tar, &request)
     })
     .await?;
