@@ -36,5 +36,4 @@ pub use bell::Bells;
 pub use detail::{Detail, FailureDetail, ProjectDetail};
 pub use handle::{Handle, Tasks, Wires, World, start};
 pub use input::Refusal;
-pub use run::IntakeStart;
 pub use tell::FEED_CURSOR;
