@@ -297,7 +297,15 @@ async fn git<J: Journal, B: Bus, T: Send + 'static>(
     let shadow = Arc::clone(&hands.shadow);
     match tokio::task::spawn_blocking(move || work(shadow.as_ref())).await {
         Ok(done) => Ok(done?),
-        Err(_) => Err(Again::Stopping),
+        Err(error) => Err(stopped(error)),
+    }
+}
+
+/// Work off the async threads did not end: the process is stopping, or it panicked, which goes on here.
+fn stopped(error: tokio::task::JoinError) -> Again {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Again::Stopping,
     }
 }
 
@@ -321,7 +329,7 @@ async fn write_folder<J: Journal, B: Bus>(
         Ok(Ok(())) => Fact::ApplyFinished,
         Ok(Err(FolderError::Untouched(detail))) => Fact::ApplyStopped { detail },
         Ok(Err(FolderError::HalfWritten(detail))) => Fact::ApplyStalled { detail },
-        Err(_) => return Err(Again::Stopping),
+        Err(error) => return Err(stopped(error)),
     };
     Ok(Some((fact, None)))
 }
