@@ -163,6 +163,7 @@ fn schema_of_the_api_is_published() {
         JournalEntry,
         HostView,
         Health,
+        DeadLetterView,
         RebuildReport
     );
     let definitions = generator.take_definitions(true);

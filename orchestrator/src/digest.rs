@@ -9,7 +9,13 @@ use sha2::{Digest, Sha256};
 /// Those of [`serde_json`], for a value that is not JSON (a map with keys that are not strings).
 pub fn of<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     let canonical = serde_json::to_vec(&sorted(serde_json::to_value(value)?))?;
-    Ok(hex(&Sha256::digest(&canonical)))
+    Ok(of_bytes(&canonical))
+}
+
+/// SHA-256 over bytes, as `sha256sum` prints it.
+#[must_use]
+pub fn of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Maps sorted by key, all the way down: does not rely on how `serde_json` was built.

@@ -7,8 +7,8 @@ use bus_schemas::{
     id::ProjectId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DecisionRequest, DiffView, FeedEvent, Health,
-            HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
+            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
+            Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
             UndoRequest,
         },
         task::LogChunk,
@@ -61,6 +61,8 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn decide(&self, id: &str, request: DecisionRequest) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;
     /// Validates a plan.
     fn check_plan(&self, source: PlanSource) -> impl Future<Output = Result<PlanReport, Problem>> + Send;
+    /// The messages that were set aside last, the newest first.
+    fn dead_letters(&self) -> impl Future<Output = Result<Vec<DeadLetterView>, Problem>> + Send;
     /// Rebuilds the projections from the journal and says whether they differed.
     fn rebuild(&self) -> impl Future<Output = Result<RebuildReport, Problem>> + Send;
 }

@@ -18,6 +18,7 @@
 //! | `GET /v1/approvals/{id}` | → [`ApprovalView`] |
 //! | `POST /v1/approvals/{id}/decision` | [`DecisionRequest`] → [`ApprovalView`] |
 //! | `POST /v1/plans/check` | [`PlanSource`] → [`PlanReport`] |
+//! | `GET /v1/dead-letters` | → `Vec<`[`DeadLetterView`]`>` (newest first, the last 200) |
 //! | `POST /v1/rebuild` | → [`RebuildReport`] |
 //!
 //! `{id}` is a UUID or a unique prefix of one (hyphens may be left out). Errors are [`Problem`]s.
@@ -262,6 +263,9 @@ pub struct ApprovalView {
     /// The plan, if that is what is asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// The SHA-256 of every script file the plan runs, by path, if that is what is asked about.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scripts: BTreeMap<String, String>,
     /// The handoff, if that is what is asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<Handoff>,
@@ -444,6 +448,26 @@ pub struct Health {
     pub outbox: u64,
     /// Messages set aside because they could not be read.
     pub dead_letters: u64,
+}
+
+/// A message that was set aside because it could not be read or taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DeadLetterView {
+    /// Its stream.
+    pub stream: String,
+    /// Its sequence there.
+    pub sequence: u64,
+    /// Its subject.
+    pub subject: String,
+    /// When it was set aside.
+    pub at: UnixMs,
+    /// What is wrong with it.
+    pub reason: String,
+    /// How long it is, in bytes.
+    pub payload_bytes: u64,
+    /// How it begins (at most 2 KiB), with what is no UTF-8 replaced.
+    pub payload: String,
 }
 
 /// What rebuilding the projections found.

@@ -127,6 +127,8 @@ pub enum Command {
     },
     /// Print a project's journal as a timeline
     Replay(ProjectArgs),
+    /// List messages that were set aside because they could not be read
+    DeadLetters,
     /// Make the projections again from the journal, and say whether they differed
     Rebuild,
     /// Check everything Baton needs on this machine

@@ -1,5 +1,7 @@
 //! `baton approve`, `reject`, `request-changes`: shows what is decided, then decides exactly that.
 
+use std::collections::BTreeMap;
+
 use bus_schemas::v1::{
     api::{ApprovalView, DecisionRequest},
     approval::{Decision, Verdict},
@@ -19,6 +21,8 @@ use crate::adapter::web::Client;
 
 /// The fewest digits of a digest that name it.
 const DIGEST_DIGITS: usize = 8;
+/// Digits of a script's digest that are shown; `--json` shows all.
+const SCRIPT_DIGITS: usize = 16;
 /// Lines of a failed check's output that are shown.
 const TAIL_LINES: usize = 5;
 
@@ -116,6 +120,7 @@ pub(super) fn show(style: Style, approval: &ApprovalView) -> String {
     text.push_str(&format!("\n{} {}\n", label("digest"), approval.digest));
     if let Some(plan) = &approval.plan {
         text.push_str(&show_plan(plan));
+        text.push_str(&show_scripts(style, &approval.scripts));
     }
     if let Some(handoff) = &approval.handoff {
         text.push_str(&show_handoff(style, handoff));
@@ -131,6 +136,19 @@ fn capitalised(text: &str) -> String {
 fn show_plan(plan: &Plan) -> String {
     let goal = if plan.goal.is_empty() { String::new() } else { format!("\n{}\n", clean(plan.goal.trim())) };
     format!("{goal}\n{}", draw::text(plan, &layers(&plan.tasks)))
+}
+
+/// Each script file with its digest, as `sha256sum` prints it: what is approved is this content.
+fn show_scripts(style: Style, scripts: &BTreeMap<String, String>) -> String {
+    if scripts.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n{}\n", style.paint(Paint::Bold, "Scripts (SHA-256)"));
+    for (path, digest) in scripts {
+        let short: String = digest.chars().take(SCRIPT_DIGITS).collect();
+        text.push_str(&format!("  {} {}\n", style.paint(Paint::Dim, short), clean_line(path)));
+    }
+    text
 }
 
 fn show_handoff(style: Style, handoff: &Handoff) -> String {

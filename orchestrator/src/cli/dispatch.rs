@@ -9,8 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::{
     CliError, Context, Exit, Ui, apply, approvals,
     args::{Cli, Command},
-    cancel, child, completions, decide, diff, doctor, down, hosts, logs, plan, ps, rebuild, replay, run, serve, status,
-    up, watch,
+    cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, plan, ps, rebuild, replay, run,
+    serve, status, up, watch,
 };
 use crate::paths::Env;
 
@@ -99,6 +99,7 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Apply { project, dry_run } => apply::apply(context, &project, dry_run).await,
         Command::Undo { project, force } => apply::undo(context, &project, force).await,
         Command::Replay(args) => replay::replay(context, &args.project).await,
+        Command::DeadLetters => dead_letters::dead_letters(context).await,
         Command::Rebuild => rebuild::rebuild(context).await,
         Command::Doctor => doctor::doctor(context).await,
         Command::Hosts => hosts::hosts(context).await,

@@ -42,7 +42,7 @@ pub(super) async fn doctor(context: &Context) -> Result<Exit, CliError> {
     ui.say(&ui.err.paint(Paint::Dim, "looking (the accelerator is probed by booting a kernel) …"));
     let mut checks = vec![first];
     checks.extend(examine(&config, &paths, &context.env, own).await);
-    checks.push(orchestrator(&Client::new(Endpoint::Unix(context.socket(&config, &paths)))?).await);
+    checks.extend(orchestrator(&Client::new(Endpoint::Unix(context.socket(&config, &paths)))?).await);
     for check in &checks {
         if ui.json {
             ui.json_line(check)?;
@@ -90,9 +90,12 @@ fn line(context: &Context, check: &Check) -> String {
     text
 }
 
-async fn orchestrator(client: &Client) -> Check {
+/// The orchestrator, and what it set aside if it runs and set anything aside.
+async fn orchestrator(client: &Client) -> Vec<Check> {
     let (name, purpose) = ("orchestrator", "answers every other command");
-    match client.health().await {
+    let answer = client.health().await;
+    let letters = answer.as_ref().map_or(0, |health| health.dead_letters);
+    let own = match answer {
         Ok(health) if !health.bus_connected => Check::bad(
             name,
             purpose,
@@ -118,5 +121,11 @@ async fn orchestrator(client: &Client) -> Check {
         Err(error) => {
             Check::bad(name, purpose, Health::Fail, error.to_string(), "`baton down`, then `baton up`; see its log")
         }
-    }
+    };
+    let set_aside = (letters > 0).then(|| {
+        let found = count(usize::try_from(letters).unwrap_or(usize::MAX), "message");
+        let mend = "`baton dead-letters` lists them with the reason; hosts of another version are the usual cause";
+        Check::bad("dead letters", "messages of hosts that could not be read", Health::Warn, found, mend)
+    });
+    std::iter::once(own).chain(set_aside).collect()
 }

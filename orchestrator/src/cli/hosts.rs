@@ -11,7 +11,8 @@ const NOTE_CHARS: usize = 100;
 
 pub(super) async fn hosts(context: &Context) -> Result<Exit, CliError> {
     let ui = context.ui;
-    let hosts = context.client()?.hosts().await?;
+    let client = context.client()?;
+    let hosts = client.hosts().await?;
     if ui.json {
         hosts.iter().try_for_each(|host| ui.json_line(host))?;
         return Ok(Exit::Ok);
@@ -20,12 +21,16 @@ pub(super) async fn hosts(context: &Context) -> Result<Exit, CliError> {
         ui.say("no host has shown itself yet: `baton up` starts one on this machine");
         return Ok(Exit::Ok);
     }
+    // Without the bus nobody knows how the hosts are: what they said last is no news.
+    let away = !client.health().await?.bus_connected;
     let all = hosts.iter().map(|host| host.beat.host_id);
     let rows: Vec<Vec<String>> = hosts
         .iter()
         .map(|host| {
             let beat = &host.beat;
-            let state = if host.lost {
+            let state = if away {
+                ui.out.paint(Paint::Yellow, "bus away")
+            } else if host.lost {
                 ui.out.paint(Paint::Red, "lost")
             } else if beat.problems.is_empty() {
                 ui.out.paint(Paint::Green, "alive")

@@ -11,6 +11,7 @@ mod cancel;
 mod child;
 mod completions;
 mod context;
+mod dead_letters;
 mod decide;
 mod detach;
 mod diff;

@@ -13,7 +13,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Bells, Detail, IntakeStart,
+    Bells, Detail,
     input::{Input, Refusal},
     outbox::{self, Hands},
     perform, run,
@@ -24,7 +24,7 @@ use crate::{
     plan::event::Fact,
     port::{
         Clock, Folder, Ids, Shadow,
-        bus::{Bus, Inbound},
+        bus::{Bus, Inbound, IntakeStart},
         journal::{Journal, JournalError},
     },
 };

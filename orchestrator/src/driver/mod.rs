@@ -38,5 +38,4 @@ pub use detail::{Detail, FailureDetail, ProjectDetail};
 pub use folders::FolderTurns;
 pub use handle::{Handle, Tasks, Wires, World, start};
 pub use input::Refusal;
-pub use run::IntakeStart;
 pub use tell::FEED_CURSOR;

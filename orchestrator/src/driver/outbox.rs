@@ -3,11 +3,13 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bus_schemas::id::ProjectId;
+use futures::FutureExt as _;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
@@ -31,6 +33,9 @@ const GITS: usize = 2;
 const REMEMBERED: usize = 65_536;
 /// The first and the longest pause before something is tried again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// How often a command that panics is tried again.
+const PANICS: u32 = 4;
 
 /// What the driver tells the runner.
 #[derive(Debug)]
@@ -134,7 +139,7 @@ pub(super) async fn run<J: Journal, B: Bus>(
                 },
             },
             Some(done) = active.join_next() => {
-                // A panic in one command must not take the others along; its row stays in the outbox for the next start.
+                // Only a stopping runtime cancels them; a panic is caught where the command is performed.
                 let Ok(lane) = done else { continue };
                 if lanes.get(&lane).is_some_and(VecDeque::is_empty) {
                     lanes.remove(&lane);
@@ -153,17 +158,27 @@ async fn perform_one<J: Journal, B: Bus>(
 ) -> Lane {
     let Work { key, id, project_id, lane, act } = *work;
     let mut pause = PAUSE.0;
-    let mut tries = 0;
+    let (mut tries, mut panics) = (0, 0);
     let fact = loop {
         tries += 1;
-        match perform::act(&hands, project_id, id, &act, tries).await {
-            Ok(fact) => break fact,
-            Err(again) => {
+        // A bug in one command must not keep the rest of its lane from being performed.
+        match AssertUnwindSafe(perform::act(&hands, project_id, id, &act, tries)).catch_unwind().await {
+            Ok(Ok(fact)) => break fact,
+            Ok(Err(again)) => {
                 tracing::warn!(project.id = %project_id, error = %again, tries, "command not performed, trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE.1);
+            }
+            Err(_) if panics < PANICS => {
+                panics += 1;
+                tracing::error!(project.id = %project_id, ?lane, panics, "command panicked, trying again");
+            }
+            Err(_) => {
+                // Nothing is answered: its row stays in the outbox, and the next start tries again.
+                tracing::error!(project.id = %project_id, ?lane, "command panicked again and is left undone");
+                return lane;
             }
         }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE.1);
     };
     let fact = fact.map(|(fact, detail)| (Box::new(fact), detail.map(Box::new)));
     // The driver may be gone; then the row stays in the outbox.

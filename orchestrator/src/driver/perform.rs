@@ -100,11 +100,14 @@ pub(super) async fn act<J: Journal, B: Bus>(
             let offered = offer(hands, project_id, id, brief, *attempt, base_commit, notes).await;
             match offered {
                 Ok(()) => Ok(None),
+                Err(Again::Bus(error @ BusError::TooLarge { .. })) => {
+                    Ok(Some((unofferable(hands, *attempt, FailureReason::OfferTooLarge, error.to_string()), None)))
+                }
                 Err(Again::Bus(BusError::Refused { detail, .. })) => {
-                    Ok(Some((unofferable(hands, *attempt, detail), None)))
+                    Ok(Some((unofferable(hands, *attempt, FailureReason::NotStarted, detail), None)))
                 }
                 Err(again) if again.is_final(tries) => {
-                    Ok(Some((unofferable(hands, *attempt, again.to_string()), None)))
+                    Ok(Some((unofferable(hands, *attempt, FailureReason::NotStarted, again.to_string()), None)))
                 }
                 Err(again) => Err(again),
             }
@@ -141,12 +144,17 @@ fn or_failed(
 }
 
 /// An attempt that cannot be offered ends as if its host had said so.
-fn unofferable<J: Journal, B: Bus>(hands: &Hands<J, B>, attempt: AttemptRef, detail: String) -> Fact {
+fn unofferable<J: Journal, B: Bus>(
+    hands: &Hands<J, B>,
+    attempt: AttemptRef,
+    reason: FailureReason,
+    detail: String,
+) -> Fact {
     Fact::AttemptFailed {
         task_id: attempt.task_id,
         number: attempt.number,
         nonce: ClaimNonce::from_uuid(hands.ids.next()),
-        reason: words::word(&FailureReason::NotStarted),
+        reason: words::word(&reason),
         detail: format!("the attempt could not be offered to hosts: {detail}"),
         retryable: false,
     }
@@ -289,7 +297,15 @@ async fn git<J: Journal, B: Bus, T: Send + 'static>(
     let shadow = Arc::clone(&hands.shadow);
     match tokio::task::spawn_blocking(move || work(shadow.as_ref())).await {
         Ok(done) => Ok(done?),
-        Err(_) => Err(Again::Stopping),
+        Err(error) => Err(stopped(error)),
+    }
+}
+
+/// Work off the async threads did not end: the process is stopping, or it panicked, which goes on here.
+fn stopped(error: tokio::task::JoinError) -> Again {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Again::Stopping,
     }
 }
 
@@ -313,7 +329,7 @@ async fn write_folder<J: Journal, B: Bus>(
         Ok(Ok(())) => Fact::ApplyFinished,
         Ok(Err(FolderError::Untouched(detail))) => Fact::ApplyStopped { detail },
         Ok(Err(FolderError::HalfWritten(detail))) => Fact::ApplyStalled { detail },
-        Err(_) => return Err(Again::Stopping),
+        Err(error) => return Err(stopped(error)),
     };
     Ok(Some((fact, None)))
 }

@@ -27,7 +27,7 @@ use crate::{
     plan::{event::Fact, task::TaskState},
     port::{
         Clock, Ids,
-        bus::Inbound,
+        bus::{Inbound, IntakeStart},
         journal::{Batch, Change, Cursor, Journal, JournalError, OutboxKey, OutboxRow},
     },
 };
@@ -46,15 +46,6 @@ const LEASES: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(500);
 /// The shortest sleep: an instant that passed but may not be acted on must not spin.
 const NAP: Duration = Duration::from_millis(20);
-
-/// Where the intake begins: told anew after a transaction failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IntakeStart {
-    /// Counts the beginnings; deliveries carry it.
-    pub run: u64,
-    /// The last message that was applied.
-    pub cursor: Cursor,
-}
 
 /// What the driver is made of.
 pub(super) struct Parts<J> {
@@ -84,6 +75,9 @@ pub(super) struct Driver<J> {
     /// Answers of a transaction that failed.
     again: Vec<Answer>,
     resting_until: Option<Instant>,
+    /// Offers may be lost, by a crash or with the streams: those that nobody took go out again once all is heard. Stands
+    /// until a turn that did so is durable.
+    offers_due: bool,
 }
 
 /// Anything that wakes the driver.
@@ -117,6 +111,7 @@ impl<J: Journal> Driver<J> {
             broken: BTreeSet::new(),
             again: Vec::new(),
             resting_until: None,
+            offers_due: true,
         };
         for project_id in driver.parts.journal.unsettled().await? {
             driver.load_room(project_id).await?;
@@ -194,6 +189,9 @@ impl<J: Journal> Driver<J> {
         let mut turn = Turn::new(self.parts.clock.now(), Instant::now());
         if let Err(error) = self.prepare(&inputs).await {
             self.refuse(inputs, &error);
+            for one in &inbound {
+                self.hear_link(one, turn.now).await;
+            }
             self.rest(turn.now);
             return;
         }
@@ -216,6 +214,9 @@ impl<J: Journal> Driver<J> {
         }
         for one in inbound {
             self.hear(&mut turn, one).await;
+        }
+        if self.offers_due && self.state.caught_up {
+            self.offer_again(&mut turn);
         }
         self.state.timers(&mut turn);
         self.state.dispatch(&mut turn);
@@ -276,24 +277,34 @@ impl<J: Journal> Driver<J> {
     }
 
     async fn hear(&mut self, turn: &mut Turn, inbound: Inbound) {
+        self.hear_link(&inbound, turn.now).await;
         match inbound {
             Inbound::Delivery(delivery) => self.state.delivered(turn, delivery),
             Inbound::Beat(beat) => {
                 let closed = self.closed(&beat).await;
                 self.state.beat(turn, *beat, &closed);
             }
+            Inbound::CaughtUp { run, .. } => self.state.caught_up |= run == self.state.run,
+            Inbound::Up | Inbound::Down => {}
+        }
+    }
+
+    /// What is said once and not again: taken in even if the rest of the turn cannot be.
+    async fn hear_link(&mut self, inbound: &Inbound, now: Instant) {
+        match inbound {
             Inbound::Down => {
-                self.state.hosts.heard(false, turn.now);
+                self.state.hosts.heard(false, now);
                 // The intake begins again with the next connection and says when it has caught up.
                 self.state.caught_up = false;
             }
-            Inbound::Up => self.state.hosts.heard(true, turn.now),
-            Inbound::CaughtUp { run, fresh } => {
-                self.state.caught_up |= run == self.state.run;
-                if fresh {
-                    self.start_afresh(turn).await;
-                }
+            Inbound::Up => self.state.hosts.heard(true, now),
+            Inbound::CaughtUp { fresh: true, .. } => {
+                // The bus lost its memory: what was offered and put there may be gone.
+                drop(self.parts.orders.send(Order::ForgetObjects).await);
+                self.offers_due = true;
             }
+            // Beats come again, deliveries after the rewind.
+            Inbound::CaughtUp { .. } | Inbound::Beat(_) | Inbound::Delivery(_) => {}
         }
     }
 
@@ -311,13 +322,18 @@ impl<J: Journal> Driver<J> {
         closed
     }
 
-    /// The bus lost its memory: what was offered and put there may be gone.
-    async fn start_afresh(&self, turn: &mut Turn) {
-        drop(self.parts.orders.send(Order::ForgetObjects).await);
+    /// Publishes every offer that nobody took once more, under a new id: the bus would drop a known one as a duplicate.
+    /// Where the first one is still there, the claim decides, as it always does.
+    fn offer_again(&self, turn: &mut Turn) {
+        let before = turn.aside.len();
         for (room, task) in self.state.submitted() {
             turn.aside.push(work::offer_again(room, task, MessageId::from_uuid(self.parts.ids.next())));
         }
-        tracing::warn!(offers = turn.aside.len(), "the streams are new: offers are published again");
+        turn.offered_again = true;
+        let offers = turn.aside.len() - before;
+        if offers > 0 {
+            tracing::info!(offers, "offers that nobody took are published again");
+        }
     }
 
     /// Commits the turn, then answers; or takes everything back.
@@ -338,6 +354,7 @@ impl<J: Journal> Driver<J> {
             self.performed_since.get_or_insert(turn.now);
         }
         self.release(&turn);
+        self.offers_due &= !turn.offered_again;
         for work in turn.aside {
             drop(self.parts.orders.send(Order::Perform(Box::new(work))).await);
         }

@@ -1,6 +1,9 @@
 //! The driver with a real store and a bus that only takes notes: what happens when the disk is full.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
 
 use bus_schemas::{
     id::{ApprovalId, AttemptRef, ClaimNonce, HostId, MessageId, ProjectId, TaskId},
@@ -23,7 +26,7 @@ use crate::{
     planfile::lower::lower,
     port::{
         Bundle, Folder, FolderError, Shadow, ShadowError,
-        bus::{Bus, BusError, Delivery, FeedMessage, Inbound, Observation, Unreadable},
+        bus::{Bus, BusError, Delivery, FeedMessage, Inbound, Observation},
         journal::{Journal, JournalError},
     },
 };
@@ -34,6 +37,8 @@ struct Notes {
     offers: Arc<Mutex<Vec<(MessageId, Offer)>>>,
     cancels: Arc<Mutex<Vec<CancelAttempt>>>,
     written: Arc<Mutex<Vec<String>>>,
+    /// How many offers panic from now on.
+    panics: Arc<AtomicU32>,
 }
 
 impl Notes {
@@ -48,6 +53,8 @@ impl Notes {
 
 impl Bus for Notes {
     async fn offer(&self, id: MessageId, offer: Offer) -> Result<(), BusError> {
+        let spent = self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        assert!(spent.is_err(), "a bug");
         self.offers.lock().unwrap_or_else(PoisonError::into_inner).push((id, offer));
         Ok(())
     }
@@ -135,7 +142,7 @@ impl Rig {
         self.wires.inbound.send(inbound).await.unwrap();
     }
 
-    async fn deliver(&mut self, observation: Result<Observation, Unreadable>) {
+    async fn deliver(&mut self, observation: Result<Observation, String>) {
         self.delivered += 1;
         let run = self.wires.intake.borrow().run;
         let delivery = Delivery {
@@ -143,6 +150,7 @@ impl Rig {
             stream_created: "then".to_owned(),
             run,
             subject: "subject".to_owned(),
+            payload: bytes::Bytes::from_static(b"as it came"),
             observation,
         };
         self.say(Inbound::Delivery(delivery)).await;
@@ -300,11 +308,19 @@ async fn a_message_that_comes_twice_changes_nothing_the_second_time() {
     for nonce in [2, 1, 1] {
         rig.deliver(Ok(handoff(attempt, nonce, String::new()))).await;
     }
-    rig.deliver(Err(Unreadable { reason: "rubbish".to_owned(), payload: vec![1] })).await;
-    until(|| async { (rig.store.cursor("BATON_EVENTS").await.unwrap().seq == 7).then_some(()) }).await;
+    rig.deliver(Err("rubbish".to_owned())).await;
+    // It can be read, but what it says cannot be taken.
+    let Observation::Handoff(mut ready) = handoff(attempt, 1, String::new()) else { panic!("a handoff") };
+    ready.handoff.commit = "HEAD".to_owned();
+    rig.deliver(Ok(Observation::Handoff(ready))).await;
+    until(|| async { (rig.store.cursor("BATON_EVENTS").await.unwrap().seq == 8).then_some(()) }).await;
     let kinds = rig.kinds(project_id).await;
     assert_eq!(kinds, ["project_created", "attempt_offered", "attempt_claimed", "handoff_received"]);
-    assert_eq!(rig.store.backlog().await.unwrap().dead_letters, 1);
+    assert_eq!(rig.store.backlog().await.unwrap().dead_letters, 2);
+    let letters = rig.store.dead_letters().await.unwrap();
+    let kept = letters.iter().map(|letter| (letter.sequence, letter.payload.as_str(), letter.payload_bytes));
+    assert_eq!(kept.collect::<Vec<_>>(), [(8, "as it came", 10), (7, "as it came", 10)]);
+    assert!(letters[0].reason.contains("not a commit id"), "{}", letters[0].reason);
     rig.tasks.stop().await;
 }
 
@@ -332,6 +348,84 @@ async fn what_a_host_holds_against_the_journal_is_withdrawn() {
     until(|| async { rig.store.unsettled().await.unwrap().is_empty().then_some(()) }).await;
     rig.say(held(5)).await;
     until(|| async { (rig.notes.cancels().len() == 2).then_some(()) }).await;
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn offers_that_nobody_took_go_out_again_after_a_restart_and_with_a_fresh_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let notes = Notes::default();
+    let rig = Rig::start(store(dir.path()), notes.clone()).await;
+    rig.project().await.unwrap();
+    let attempt = rig.offered(1).await.attempt;
+    let store = rig.store.clone();
+    rig.tasks.stop().await;
+
+    let mut rig = Rig::start(store, notes).await;
+    assert_eq!(rig.offered(2).await.attempt, attempt);
+    let run = rig.wires.intake.borrow().run;
+    rig.say(Inbound::CaughtUp { run, fresh: true }).await;
+    assert_eq!(rig.offered(3).await.attempt, attempt);
+    let ids: std::collections::HashSet<_> = rig.notes.offers().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), 3, "the bus would drop a known id as a duplicate");
+
+    // What is claimed is not offered again: a withdrawal, which stands behind it in the task's lane, comes alone.
+    rig.deliver(Ok(claim(attempt, 1))).await;
+    rig.say(Inbound::CaughtUp { run, fresh: true }).await;
+    let nonce = ClaimNonce::from_uuid(Uuid::from_u128(2));
+    let held = vec![bus_schemas::v1::host::HeldAttempt { attempt, nonce }];
+    rig.say(Inbound::Beat(Box::new(beat(held)))).await;
+    until(|| async { (!rig.notes.cancels().is_empty()).then_some(()) }).await;
+    assert_eq!(rig.notes.offers().len(), 3);
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn news_of_the_connection_survives_a_turn_that_cannot_read_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    let project_id = rig.project().await.unwrap();
+    let attempt = rig.offered(1).await.attempt;
+    for observation in [claim(attempt, 1), handoff(attempt, 1, String::new())] {
+        rig.deliver(Ok(observation)).await;
+    }
+    until(|| async { rig.store.unsettled().await.unwrap().is_empty().then_some(()) }).await;
+    until(|| async { rig.store.outbox().await.unwrap().is_empty().then_some(()) }).await;
+    let spoiled = rusqlite::Connection::open(dir.path().join("baton.db")).unwrap();
+    spoiled.execute("UPDATE journal SET event = '{}'", []).unwrap();
+
+    rig.say(Inbound::Down).await;
+    let run = rig.wires.intake.borrow().run;
+    let fact = Fact::CancelRequested { task_id: None, by: "o".to_owned(), reason: String::new() };
+    // One after the other into the channels, before the driver runs: one turn takes both in.
+    let (asked, ()) = tokio::join!(rig.handle.ask(project_id, fact, None), rig.say(Inbound::Up));
+    assert!(matches!(asked, Err(Refusal::Journal(_))), "{asked:?}");
+    let again = until(|| async { Some(rig.wires.intake.borrow().run).filter(|now| *now > run) }).await;
+    rig.say(Inbound::CaughtUp { run: again, fresh: false }).await;
+    rig.project().await.unwrap();
+    rig.offered(2).await;
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_that_panics_is_tried_again_and_then_left_without_blocking_its_lane() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(store(dir.path()), Notes::default()).await;
+    rig.notes.panics.store(2, Ordering::SeqCst);
+    let project_id = rig.project().await.unwrap();
+    rig.offered(1).await;
+    let cancel = || Fact::CancelRequested { task_id: None, by: "o".to_owned(), reason: String::new() };
+    rig.handle.ask(project_id, cancel(), None).await.unwrap();
+    until(|| async { rig.store.outbox().await.unwrap().is_empty().then_some(()) }).await;
+
+    rig.notes.panics.store(u32::MAX, Ordering::SeqCst);
+    let project_id = rig.project().await.unwrap();
+    until(|| async { (!rig.store.outbox().await.unwrap().is_empty()).then_some(()) }).await;
+    rig.handle.ask(project_id, cancel(), None).await.unwrap();
+    until(|| async { (rig.notes.cancels().len() == 2).then_some(()) }).await;
+    let undone = until(|| async { Some(rig.store.outbox().await.unwrap()).filter(|rows| rows.len() == 1) }).await;
+    assert!(matches!(undone[0].command, crate::plan::Command::Offer { .. }), "it stays for the next start");
+    assert_eq!(rig.notes.offers().len(), 1);
     rig.tasks.stop().await;
 }
 

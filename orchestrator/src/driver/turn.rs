@@ -31,7 +31,7 @@ use crate::{
     },
     port::{
         Ids,
-        bus::{Delivery, Unreadable},
+        bus::Delivery,
         journal::{Batch, Cursor, DeadLetter, JournalError, OutboxRow, Record},
     },
 };
@@ -63,6 +63,8 @@ pub(super) struct Turn {
     pub(super) touched: BTreeSet<ProjectId>,
     /// Work that is not in the outbox.
     pub(super) aside: Vec<Work>,
+    /// The offers that nobody took are in `aside`.
+    pub(super) offered_again: bool,
 }
 
 impl Turn {
@@ -75,6 +77,7 @@ impl Turn {
             answers: Vec::new(),
             touched: BTreeSet::new(),
             aside: Vec::new(),
+            offered_again: false,
         }
     }
 }
@@ -153,23 +156,20 @@ impl State {
 
     /// The stream delivered something.
     pub(super) fn delivered(&mut self, turn: &mut Turn, delivery: Delivery) {
-        let Delivery { seq, stream_created, run, subject, observation } = delivery;
+        let Delivery { seq, stream_created, run, subject, payload, observation } = delivery;
         if run != self.run {
             return;
         }
-        let read = observation.and_then(|observation| {
-            inbound::fact_of(observation, self.ids.as_ref())
-                .map_err(|reason| Unreadable { reason, payload: Vec::new() })
-        });
+        let read = observation.and_then(|observation| inbound::fact_of(observation, self.ids.as_ref()));
         match read {
-            Err(Unreadable { reason, payload }) => {
+            Err(reason) => {
                 tracing::warn!(msg.subject = %subject, stream.seq = seq, reason, "message set aside");
                 turn.batch.dead_letters.push(DeadLetter {
                     stream: EVENTS.name.to_owned(),
                     stream_seq: seq,
                     subject,
                     reason,
-                    payload,
+                    payload: payload.to_vec(),
                     received_at: turn.at,
                 });
             }

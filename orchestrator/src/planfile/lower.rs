@@ -24,8 +24,9 @@ pub const DEFAULT_CHECK_TIMEOUT_MS: u64 = 5 * 60 * 1000;
 /// The most elements a `foreach.from` may yield when the plan does not say.
 pub const DEFAULT_FOREACH_MAX: u32 = 1000;
 
-/// From the offer to the claim: a day, because a busy pool is no reason to fail.
-const SCHEDULE_TO_START_MS: u64 = 24 * 60 * 60 * 1000;
+/// From the offer to the claim: 15 minutes. Only free slots are offered anything, so a busy pool does not count; what is
+/// lost on the way is offered again after this time at the latest, which costs no retry.
+const SCHEDULE_TO_START_MS: u64 = 15 * 60 * 1000;
 /// A host beats every few seconds; half a minute without a beat means it is gone.
 const HEARTBEAT_MS: u64 = 30 * 1000;
 /// All attempts of one task together: a week.

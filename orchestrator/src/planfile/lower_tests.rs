@@ -45,7 +45,7 @@ fn a_small_plan_gets_the_documented_defaults() {
     let task = &lowered.tasks[0];
     assert_eq!((task.max_attempts, task.backoff_ms, task.max_backoff_ms), (2, 2_000, 120_000));
     assert_eq!(task.limits.start_to_close_ms, 1_800_000);
-    assert_eq!(task.limits.schedule_to_start_ms, 86_400_000);
+    assert_eq!(task.limits.schedule_to_start_ms, 900_000);
     assert_eq!(task.limits.heartbeat_ms, 30_000);
     assert_eq!(task.limits.schedule_to_close_ms, 604_800_000);
     assert_eq!((task.policy.name.as_str(), task.policy.asks), ("auto", false));

@@ -11,7 +11,16 @@ use bus_schemas::{
 };
 use futures::future::Future;
 
-use super::Bundle;
+use super::{Bundle, journal::Cursor};
+
+/// Where the intake begins: told anew after a transaction failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IntakeStart {
+    /// Counts the beginnings; deliveries carry it.
+    pub run: u64,
+    /// The last message that was applied.
+    pub cursor: Cursor,
+}
 
 /// What the bus tells the driver.
 #[derive(Debug)]
@@ -45,8 +54,10 @@ pub struct Delivery {
     pub run: u64,
     /// Its subject.
     pub subject: String,
-    /// What it says, or why it cannot be read, with its payload.
-    pub observation: Result<Observation, Unreadable>,
+    /// It, as it came: what cannot be taken is set aside whole.
+    pub payload: bytes::Bytes,
+    /// What it says, or a sentence why it cannot be read.
+    pub observation: Result<Observation, String>,
 }
 
 /// What a host observed.
@@ -60,15 +71,6 @@ pub enum Observation {
     Handoff(Box<HandoffReady>),
     /// A failure.
     Failed(Box<AttemptFailed>),
-}
-
-/// A message that cannot be read.
-#[derive(Debug)]
-pub struct Unreadable {
-    /// What is wrong with it.
-    pub reason: String,
-    /// It, as it came.
-    pub payload: Vec<u8>,
 }
 
 /// What is published for bridges and audit.
@@ -94,6 +96,20 @@ pub enum BusError {
         operation: &'static str,
         /// Why.
         detail: String,
+    },
+    /// The server does not take messages of this size.
+    #[error(
+        "{operation}: the message has {bytes} bytes, and the bus takes {limit}: keep large data in files of the folder \
+         (tasks hand them on as outputs) rather than in scripts, `foreach` elements and results, or raise `max_payload` of \
+         the nats-server"
+    )]
+    TooLarge {
+        /// What was tried.
+        operation: &'static str,
+        /// The size of the message.
+        bytes: usize,
+        /// The largest one that fits.
+        limit: usize,
     },
     /// It will never work as it is.
     #[error("{operation}: {detail}")]

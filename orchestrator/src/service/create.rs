@@ -1,6 +1,9 @@
 //! Starting a project: check the plan, copy the folder in, record.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use bus_schemas::{
     id::{ApprovalId, ProjectId, TaskId},
@@ -9,6 +12,7 @@ use bus_schemas::{
         plan::Plan,
     },
 };
+use serde::Serialize;
 
 use super::{
     orchestrator::Orchestrator,
@@ -51,9 +55,10 @@ impl Orchestrator {
         let plan = self.sound(&source).await?;
         let lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &source.scripts)
             .map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
-        let plan_digest = digest::of(&plan).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let project_id = ProjectId::from_uuid(self.ids.next());
         let base_commit = self.import(project_id, PathBuf::from(&folder)).await?;
+        let detail = ProjectDetail { folder, owner: owner.clone(), plan, scripts: source.scripts };
+        let plan_digest = digest_of(&detail, &base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let approval_id = ApprovalId::from_uuid(self.ids.next());
         let asks = lowered.plan_policy.asks;
         let fact = Fact::ProjectCreated(ProjectCreated {
@@ -64,7 +69,6 @@ impl Orchestrator {
             plan_policy: lowered.plan_policy,
             approval_id,
         });
-        let detail = ProjectDetail { folder, owner: owner.clone(), plan, scripts: source.scripts };
         if let Err(refusal) = self.handle.ask(project_id, fact, Some(Detail::Project(Box::new(detail)))).await {
             self.forget(project_id).await;
             return Err(of_refusal(&refusal));
@@ -109,6 +113,18 @@ impl Orchestrator {
     }
 }
 
+/// What a decision on the plan is bound to: all that decides what will run, and on what.
+fn digest_of(detail: &ProjectDetail, base_commit: &str) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        plan: &'a Plan,
+        scripts: &'a BTreeMap<String, String>,
+        folder: &'a str,
+        base_commit: &'a str,
+    }
+    digest::of(&Shown { plan: &detail.plan, scripts: &detail.scripts, folder: &detail.folder, base_commit })
+}
+
 /// Runs what blocks off the async threads.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|e| problem("internal", 500, e.to_string()))
@@ -130,5 +146,30 @@ pub(super) fn unimportable(error: &ImportError) -> Problem {
         }
         ImportError::Repository(_) => hinted("repository", 500, detail, "see the orchestrator's log"),
         _ => problem("folder_unusable", 422, detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plans_digest_covers_all_that_decides_what_runs() -> Result<(), serde_json::Error> {
+        let plan: Plan = serde_json::from_str(r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true"}]}"#)?;
+        let scripts = BTreeMap::from([("a.sh".to_owned(), "true".to_owned())]);
+        let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts };
+        let digest = digest_of(&detail, "base")?;
+        assert_eq!(digest, digest_of(&detail.clone(), "base")?);
+        assert_ne!(digest, digest_of(&detail, "other")?, "another base commit");
+        let mut other = detail.clone();
+        other.scripts.insert("a.sh".to_owned(), "false".to_owned());
+        assert_ne!(digest, digest_of(&other, "base")?, "another script");
+        let mut other = detail.clone();
+        other.folder = "/g".to_owned();
+        assert_ne!(digest, digest_of(&other, "base")?, "another folder");
+        let mut other = detail;
+        other.plan.title = "u".to_owned();
+        assert_ne!(digest, digest_of(&other, "base")?, "another plan");
+        Ok(())
     }
 }

@@ -6,9 +6,9 @@ use bus_schemas::{
     id::ProjectId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DecisionRequest, DiffView, FeedEvent, Health,
-            HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport, TaskView,
-            UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
+            Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
+            TaskView, UndoRequest,
         },
         approval::{ApprovalSubject, Verdict as WireVerdict},
         task::LogChunk,
@@ -28,6 +28,7 @@ use crate::{
         shadow::ShadowRepos,
         sqlite::Store,
     },
+    digest,
     driver::{Detail, FolderTurns, Handle},
     plan::event::{Fact, Verdict},
     port::{Ids, Service, journal::JournalError},
@@ -88,6 +89,8 @@ impl Orchestrator {
         }
         let text = self.read(self.store.first_detail(view.project_id).await)?;
         if let Some(Ok(Detail::Project(detail))) = text.as_deref().map(serde_json::from_str) {
+            let digests = detail.scripts.iter().map(|(path, text)| (path.clone(), digest::of_bytes(text.as_bytes())));
+            view.scripts = digests.collect();
             view.plan = Some(detail.plan);
         }
         Ok(view)
@@ -244,6 +247,10 @@ impl Service for Orchestrator {
 
     async fn check_plan(&self, source: PlanSource) -> Result<PlanReport, Problem> {
         self.report(source).await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterView>, Problem> {
+        self.read(self.store.dead_letters().await)
     }
 
     async fn rebuild(&self) -> Result<RebuildReport, Problem> {

@@ -11,9 +11,9 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, CancelRequest, Conflict, DecisionRequest, DiffView, FeedEvent,
-            Finding, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView,
-            RebuildReport, Severity, TaskView, UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, CancelRequest, Conflict, DeadLetterView, DecisionRequest, DiffView,
+            FeedEvent, Finding, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem,
+            ProjectView, RebuildReport, Severity, TaskView, UndoRequest,
         },
         approval::{ApprovalSubject, Decision, Verdict},
         handoff::{ChangeKind, ChangedPath, CheckEvidence, Handoff, Isolation, Usage},
@@ -136,8 +136,20 @@ impl Service for Fake {
             slots: 2,
             open_projects: 1,
             outbox: 0,
-            dead_letters: 0,
+            dead_letters: 1,
         })
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterView>, Problem> {
+        Ok(vec![DeadLetterView {
+            stream: "BATON_EVENTS".to_owned(),
+            sequence: 7,
+            subject: "baton.v1.event.x".to_owned(),
+            at: UnixMs(0),
+            reason: "missing field `kind`".to_owned(),
+            payload_bytes: 9000,
+            payload: "{\u{1b}[2J\"x\"}".to_owned(),
+        }])
     }
 
     async fn hosts(&self) -> Result<Vec<HostView>, Problem> {
@@ -397,6 +409,7 @@ fn approval() -> ApprovalView {
         expires_at: None,
         decision: None,
         plan: None,
+        scripts: BTreeMap::new(),
         handoff: Some(handoff),
     }
 }

@@ -18,18 +18,22 @@ use bus_schemas::{
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 
-use crate::{
-    driver::IntakeStart,
-    port::{
-        bus::{Delivery, Inbound, Observation, Unreadable},
-        journal::Cursor,
-    },
+use crate::port::{
+    bus::{Delivery, Inbound, IntakeStart, Observation},
+    journal::Cursor,
 };
 
 /// The pause before the stream is opened again.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often it is asked whether the stream is still the same one, while nothing comes.
 const INSPECT: Duration = Duration::from_secs(5);
+
+/// Where reading is.
+struct Place {
+    start: IntakeStart,
+    /// The stream is another one than the driver knows, and it has not been told so yet: reading may fail in between.
+    fresh: bool,
+}
 
 /// Why reading stopped.
 enum Stopped {
@@ -48,7 +52,7 @@ pub(super) async fn run(
     mut connects: watch::Receiver<u64>,
     inbound: mpsc::Sender<Inbound>,
 ) {
-    let mut place = start.borrow_and_update().clone();
+    let mut place = Place { start: start.borrow_and_update().clone(), fresh: false };
     loop {
         connects.borrow_and_update();
         let reading = Reading { bus: &bus, inbound: &inbound };
@@ -61,8 +65,8 @@ pub(super) async fn run(
             }
         }
         let told = start.borrow_and_update().clone();
-        if told.run != place.run {
-            place = told;
+        if told.run != place.start.run {
+            place.start = told;
         }
     }
 }
@@ -75,7 +79,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     async fn run(
         &self,
-        place: &mut IntakeStart,
+        place: &mut Place,
         start: &mut watch::Receiver<IntakeStart>,
         connects: &mut watch::Receiver<u64>,
     ) -> Stopped {
@@ -87,26 +91,27 @@ impl Reading<'_> {
 
     async fn follow(
         &self,
-        place: &mut IntakeStart,
+        place: &mut Place,
         start: &mut watch::Receiver<IntakeStart>,
         connects: &mut watch::Receiver<u64>,
     ) -> Result<Stopped, String> {
         let info = self.inspect().await?;
         let created = created(&info);
-        let fresh = is_another(&place.cursor, &info);
-        if fresh || place.cursor.stream_created.is_empty() {
-            place.cursor = Cursor { seq: 0, stream_created: created.clone() };
+        let another = is_another(&place.start.cursor, &info);
+        place.fresh |= another;
+        if another || place.start.cursor.stream_created.is_empty() {
+            place.start.cursor = Cursor { seq: 0, stream_created: created.clone() };
         }
         let last = info.state.last_sequence;
         let stream = self.bus.jetstream().get_stream_no_info(EVENTS.name).await.map_err(|e| e.to_string())?;
         let config = OrderedConfig {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: place.cursor.seq + 1 },
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: place.start.cursor.seq + 1 },
             ..Default::default()
         };
         let consumer = stream.create_consumer(config).await.map_err(|e| e.to_string())?;
         let mut messages = consumer.messages().await.map_err(|e| e.to_string())?;
-        let mut behind = info.state.messages > 0 && place.cursor.seq < last;
-        if !behind && self.inbound.send(Inbound::CaughtUp { run: place.run, fresh }).await.is_err() {
+        let mut behind = info.state.messages > 0 && place.start.cursor.seq < last;
+        if !behind && self.caught_up(place).await.is_err() {
             return Ok(Stopped::Gone);
         }
         loop {
@@ -116,7 +121,7 @@ impl Reading<'_> {
                 changed = connects.changed() => return Ok(if changed.is_ok() { Stopped::Again } else { Stopped::Gone }),
                 message = messages.next() => message,
                 () = tokio::time::sleep(INSPECT) => {
-                    if is_another(&place.cursor, &self.inspect().await?) {
+                    if is_another(&place.start.cursor, &self.inspect().await?) {
                         return Ok(Stopped::Again);
                     }
                     continue;
@@ -129,22 +134,27 @@ impl Reading<'_> {
             let delivery = Delivery {
                 seq,
                 stream_created: created.clone(),
-                run: place.run,
+                run: place.start.run,
                 subject: message.subject.to_string(),
-                observation: decode(&message.subject, &message.payload)
-                    .map_err(|reason| Unreadable { reason, payload: message.payload.to_vec() }),
+                observation: decode(&message.subject, &message.payload),
+                payload: message.payload.clone(),
             };
             if self.inbound.send(Inbound::Delivery(delivery)).await.is_err() {
                 return Ok(Stopped::Gone);
             }
-            place.cursor.seq = seq;
+            place.start.cursor.seq = seq;
             if behind && (seq >= last || drained) {
                 behind = false;
-                if self.inbound.send(Inbound::CaughtUp { run: place.run, fresh }).await.is_err() {
+                if self.caught_up(place).await.is_err() {
                     return Ok(Stopped::Gone);
                 }
             }
         }
+    }
+
+    async fn caught_up(&self, place: &mut Place) -> Result<(), mpsc::error::SendError<Inbound>> {
+        let fresh = std::mem::take(&mut place.fresh);
+        self.inbound.send(Inbound::CaughtUp { run: place.start.run, fresh }).await
     }
 
     /// Looks at the stream; makes it, and the others, if it is not there.

@@ -15,12 +15,9 @@ use tokio::{
 };
 
 use super::{beats, intake, outgoing::NatsBus};
-use crate::{
-    driver::IntakeStart,
-    port::{
-        Clock,
-        bus::{Bus as _, Inbound},
-    },
+use crate::port::{
+    Clock,
+    bus::{Bus as _, Inbound, IntakeStart},
 };
 
 /// How often the connection is looked at.

@@ -2,6 +2,7 @@
 //! connections that read. The journal, the outbox and the intake cursor move in one transaction, and so do the
 //! projections, which are derived from the journal alone.
 
+mod letters;
 mod open;
 mod project;
 mod query;

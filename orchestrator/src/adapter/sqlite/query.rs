@@ -352,6 +352,7 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
         expires_at: row.get::<_, Option<i64>>(9)?.map(UnixMs),
         decision: get_json_opt(row, 10)?,
         plan: None,
+        scripts: BTreeMap::new(),
         handoff: get_json_opt::<Handoff>(row, 11)?,
     })
 }

@@ -4,8 +4,9 @@ use std::{collections::VecDeque, path::PathBuf, pin::Pin, time::Duration};
 
 use bus_schemas::v1::{
     api::{
-        ApplyRequest, ApplyView, ApprovalView, CancelRequest, DecisionRequest, DiffView, FeedEvent, Health, HostView,
-        JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport, UndoRequest,
+        ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
+        Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
+        UndoRequest,
     },
     task::LogChunk,
 };
@@ -318,6 +319,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn check_plan(&self, source: &PlanSource) -> Result<PlanReport, ClientError> {
         self.post("check the plan", &["plans", "check"], source).await
+    }
+
+    /// `GET /v1/dead-letters`
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetterView>, ClientError> {
+        self.get("list messages set aside", &["dead-letters"], &[]).await
     }
 
     /// `POST /v1/rebuild`

@@ -56,6 +56,7 @@ pub fn router<S: Service>(service: S, shutdown: CancellationToken) -> Router {
         .route("/v1/approvals/{id}", get(approval::<S>))
         .route("/v1/approvals/{id}/decision", post(decide::<S>))
         .route("/v1/plans/check", post(check_plan::<S>))
+        .route("/v1/dead-letters", get(dead_letters::<S>))
         .route("/v1/rebuild", post(rebuild::<S>))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
@@ -216,6 +217,10 @@ async fn decide<S: Service>(
 
 async fn check_plan<S: Service>(State(api): State<Api<S>>, Body(source): Body<PlanSource>) -> Answer {
     answer(api.service.check_plan(source).await)
+}
+
+async fn dead_letters<S: Service>(State(api): State<Api<S>>) -> Answer {
+    answer(api.service.dead_letters().await)
 }
 
 async fn rebuild<S: Service>(State(api): State<Api<S>>) -> Answer {
