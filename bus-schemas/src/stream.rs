@@ -49,7 +49,7 @@ pub const EVENTS: StreamSpec = StreamSpec {
     dedupe_window_ms: 10 * MINUTE_MS,
 };
 
-/// Cancellations. A host that was away has no VM left to cancel, so a day is plenty.
+/// Cancellations. A host reads all of them when it starts: an offer may have been withdrawn while it was away.
 pub const CONTROL: StreamSpec = StreamSpec {
     name: "BATON_CONTROL",
     subjects: &["baton.v1.control.>"],

@@ -245,7 +245,7 @@ impl<H: Hypervisor> Host<H> {
         }
         let bus = self.desk.bus.clone();
         // Before the first offer is taken: it may have been withdrawn while no host was here.
-        match bus.past_cancellations().await {
+        match Box::pin(bus.past_cancellations()).await {
             Ok(past) => past.into_iter().for_each(|(attempt, reason)| self.cancel(attempt, reason)),
             Err(error) => tracing::warn!(%error, "read earlier cancellations"),
         }
