@@ -50,21 +50,16 @@ fn own_modules(code: &str) -> BTreeSet<String> {
         // At the beginning, and behind each comma of the outermost group, a module's name begins.
         let mut name = Some(String::new());
         for c in rest.chars() {
+            if c.is_alphanumeric() || c == '_' {
+                name.iter_mut().for_each(|name| name.push(c));
+                continue;
+            }
+            found.extend(name.take_if(|name| !name.is_empty()));
             match c {
                 '{' => depth += 1,
                 '}' => depth -= 1,
                 ',' if depth == 1 => name = Some(String::new()),
-                c if c.is_alphanumeric() || c == '_' => {
-                    if let Some(name) = &mut name {
-                        name.push(c);
-                    }
-                    continue;
-                }
-                c if c.is_whitespace() && name.as_ref().is_none_or(String::is_empty) => continue,
                 _ => {}
-            }
-            if let Some(ended) = name.take_if(|name| !name.is_empty()) {
-                found.insert(ended);
             }
             if depth == 0 {
                 break;

@@ -9,8 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::{
     CliError, Context, Exit, Ui, apply, approvals,
     args::{Cli, Command},
-    cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, plan, ps, rebuild, replay, run, serve, status,
-    up, watch,
+    cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, plan, ps, rebuild, replay, run,
+    serve, status, up, watch,
 };
 use crate::paths::Env;
 

@@ -385,8 +385,7 @@ async fn news_of_the_connection_survives_a_turn_that_cannot_read_the_journal() {
     }
     until(|| async { rig.store.unsettled().await.unwrap().is_empty().then_some(()) }).await;
     until(|| async { rig.store.outbox().await.unwrap().is_empty().then_some(()) }).await;
-    let spoiled = rusqlite::Connection::open(dir.path().join("baton.db")).unwrap();
-    spoiled.execute("UPDATE journal SET event = '{}'", []).unwrap();
+    rig.store.spoil().await.unwrap();
 
     rig.say(Inbound::Down).await;
     let run = rig.wires.intake.borrow().run;

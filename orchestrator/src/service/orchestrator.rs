@@ -6,9 +6,9 @@ use bus_schemas::{
     id::ProjectId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent, Health,
-            HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport, TaskView,
-            UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
+            Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
+            TaskView, UndoRequest,
         },
         approval::{ApprovalSubject, Verdict as WireVerdict},
         task::LogChunk,

@@ -231,5 +231,8 @@ async fn the_doctor_names_what_is_missing() {
     let world = World::served().await;
     write(&world.path("config/baton.toml"), "[pool]\nimage = 'nothing-like-it'\n");
     let out = world.baton(&["doctor"]).await.expect(7).out;
-    assert!(out.contains("! dead letters") && out.contains("1 message") && out.contains("`baton dead-letters`"), "{out}");
+    assert!(
+        out.contains("! dead letters") && out.contains("1 message") && out.contains("`baton dead-letters`"),
+        "{out}"
+    );
 }

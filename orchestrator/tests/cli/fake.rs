@@ -11,9 +11,9 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, CancelRequest, Conflict, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
-            Finding, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView,
-            RebuildReport, Severity, TaskView, UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, CancelRequest, Conflict, DeadLetterView, DecisionRequest, DiffView,
+            FeedEvent, Finding, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem,
+            ProjectView, RebuildReport, Severity, TaskView, UndoRequest,
         },
         approval::{ApprovalSubject, Decision, Verdict},
         handoff::{ChangeKind, ChangedPath, CheckEvidence, Handoff, Isolation, Usage},

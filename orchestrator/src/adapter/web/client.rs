@@ -4,8 +4,9 @@ use std::{collections::VecDeque, path::PathBuf, pin::Pin, time::Duration};
 
 use bus_schemas::v1::{
     api::{
-        ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent, Health, HostView,
-        JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport, UndoRequest,
+        ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
+        Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
+        UndoRequest,
     },
     task::LogChunk,
 };
