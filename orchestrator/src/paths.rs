@@ -9,6 +9,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     ffi::OsString,
     fs, io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
@@ -149,6 +150,13 @@ pub fn check_socket_path(path: &Path) -> Result<(), PathsError> {
         return Err(PathsError::SocketTooLong { path: path.to_owned() });
     }
     Ok(())
+}
+
+/// The skills that come with this program: the folder `skills` beside it, if there is one.
+#[must_use]
+pub fn bundled_skills() -> Option<PathBuf> {
+    let program = env::current_exe().ok()?;
+    Some(program.parent()?.join("skills")).filter(|folder| folder.is_dir())
 }
 
 #[cfg(test)]

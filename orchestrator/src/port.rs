@@ -103,21 +103,22 @@ pub trait Shadow: Send + Sync + 'static {
 /// Writing into a person's folder. Blocks: call it off the async threads.
 pub trait Folder: Send + Sync + 'static {
     /// Brings the folder from one commit of the project's shadow repository to another; the same call again goes on.
+    /// An error says whether this call, or an earlier one, has written anything.
     ///
     /// # Errors
     /// [`FolderError`].
     fn write(&self, project_id: ProjectId, before: &str, after: &str, folder: &str) -> Result<(), FolderError>;
 }
 
-/// Why a folder was not written.
+/// Why a folder was not written, or not to the end.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FolderError {
-    /// The folder is not as it was when the apply was worked out: nothing was written, and nothing will be.
+    /// The folder is as it was: nothing of the apply is in it. Says what is in the way.
     #[error("{0}")]
-    Changed(String),
-    /// Something is in the way that may go away: a full disk, missing permissions.
+    Untouched(String),
+    /// Some of the apply is in the folder. Says what is in the way of the rest.
     #[error("{0}")]
-    Blocked(String),
+    HalfWritten(String),
 }
 
 /// A commit on its way between machines. In the object store it is the object `commit/<commit>` of bucket

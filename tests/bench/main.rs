@@ -5,7 +5,12 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod floors;
+mod memory;
+mod orchestrator;
+mod plan;
 mod report;
+mod rig;
+mod vm;
 
 use std::path::PathBuf;
 
@@ -21,6 +26,18 @@ async fn main() -> Result<()> {
     println!("load before: {}", report.load_before);
     if wanted("floors") {
         floors::floors(&mut report).await?;
+    }
+    if wanted("plan") {
+        plan::plan(&mut report)?;
+    }
+    if wanted("orchestrator") {
+        orchestrator::orchestrator(&mut report).await?;
+    }
+    if wanted("memory") {
+        memory::memory(&mut report).await?;
+    }
+    if wanted("vm") {
+        vm::vm(&mut report).await?;
     }
     report.load_after = report::load();
     println!("load after: {}; {} figures missed their target", report.load_after, report.missed());

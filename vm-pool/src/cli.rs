@@ -166,7 +166,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let found = hypervisor.accelerator();
     tracing::info!(host.id = %host_id, accelerator = found.name, note = %found.note, slots = host.slots, "host is up");
     let store = Store::open(&state_dir.join("repos"))?;
-    let snapshots = Snapshots::open(&state_dir.join("trees"), SNAPSHOT_BYTES)?;
+    let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), SNAPSHOT_BYTES)?;
     let host = Host::start(host, Arc::new(hypervisor), bus, store, snapshots).await?;
     let mut stopped = stop;
     host.run(async move {

@@ -28,7 +28,7 @@ pub struct PoolConfig {
     pub name: Option<String>,
     /// Attempts at the same time. Default: one per processor.
     pub slots: Option<u32>,
-    /// Booted, frozen VMs kept ready. Default 1.
+    /// Booted, frozen VMs kept ready. Default 2: one for an attempt, one for its checks.
     pub spares: Option<u32>,
     /// Processors of a spare. Default 1.
     pub cpus: Option<u32>,
@@ -138,7 +138,7 @@ impl PoolConfig {
         Limits {
             memory_mib,
             boots: (cores() as usize).min(MAX_BOOTS),
-            spares: self.spares.unwrap_or(1) as usize,
+            spares: self.spares.unwrap_or(2) as usize,
             spare_shape: Shape {
                 cpus: self.cpus.unwrap_or(1),
                 memory_mib: self.memory_mib.unwrap_or(512),

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bus_schemas::{id::LeaseId, v1::task::Machine};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc,
+        oneshot::{self, error::TryRecvError},
+    },
     time::Instant,
 };
 use uuid::Uuid;
@@ -19,6 +22,8 @@ use crate::{
 /// From the start of a VM's process to its hello. Emulation on a busy machine takes many seconds; a guest that takes
 /// longer than this will not come.
 const HELLO_WAIT: Duration = Duration::from_secs(90);
+/// To rehearse: the guest gives up long before.
+const REHEARSAL_WAIT: Duration = Duration::from_secs(60);
 /// A VM that cannot be resumed is replaced this many times before the attempt is told.
 const RESUME_TRIES: usize = 3;
 
@@ -89,6 +94,11 @@ impl<V: Vm> Leases<V> {
         Err(last)
     }
 
+    /// Says that a lease's VM runs its program now.
+    pub async fn started(&self, lease: LeaseId) {
+        let _ = self.notices.send(Notice::LeaseStarted { lease }).await;
+    }
+
     /// Says that a lease is over.
     pub async fn release(&self, lease: LeaseId) {
         let _ = self.notices.send(Notice::LeaseReleased { lease }).await;
@@ -115,7 +125,8 @@ pub fn machine_of(shape: &Shape) -> Machine {
 /// What the pool orders the keeper of a VM to do. Dropping the sender means: kill it.
 pub(crate) type Order<V> = oneshot::Sender<Grant<V>>;
 
-/// Boots a VM, stops its processors, and waits with it until it is handed out, ordered away, or dies.
+/// Boots a VM and waits with it until it is handed out, ordered away, or dies. One that nobody waits for rehearses, and its
+/// processors are stopped.
 pub(crate) async fn keep<H: Hypervisor>(
     hypervisor: Arc<H>,
     vm: VmId,
@@ -135,13 +146,26 @@ pub(crate) async fn keep<H: Hypervisor>(
             return;
         }
     };
-    if notices.send(Notice::Booted { vm }).await.is_err() {
+    let (heard, answered) = oneshot::channel();
+    if notices.send(Notice::Booted { vm, heard }).await.is_err() {
         return machine.kill().await;
     }
-    let ordered = tokio::select! {
-        ordered = &mut order => ordered.ok(),
-        reason = machine.exited() => return died(vm, reason, &notices).await,
-        reason = session.ended() => return died(vm, reason.to_string(), &notices).await,
+    let _ = answered.await;
+    // Whoever waits gets it as it is; what nobody waits for has time to get faster.
+    let at_once = match order.try_recv() {
+        Err(TryRecvError::Empty) => None,
+        other => Some(other.ok()),
+    };
+    let ordered = match at_once {
+        Some(ordered) => Ok(ordered),
+        None => wait_as_spare(&mut machine, &session, &mut order).await,
+    };
+    let ordered = match ordered {
+        Ok(ordered) => ordered,
+        Err(reason) => {
+            machine.kill().await;
+            return died(vm, reason, &notices).await;
+        }
     };
     match ordered {
         None => machine.kill().await,
@@ -153,6 +177,43 @@ pub(crate) async fn keep<H: Hypervisor>(
             }
         },
     }
+}
+
+/// Waits for the order; `None` if the VM is to go. An error says why it is gone already.
+async fn wait_as_spare<V: Vm>(
+    machine: &mut V,
+    session: &Session,
+    order: &mut oneshot::Receiver<Order<V>>,
+) -> Result<Option<Order<V>>, String> {
+    {
+        let settling = settle_down(machine, session);
+        tokio::pin!(settling);
+        tokio::select! {
+            settled = &mut settling => settled?,
+            ordered = &mut *order => return match ordered {
+                // Wanted in the middle of its rehearsal, which ends with the step it is at.
+                Ok(ordered) => {
+                    session.stop("wanted").await.map_err(|e| e.to_string())?;
+                    settling.await.map(|()| Some(ordered))
+                }
+                Err(_) => Ok(None),
+            },
+        }
+    }
+    tokio::select! {
+        ordered = order => Ok(ordered.ok()),
+        reason = machine.exited() => Err(reason),
+        reason = session.ended() => Err(reason.to_string()),
+    }
+}
+
+/// Lets a spare rehearse and stops its processors.
+async fn settle_down<V: Vm>(machine: &mut V, session: &Session) -> Result<(), String> {
+    tokio::select! {
+        rehearsed = session.rehearse(Instant::now() + REHEARSAL_WAIT) => rehearsed.map_err(|e| e.to_string())?,
+        reason = machine.exited() => return Err(reason),
+    }
+    machine.pause().await.map_err(|e| e.to_string())
 }
 
 async fn died<V>(vm: VmId, reason: String, notices: &mpsc::Sender<Notice<V>>) {
@@ -170,6 +231,5 @@ async fn boot<H: Hypervisor>(hypervisor: &H, shape: &Shape) -> Result<(H::Vm, Se
         }
         reason = vm.exited() => return Err((reason, false)),
     }
-    vm.pause().await.map_err(|e| (e.to_string(), e.exhausted))?;
     Ok((vm, session))
 }

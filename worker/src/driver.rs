@@ -7,8 +7,9 @@
 //!                            └─ failed ────────┘  └── Finished ────────┘
 //! ```
 //! * Hello and Ping are answered in every state.
-//! * `frozen`: anything else is refused with `Frozen`. Only a Rejuvenate whose every part was applied leads out.
+//! * `frozen`: anything else is refused with `Frozen`, but for a rehearsal, which has nothing of the host's in it. Only a Rejuvenate whose every part was applied leads out.
 //! * `working`: another Assign, Rejuvenate, Workspace or Changes is refused with `Busy`; Stop kills what runs, and its end is reported.
+//! * `rehearsing` (a part of `frozen`): everything is refused, Stop brings its end forward.
 //! * Garbage is refused with `BadMessage` and changes nothing.
 
 use std::{io, sync::Arc};
@@ -55,7 +56,7 @@ where
     let (read, write) = tokio::io::split(control);
     let (incoming_sender, mut incoming) = mpsc::channel(QUEUE);
     let (out, outgoing) = mpsc::channel(QUEUE);
-    let (opener, mut streams, drive) = data::start(data);
+    let (opener, mut streams, drive) = data::start(data, yamux::Mode::Server);
     let (reports, mut reported) = mpsc::channel(REPORT_QUEUE);
     let mut ports = JoinSet::new();
     ports.spawn(async move { control::read(read, incoming_sender).await.map_err(ServeError::Control) });
@@ -94,6 +95,8 @@ enum Report {
     Opened(DataHeader, Stream),
     /// A stream did not.
     Unreadable(io::Error),
+    /// The rehearsal is over.
+    Rehearsed,
     /// The tree is in place, or not.
     Unpacked(Result<Unpacked, UnpackError>),
     /// The assignment ended.
@@ -106,6 +109,7 @@ enum Report {
 #[derive(Debug)]
 enum State {
     Frozen,
+    Rehearsing(CancellationToken),
     Empty,
     Unpacking,
     Ready(Arc<Manifest>),
@@ -142,14 +146,16 @@ impl<M: Machine> Driver<M> {
             }
             ToGuest::Hello { nonce, .. } => {
                 let worker = concat!("baton-worker ", env!("CARGO_PKG_VERSION")).to_string();
-                let frozen = matches!(self.state, State::Frozen);
+                let frozen = matches!(self.state, State::Frozen | State::Rehearsing(_));
                 self.say(FromGuest::Hello { nonce, version: CHANNEL_VERSION, worker, frozen }).await;
             }
             ToGuest::Ping { sequence } => self.say(FromGuest::Pong { sequence }).await,
+            ToGuest::Rehearse => self.rehearse().await,
             ToGuest::Rejuvenate(identity) => self.rejuvenate(identity).await,
             ToGuest::Assign(assignment) => self.assign(assignment).await,
             ToGuest::Stop { reason } => match &self.state {
                 State::Frozen => self.refuse_state().await,
+                State::Rehearsing(stop) => stop.cancel(),
                 State::Working(_, stop) => {
                     tracing::info!(reason, "stop");
                     stop.cancel();
@@ -180,6 +186,10 @@ impl<M: Machine> Driver<M> {
             Report::Opened(DataHeader::Output { .. }, _) => {
                 self.refuse(RefusalCode::BadMessage, "output flows from the guest to the host".into()).await;
             }
+            Report::Rehearsed => {
+                self.state = State::Frozen;
+                self.say(FromGuest::Rehearsed).await;
+            }
             Report::Unpacked(Ok(Unpacked { manifest, entries, bytes })) => {
                 self.state = State::Ready(Arc::new(manifest));
                 self.say(FromGuest::WorkspaceReady { entries, bytes }).await;
@@ -200,6 +210,19 @@ impl<M: Machine> Driver<M> {
                 }
             }
         }
+    }
+
+    async fn rehearse(&mut self) {
+        if !matches!(self.state, State::Frozen) {
+            return self.refuse_state().await;
+        }
+        let stop = CancellationToken::new();
+        self.state = State::Rehearsing(stop.clone());
+        let (machine, reports) = (Arc::clone(&self.machine), self.reports.clone());
+        self.tasks.spawn(async move {
+            let _ = tokio::task::spawn_blocking(move || machine.rehearse(&stop)).await;
+            let _ = reports.send(Report::Rehearsed).await;
+        });
     }
 
     async fn rejuvenate(&mut self, identity: Rejuvenate) {
@@ -280,6 +303,7 @@ impl<M: Machine> Driver<M> {
     async fn refuse_state(&self) {
         let (code, detail) = match &self.state {
             State::Frozen => (RefusalCode::Frozen, "rejuvenate first"),
+            State::Rehearsing(_) => (RefusalCode::Busy, "the rehearsal is under way"),
             State::Empty => (RefusalCode::BadMessage, "there is no workspace yet"),
             State::Unpacking => (RefusalCode::Busy, "the workspace is being unpacked"),
             State::Working(..) => (RefusalCode::Busy, "an assignment is being worked on"),

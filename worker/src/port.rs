@@ -12,6 +12,7 @@
 use std::path::PathBuf;
 
 use bus_schemas::v1::guest::Rejuvenate;
+use tokio_util::sync::CancellationToken;
 
 /// The machine the worker runs on. Methods may block: the driver calls them on a blocking thread.
 pub trait Machine: Send + Sync + 'static {
@@ -23,18 +24,26 @@ pub trait Machine: Send + Sync + 'static {
     /// [`MachineError`] naming the part that failed.
     fn rejuvenate(&self, identity: &Rejuvenate) -> Result<i64, MachineError>;
 
+    /// Goes once through everything that the driver will do, on fixed data, and leaves nothing behind: the first time is the
+    /// slowest, above all under emulation. Called in a machine that was not rejuvenated yet. A machine that is fast anyway has nothing to do.
+    /// `stop` asks it to come to an end soon.
+    fn rehearse(&self, stop: &CancellationToken) {
+        let _ = stop;
+    }
+
     /// Where things are. The same for the machine's whole life.
     fn layout(&self) -> &Layout;
 
     /// Makes [`Layout::workspace`], [`Layout::exchange`] and [`Layout::home`] exist and be empty, the first one on the disk that is
-    /// meant for work (mounting whatever that takes). Called before a tree is unpacked. The driver itself gives what it
-    /// puts there to [`Machine::user`].
+    /// meant for work (mounting whatever that takes). Called before a tree is unpacked.
     ///
     /// # Errors
     /// [`MachineError`]; [`MachineError::disk_full`] tells whether that is why.
     fn prepare(&self) -> Result<(), MachineError>;
 
-    /// The ordinary user that programs and checks run as; `None` leaves them the worker's own.
+    /// The ordinary user that checks run as, so that the kernel protects the worker that reports how they ended; the driver
+    /// gives it the tree before the first one. `None` leaves them the worker's own. An attempt's program always runs as the worker's own
+    /// user (in a guest: root), because the guest is its computer.
     fn user(&self) -> Option<User> {
         None
     }

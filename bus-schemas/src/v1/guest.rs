@@ -54,6 +54,9 @@ pub enum ToGuest {
         /// [`CHANNEL_VERSION`] of the host.
         version: u32,
     },
+    /// Go once, with fixed data of the guest's own, through everything a lease goes through, so that the first real time is a
+    /// fast one. Only for a frozen guest; it carries nothing and leaves nothing behind. Sent to spares before they are stopped.
+    Rehearse,
     /// Become a machine of its own. Sent for every lease.
     Rejuvenate(Rejuvenate),
     /// Work.
@@ -93,7 +96,7 @@ pub struct Rejuvenate {
 pub enum Assignment {
     /// Work on an attempt.
     Attempt(AttemptAssignment),
-    /// Run checks on a handed-off tree, one after the other, all of them, as an ordinary user of the guest.
+    /// Run checks on a handed-off tree, one after the other, all of them, as an ordinary user of the guest (an attempt's program is root there).
     Checks {
         /// The checks.
         checks: Vec<CheckSpec>,
@@ -153,9 +156,11 @@ pub enum FromGuest {
         version: u32,
         /// The worker's build, for people.
         worker: String,
-        /// Nothing but Hello, Ping and Rejuvenate is served yet.
+        /// Nothing but Hello, Ping, Rehearse and Rejuvenate is served yet.
         frozen: bool,
     },
+    /// The rehearsal is over; it never fails, it only helps less.
+    Rehearsed,
     /// Entropy, clock, names and token are in force.
     Rejuvenated {
         /// The token of the lease.

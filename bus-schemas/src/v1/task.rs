@@ -309,6 +309,8 @@ pub enum FailureReason {
     HeartbeatMissed,
     /// No host took it in time (set by the orchestrator).
     NotStarted,
+    /// What a host must be told of it is more than the bus takes in one message (set by the orchestrator).
+    OfferTooLarge,
     /// Something on the host failed that no other word fits.
     HostError,
 }

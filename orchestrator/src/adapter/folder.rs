@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bus_schemas::id::ProjectId;
 
-use super::shadow::{ApplyError, ShadowRepos};
+use super::shadow::ShadowRepos;
 use crate::port::{Folder, FolderError};
 
 impl Folder for ShadowRepos {
@@ -14,12 +14,13 @@ impl Folder for ShadowRepos {
                 tracing::info!(project.id = %project_id, ?report, "folder written");
                 Ok(())
             }
-            Err(
-                error @ (ApplyError::ChangedMeanwhile { .. }
-                | ApplyError::Obstructed { .. }
-                | ApplyError::UnsafePath { .. }),
-            ) => Err(FolderError::Changed(error.to_string())),
-            Err(error) => Err(FolderError::Blocked(error.to_string())),
+            Err(error) => {
+                let detail = error.with_causes();
+                // What cannot be known counts as written: then nobody takes a half-written folder for an untouched one.
+                let begun = self.has_begun(project_id, before, after).unwrap_or(true);
+                tracing::warn!(project.id = %project_id, begun, detail, "folder not written");
+                Err(if begun { FolderError::HalfWritten(detail) } else { FolderError::Untouched(detail) })
+            }
         }
     }
 }

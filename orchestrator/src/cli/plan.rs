@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     adapter::web::{ClientError, problem},
+    paths::bundled_skills,
     planfile,
 };
 
@@ -62,7 +63,8 @@ async fn report(context: &Context, source: &PlanSource) -> Result<PlanReport, Cl
     match context.client()?.check_plan(source).await {
         Err(ClientError::Unreachable { .. }) => {
             let home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
-            let roots = roots_for(source.folder.as_deref().map(Path::new), home.as_deref(), None);
+            let bundled = bundled_skills();
+            let roots = roots_for(source.folder.as_deref().map(Path::new), home.as_deref(), bundled.as_deref());
             Ok(planfile::check(source, &Catalog::discover(&roots)))
         }
         other => Ok(other?),

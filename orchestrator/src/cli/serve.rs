@@ -15,7 +15,7 @@ use crate::{
         web::{self, Listeners, ServerError},
     },
     config::{Config, Overrides, Secret},
-    paths::{Paths, private_dir},
+    paths::{self, Paths, private_dir},
     service::{OrchestratorOptions, StartError, start},
 };
 
@@ -91,6 +91,7 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
         max_files: config.folder.max_files,
     };
     options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
+    options.bundled_skills = paths::bundled_skills();
     Ok(options)
 }
 

@@ -113,6 +113,13 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
             ("apply.started", None, format!("{by} applies the result: it is being written to the folder"))
         }
         Fact::ApplyFinished => ("apply.finished", None, "the result is in the folder".to_owned()),
+        Fact::ApplyStopped { detail } => {
+            ("apply.stopped", None, format!("the result is not applied, nothing was written: {detail}"))
+        }
+        Fact::ApplyStalled { detail } => {
+            ("apply.stalled", None, format!("only some of the result is in the folder: {detail}"))
+        }
+        Fact::ApplyResumed { by } => ("apply.resumed", None, format!("{by} lets the apply go on")),
         Fact::ApplyUndone { by } => ("apply.undone", None, format!("{by} took the apply back")),
     }
 }

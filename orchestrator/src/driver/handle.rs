@@ -7,7 +7,7 @@ use bus_schemas::{
     v1::api::{HostView, RebuildReport},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{OwnedMutexGuard, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 use uuid::Uuid;
@@ -174,6 +174,16 @@ impl<J: Journal, B: Bus> Handle<J, B> {
     /// A sentence, if it cannot be brought there now.
     pub async fn keep(&self, project_id: ProjectId, commit: &str) -> Result<(), String> {
         perform::keep(&self.hands, project_id, commit).await.map_err(|e| e.to_string())
+    }
+
+    /// Holds the folder: nothing is written into it by the driver until the guard is dropped.
+    pub async fn hold_folder(&self, folder: &str) -> OwnedMutexGuard<()> {
+        self.hands.folders.turn(folder).await
+    }
+
+    /// Withdraws the writing that a record asked for. Only while its folder is held: then it has happened, or it never will.
+    pub fn withdraw(&self, seq: u64) {
+        self.hands.withdrawn.add(seq);
     }
 
     /// The bells of feed readers.

@@ -16,6 +16,7 @@
 mod bell;
 mod detail;
 mod feed;
+mod folders;
 mod handle;
 mod hosts;
 mod inbound;
@@ -34,6 +35,7 @@ mod work;
 
 pub use bell::Bells;
 pub use detail::{Detail, FailureDetail, ProjectDetail};
+pub use folders::FolderTurns;
 pub use handle::{Handle, Tasks, Wires, World, start};
 pub use input::Refusal;
 pub use tell::FEED_CURSOR;

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    folders::FolderTurns,
     input::{Answer, Input},
     perform,
     work::{Lane, Work},
@@ -57,6 +58,10 @@ pub(super) struct Hands<J, B> {
     /// Commits that are in the shadow repositories.
     pub(super) kept: Remembered<(ProjectId, String)>,
     pub(super) gits: Semaphore,
+    /// Who writes to which folder.
+    pub(super) folders: FolderTurns,
+    /// Records whose writing of a folder an undo withdrew.
+    pub(super) withdrawn: Remembered<u64>,
 }
 
 impl<J: Journal, B: Bus> Hands<J, B> {
@@ -70,6 +75,8 @@ impl<J: Journal, B: Bus> Hands<J, B> {
             stored: Remembered::default(),
             kept: Remembered::default(),
             gits: Semaphore::new(GITS),
+            folders: FolderTurns::default(),
+            withdrawn: Remembered::default(),
         }
     }
 }

@@ -48,9 +48,6 @@ pub(super) enum Again {
     /// A commit is in neither place yet.
     #[error("commit {0} is neither in the shadow repository nor in the object store")]
     Missing(String),
-    /// The folder cannot be written now.
-    #[error("write the folder: {0}")]
-    Folder(String),
     /// The process is shutting down.
     #[error("shutting down")]
     Stopping,
@@ -63,7 +60,7 @@ impl Again {
             Self::Shadow(ShadowError::Conflict { .. }) => true,
             Self::Shadow(_) => tries >= GIT_TRIES,
             Self::Missing(_) => tries >= OBJECT_TRIES,
-            Self::Bus(_) | Self::Journal(_) | Self::Folder(_) | Self::Stopping => false,
+            Self::Bus(_) | Self::Journal(_) | Self::Stopping => false,
         }
     }
 }
@@ -103,11 +100,14 @@ pub(super) async fn act<J: Journal, B: Bus>(
             let offered = offer(hands, project_id, id, brief, *attempt, base_commit, notes).await;
             match offered {
                 Ok(()) => Ok(None),
+                Err(Again::Bus(error @ BusError::TooLarge { .. })) => {
+                    Ok(Some((unofferable(hands, *attempt, FailureReason::OfferTooLarge, error.to_string()), None)))
+                }
                 Err(Again::Bus(BusError::Refused { detail, .. })) => {
-                    Ok(Some((unofferable(hands, *attempt, detail), None)))
+                    Ok(Some((unofferable(hands, *attempt, FailureReason::NotStarted, detail), None)))
                 }
                 Err(again) if again.is_final(tries) => {
-                    Ok(Some((unofferable(hands, *attempt, again.to_string()), None)))
+                    Ok(Some((unofferable(hands, *attempt, FailureReason::NotStarted, again.to_string()), None)))
                 }
                 Err(again) => Err(again),
             }
@@ -125,7 +125,9 @@ pub(super) async fn act<J: Journal, B: Bus>(
             }
             Err(again) => Err(again),
         },
-        Act::WriteFolder { folder, before, after } => write_folder(hands, project_id, folder, before, after).await,
+        Act::WriteFolder { seq, folder, before, after } => {
+            write_folder(hands, project_id, *seq, folder, before, after).await
+        }
     }
 }
 
@@ -142,12 +144,17 @@ fn or_failed(
 }
 
 /// An attempt that cannot be offered ends as if its host had said so.
-fn unofferable<J: Journal, B: Bus>(hands: &Hands<J, B>, attempt: AttemptRef, detail: String) -> Fact {
+fn unofferable<J: Journal, B: Bus>(
+    hands: &Hands<J, B>,
+    attempt: AttemptRef,
+    reason: FailureReason,
+    detail: String,
+) -> Fact {
     Fact::AttemptFailed {
         task_id: attempt.task_id,
         number: attempt.number,
         nonce: ClaimNonce::from_uuid(hands.ids.next()),
-        reason: words::word(&FailureReason::NotStarted),
+        reason: words::word(&reason),
         detail: format!("the attempt could not be offered to hosts: {detail}"),
         retryable: false,
     }
@@ -302,23 +309,27 @@ fn stopped(error: tokio::task::JoinError) -> Again {
     }
 }
 
+/// Writes a result into its folder, unless an undo was faster.
 async fn write_folder<J: Journal, B: Bus>(
     hands: &Arc<Hands<J, B>>,
     project_id: ProjectId,
+    seq: u64,
     folder: &str,
     before: &str,
     after: &str,
 ) -> Result<Said, Again> {
+    let _turn = hands.folders.turn(folder).await;
+    if hands.withdrawn.has(&seq) {
+        return Ok(None);
+    }
     let port = Arc::clone(&hands.folder);
     let (folder, before, after) = (folder.to_owned(), before.to_owned(), after.to_owned());
     let written = tokio::task::spawn_blocking(move || port.write(project_id, &before, &after, &folder)).await;
-    match written {
-        Ok(Ok(())) => Ok(Some((Fact::ApplyFinished, None))),
-        // Nothing was written and nothing will be: the apply is taken back, in the journal only.
-        Ok(Err(FolderError::Changed(detail))) => {
-            Ok(Some((Fact::ApplyUndone { by: format!("orchestrator ({detail})") }, None)))
-        }
-        Ok(Err(FolderError::Blocked(detail))) => Err(Again::Folder(detail)),
-        Err(error) => Err(stopped(error)),
-    }
+    let fact = match written {
+        Ok(Ok(())) => Fact::ApplyFinished,
+        Ok(Err(FolderError::Untouched(detail))) => Fact::ApplyStopped { detail },
+        Ok(Err(FolderError::HalfWritten(detail))) => Fact::ApplyStalled { detail },
+        Err(error) => return Err(stopped(error)),
+    };
+    Ok(Some((fact, None)))
 }

@@ -98,6 +98,8 @@ pub(super) enum Act {
     },
     /// See [`Command::WriteFolder`].
     WriteFolder {
+        /// The record that asked for it; an undo withdraws by it.
+        seq: u64,
         /// The folder.
         folder: String,
         /// As it was.
@@ -158,7 +160,7 @@ pub(super) fn derived_id(installation: Uuid, purpose: &str, seq: u64, number: u3
 
 /// What performing a row needs.
 pub(super) fn of_row(room: &Room, installation: Uuid, row: &OutboxRow) -> Work {
-    let (lane, act) = act(room, row.project_id, &row.command);
+    let (lane, act) = act(room, row.project_id, row.seq, &row.command);
     Work {
         key: Some((row.seq, row.number)),
         id: derived_id(installation, "outbox", row.seq, row.number),
@@ -172,11 +174,11 @@ pub(super) fn of_row(room: &Room, installation: Uuid, row: &OutboxRow) -> Work {
 pub(super) fn offer_again(room: &Room, task: &Task, id: MessageId) -> Work {
     let project_id = room.plan.project_id();
     let command = Command::Offer { task_id: task.spec.task_id, number: task.attempt };
-    let (lane, act) = act(room, project_id, &command);
+    let (lane, act) = act(room, project_id, 0, &command);
     Work { key: None, id, project_id, lane, act }
 }
 
-fn act(room: &Room, project_id: ProjectId, command: &Command) -> (Lane, Act) {
+fn act(room: &Room, project_id: ProjectId, seq: u64, command: &Command) -> (Lane, Act) {
     match command {
         Command::Prepare { task_id, parents, evaluate_when, expand } => {
             let brief = room.plan.task(*task_id).filter(|task| !task.state.is_final()).map(|task| brief(room, task));
@@ -209,6 +211,7 @@ fn act(room: &Room, project_id: ProjectId, command: &Command) -> (Lane, Act) {
             });
             let act = if standing {
                 Act::WriteFolder {
+                    seq,
                     folder: room.details.project.folder.clone(),
                     before: before_commit.clone(),
                     after: after_commit.clone(),

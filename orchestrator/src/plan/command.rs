@@ -65,7 +65,8 @@ pub enum Command {
         /// The distinct commits, in plan order.
         parents: Vec<CommitId>,
     },
-    /// Write the difference between two commits into the folder (again, after a restart in the middle). Answered by `ApplyFinished`.
+    /// Write the difference between two commits into the folder (again, after a restart in the middle). Answered by
+    /// `ApplyFinished`, `ApplyStopped` or `ApplyStalled`.
     WriteFolder {
         /// The folder as it was.
         before_commit: CommitId,

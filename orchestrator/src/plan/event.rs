@@ -176,7 +176,22 @@ pub enum Fact {
     },
     /// Every path of the apply is written.
     ApplyFinished,
-    /// The last apply was taken back.
+    /// Nothing of the apply under way could be written: the folder is as it was, and the result is not applied.
+    ApplyStopped {
+        /// What is in the way.
+        detail: String,
+    },
+    /// The apply under way stopped half-way: some of it is in the folder, and nobody goes on by themselves.
+    ApplyStalled {
+        /// What is in the way.
+        detail: String,
+    },
+    /// The rest of an unfinished apply is written.
+    ApplyResumed {
+        /// Who asked.
+        by: String,
+    },
+    /// The last apply was taken back, finished or not: the folder is as it was before.
     ApplyUndone {
         /// Who asked.
         by: String,
@@ -206,6 +221,9 @@ impl Fact {
             Self::ResultMergeFailed { .. } => "result_merge_failed",
             Self::ApplyStarted { .. } => "apply_started",
             Self::ApplyFinished => "apply_finished",
+            Self::ApplyStopped { .. } => "apply_stopped",
+            Self::ApplyStalled { .. } => "apply_stalled",
+            Self::ApplyResumed { .. } => "apply_resumed",
             Self::ApplyUndone { .. } => "apply_undone",
         }
     }

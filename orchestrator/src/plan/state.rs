@@ -75,8 +75,20 @@ pub struct Apply {
     pub started_at: UnixMs,
     /// When every path was written.
     pub finished_at: Option<UnixMs>,
+    /// Why it stopped half-way, until it goes on.
+    pub stalled: Option<String>,
+    /// When, and for what reason, it was given up before anything was written.
+    pub stopped: Option<(UnixMs, String)>,
     /// When, and by whom, it was taken back.
     pub undone: Option<(UnixMs, String)>,
+}
+
+impl Apply {
+    /// The folder holds it, or may hold some of it.
+    #[must_use]
+    pub const fn stands(&self) -> bool {
+        self.undone.is_none() && self.stopped.is_none()
+    }
 }
 
 /// A project's state. Made by [`Plan::create`], changed only by [`super::step()`]; equal events make equal plans.
@@ -92,7 +104,7 @@ pub struct Plan {
     pub(super) result_commit: Option<CommitId>,
     /// [`super::Command::MergeResult`] is under way.
     pub(super) merging_result: bool,
-    /// Every apply there was, oldest first; only the last can be unfinished or not undone.
+    /// Every apply there was, oldest first; only the last can stand.
     pub(super) applies: Vec<Apply>,
 
     pub(super) graph: TaskGraph,
@@ -168,10 +180,10 @@ impl Plan {
         &self.applies
     }
 
-    /// The apply that stands: begun (and perhaps not finished), not undone.
+    /// The apply that stands: begun (and perhaps not finished), not stopped, not undone.
     #[must_use]
     pub fn standing_apply(&self) -> Option<&Apply> {
-        self.applies.last().filter(|apply| apply.undone.is_none())
+        self.applies.last().filter(|apply| apply.stands())
     }
 
     /// When the result was applied, unless that was undone.

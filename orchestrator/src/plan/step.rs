@@ -112,6 +112,9 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
         Fact::ResultMergeFailed { reason } => change.result_merge_failed(reason),
         Fact::ApplyStarted { by, before_commit, after_commit } => change.apply_started(by, before_commit, after_commit),
         Fact::ApplyFinished => change.apply_finished(),
+        Fact::ApplyStopped { detail } => change.apply_stopped(detail),
+        Fact::ApplyStalled { detail } => change.apply_stalled(detail),
+        Fact::ApplyResumed { .. } => change.apply_resumed(),
         Fact::ApplyUndone { by } => change.apply_undone(by),
     }
 }

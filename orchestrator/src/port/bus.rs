@@ -97,6 +97,20 @@ pub enum BusError {
         /// Why.
         detail: String,
     },
+    /// The server does not take messages of this size.
+    #[error(
+        "{operation}: the message has {bytes} bytes, and the bus takes {limit}: keep large data in files of the folder \
+         (tasks hand them on as outputs) rather than in scripts, `foreach` elements and results, or raise `max_payload` of \
+         the nats-server"
+    )]
+    TooLarge {
+        /// What was tried.
+        operation: &'static str,
+        /// The size of the message.
+        bytes: usize,
+        /// The largest one that fits.
+        limit: usize,
+    },
     /// It will never work as it is.
     #[error("{operation}: {detail}")]
     Refused {

@@ -31,19 +31,18 @@ impl Orchestrator {
             let detail = format!("project {project_id} has no result to apply (tasks: {})", state.join(", "));
             return Err(problem("no_result", 409, detail));
         };
-        match self.last_apply(project_id).await? {
-            Some(LastApply { stage: ApplyStage::Finished, .. }) if !request.dry_run => {
-                let detail = format!("the result of project {project_id} is in the folder already");
-                return Err(hinted("already_applied", 409, detail, "`baton undo` takes it back"));
+        let _turn = self.applying.turn(&view.folder).await;
+        if !request.dry_run
+            && let Some(last) = self.last_apply(project_id).await?
+        {
+            match last.stage {
+                ApplyStage::Finished => {
+                    let detail = format!("the result of project {project_id} is in the folder already");
+                    return Err(hinted("already_applied", 409, detail, "`baton undo` takes it back"));
+                }
+                ApplyStage::Started | ApplyStage::Stalled { .. } => return self.go_on(&view, last, request.by).await,
+                ApplyStage::Stopped { .. } | ApplyStage::Undone { .. } => {}
             }
-            Some(LastApply { stage: ApplyStage::Started, .. }) if !request.dry_run => {
-                self.written(project_id).await?;
-                return self
-                    .worked_out(&view, &result)
-                    .await
-                    .map(|plan| plan.view(&PathBuf::from(&view.folder), false));
-            }
-            _ => {}
         }
         let plan = self.worked_out(&view, &result).await?;
         let folder = PathBuf::from(&view.folder);
@@ -56,6 +55,26 @@ impl Orchestrator {
         Ok(plan.view(&folder, false))
     }
 
+    /// Lets an unfinished apply go on, as it was worked out when it began.
+    async fn go_on(&self, view: &ProjectView, last: LastApply, by: String) -> Result<ApplyView, Problem> {
+        let project_id = view.project_id;
+        if matches!(last.stage, ApplyStage::Stalled { .. }) {
+            let resumed = self.handle.ask(project_id, Fact::ApplyResumed { by }, None).await;
+            resumed.map_err(|e| of_refusal(&e))?;
+        }
+        self.written(project_id).await?;
+        let shadow = Arc::clone(&self.shadow);
+        let diff = blocking(move || shadow.diff(project_id, &last.before_commit, &last.after_commit)).await?;
+        let diff = diff.map_err(|e| problem("repository", 500, e.to_string()))?;
+        Ok(ApplyView {
+            folder: view.folder.clone(),
+            dry_run: false,
+            changed: diff.changed,
+            merged_with_yours: Vec::new(),
+            conflicts: Vec::new(),
+        })
+    }
+
     async fn worked_out(&self, view: &ProjectView, result: &str) -> Result<crate::adapter::shadow::ApplyPlan, Problem> {
         let project_id = view.project_id;
         self.kept(project_id, result).await?;
@@ -64,52 +83,54 @@ impl Orchestrator {
         blocking(move || shadow.plan_apply(project_id, &base, &result, &folder)).await?.map_err(|e| inapplicable(&e))
     }
 
-    /// Waits until the apply under way is finished, or was taken back.
+    /// Waits until the apply under way has ended, one way or another.
     async fn written(&self, project_id: ProjectId) -> Result<(), Problem> {
         let mut bell = self.handle.bells().listen(project_id);
         let done = async {
             loop {
                 bell.borrow_and_update();
-                match self.last_apply(project_id).await? {
-                    Some(LastApply { stage: ApplyStage::Started, .. }) => {
-                        if bell.changed().await.is_err() {
-                            return Err(problem("shutting_down", 503, "the orchestrator is shutting down"));
-                        }
-                    }
-                    Some(LastApply { stage: ApplyStage::Undone { by }, .. }) => {
-                        let detail =
-                            format!("the folder changed while the result was applied; nothing was written: {by}");
-                        return Err(hinted("folder_changed", 409, detail, "apply again"));
-                    }
-                    Some(LastApply { stage: ApplyStage::Finished, .. }) | None => return Ok(()),
+                let Some(last) = self.last_apply(project_id).await? else { return Ok(()) };
+                if let Some(ended) = ended(last.stage) {
+                    return ended;
+                }
+                if bell.changed().await.is_err() {
+                    return Err(problem("shutting_down", 503, "the orchestrator is shutting down"));
                 }
             }
         };
         match tokio::time::timeout(PATIENCE, done).await {
             Ok(done) => done,
             Err(_) => {
-                let hint = "the orchestrator's log says what is in the way; it goes on by itself once that is gone";
-                Err(hinted("apply_unfinished", 503, "the result is not written to the folder yet", hint))
+                let detail = "the result is not written to the folder yet; it is still being worked on";
+                Err(hinted("apply_unfinished", 409, detail, "`baton apply` waits again, `baton undo` takes it back"))
             }
         }
     }
 
     pub(super) async fn undo_apply(&self, view: ProjectView, request: UndoRequest) -> Result<ApplyView, Problem> {
+        let this = self.clone();
+        // Its own task: once begun, it goes on even if nobody waits for the answer any more.
+        let undone = tokio::spawn(async move { this.take_back(view, request).await }).await;
+        undone.map_err(|e| problem("internal", 500, e.to_string()))?
+    }
+
+    async fn take_back(&self, view: ProjectView, request: UndoRequest) -> Result<ApplyView, Problem> {
         let project_id = view.project_id;
         let nothing =
             || problem("nothing_applied", 409, format!("project {project_id} has nothing applied to take back"));
+        // While the folder is held, what is being written now has ended, and nothing more is.
+        let _held = self.handle.hold_folder(&view.folder).await;
         let last = self.last_apply(project_id).await?.ok_or_else(nothing)?;
-        match last.stage {
-            ApplyStage::Undone { .. } => return Err(nothing()),
-            ApplyStage::Started => self.written(project_id).await?,
-            ApplyStage::Finished => {}
+        if matches!(last.stage, ApplyStage::Undone { .. } | ApplyStage::Stopped { .. }) {
+            return Err(nothing());
         }
         let shadow = Arc::clone(&self.shadow);
         let (before, after, folder) = (last.before_commit, last.after_commit, PathBuf::from(&view.folder));
         let undone = blocking(move || shadow.undo(project_id, &before, &after, &folder, request.force)).await?;
-        let undone = undone.map_err(|e| inapplicable(&e))?;
+        let undone = undone.map_err(|e| not_undone(&e))?;
         // The folder first: if this is not recorded, undoing again finds nothing to do and records it.
         self.handle.ask(project_id, Fact::ApplyUndone { by: request.by }, None).await.map_err(|e| of_refusal(&e))?;
+        self.handle.withdraw(last.asked_seq);
         Ok(undone)
     }
 
@@ -123,30 +144,59 @@ impl Orchestrator {
     }
 }
 
+/// What came of an apply; nothing while it is being written.
+fn ended(stage: ApplyStage) -> Option<Result<(), Problem>> {
+    Some(match stage {
+        ApplyStage::Started => return None,
+        ApplyStage::Finished => Ok(()),
+        ApplyStage::Stopped { detail } => {
+            let detail = format!("the result is not applied, nothing was written: {detail}");
+            Err(hinted("not_applied", 409, detail, "clear that away and apply again"))
+        }
+        ApplyStage::Stalled { detail } => {
+            let detail = format!("only some of the result is in the folder: {detail}");
+            let hint = "clear that away and `baton apply` goes on; `baton undo` puts the folder back as it was";
+            Err(hinted("apply_unfinished", 409, detail, hint))
+        }
+        ApplyStage::Undone { by } => {
+            Err(problem("apply_undone", 409, format!("{by} took the apply back while it was written")))
+        }
+    })
+}
+
 fn inapplicable(error: &ApplyError) -> Problem {
     let detail = error.to_string();
     match error {
         ApplyError::Import(error) => unimportable(error),
-        ApplyError::ChangedMeanwhile { .. } => hinted(
-            "folder_changed",
-            409,
-            detail,
-            "keep a copy of these files; for an undo, --force puts back what was there before the apply",
-        ),
-        ApplyError::Obstructed { .. } => problem("folder_obstructed", 409, detail),
+        ApplyError::ChangedMeanwhile { .. } => {
+            hinted("folder_changed", 409, detail, "apply again when nothing else writes to the folder")
+        }
+        ApplyError::Obstructed { .. } => {
+            let detail = format!("{detail}; nothing was written");
+            hinted("folder_obstructed", 409, detail, "move it out of the folder and apply again")
+        }
+        ApplyError::UnsafePath { .. } => {
+            hinted("unsafe_path", 409, detail, "`baton diff` shows the result; it cannot be applied as it is")
+        }
         ApplyError::DiskFull { .. } => problem("disk_full", 507, detail),
-        ApplyError::UnsafePath { .. } => problem("unsafe_path", 422, detail),
-        ApplyError::Repository(_) | ApplyError::Io { .. } => problem("repository", 500, chain(error)),
+        ApplyError::Repository(_) | ApplyError::Io { .. } => problem("repository", 500, error.with_causes()),
     }
 }
 
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+fn not_undone(error: &ApplyError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        ApplyError::ChangedMeanwhile { .. } => {
+            let hint = "keep a copy of these files; --force puts back what was there before the apply";
+            hinted("folder_changed", 409, detail, hint)
+        }
+        ApplyError::Obstructed { .. } => {
+            hinted("folder_obstructed", 409, detail, "move it out of the folder and undo again")
+        }
+        ApplyError::Io { .. } => {
+            let hint = "mend that and undo again: it goes on where it stopped";
+            hinted("undo_unfinished", 409, error.with_causes(), hint)
+        }
+        _ => inapplicable(error),
     }
-    text
 }

@@ -29,7 +29,7 @@ use crate::{
         sqlite::Store,
     },
     digest,
-    driver::{Detail, Handle},
+    driver::{Detail, FolderTurns, Handle},
     plan::event::{Fact, Verdict},
     port::{Ids, Service, journal::JournalError},
 };
@@ -43,6 +43,8 @@ pub struct Orchestrator {
     pub(super) shadow: Arc<ShadowRepos>,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) places: Arc<Places>,
+    /// One apply per folder, from the plan until it is written: the next one then sees what it did.
+    pub(super) applying: Arc<FolderTurns>,
 }
 
 impl std::fmt::Debug for Orchestrator {

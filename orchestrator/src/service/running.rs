@@ -12,7 +12,7 @@ use crate::{
         shadow::{FolderLimits, ShadowRepos},
         sqlite::{OpenError, Store},
     },
-    driver::{self, Tasks, World},
+    driver::{self, FolderTurns, Tasks, World},
     port::{Clock, Folder, Ids, Shadow, journal::JournalError},
 };
 
@@ -118,6 +118,14 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         }
     };
     let places = Arc::new(Places { home: options.home, bundled_skills: options.bundled_skills });
-    let orchestrator = Orchestrator { store, handle, bus, shadow, ids: options.ids, places };
+    let orchestrator = Orchestrator {
+        store,
+        handle,
+        bus,
+        shadow,
+        ids: options.ids,
+        places,
+        applying: Arc::new(FolderTurns::default()),
+    };
     Ok((orchestrator, Running { tasks, link }))
 }

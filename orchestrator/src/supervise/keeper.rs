@@ -41,6 +41,8 @@ pub struct Spec {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
+    /// What it gets beside this process's environment.
+    pub env: &'static [(&'static str, &'static str)],
     /// How long it may take to end after SIGTERM.
     pub grace: Duration,
     /// A page that answers 200 while it is well.
@@ -130,6 +132,7 @@ fn start(spec: &Spec, kit: &Kit) -> io::Result<Child> {
         .args(&spec.args)
         // Its output goes to a file.
         .env("NO_COLOR", "1")
+        .envs(spec.env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -184,6 +184,7 @@ impl Managed {
             name: "nats",
             program: server.program.clone(),
             args: vec!["-c".into(), self.config.clone().into()],
+            env: &[],
             grace: GRACE,
             health_url: Some(self.health_url.clone()),
         }

@@ -27,7 +27,7 @@ fn paths(world: &World) -> Paths {
 
 fn script(name: &'static str, text: &str) -> Spec {
     let args = vec!["-c".into(), text.into()];
-    Spec { name, program: "/bin/sh".into(), args, grace: Duration::from_secs(10), health_url: None }
+    Spec { name, program: "/bin/sh".into(), args, grace: Duration::from_secs(10), health_url: None, env: &[] }
 }
 
 async fn next(events: &mut mpsc::Receiver<Event>) -> Event {

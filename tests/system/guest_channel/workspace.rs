@@ -10,7 +10,10 @@ use std::{
     },
 };
 
-use bus_schemas::v1::guest::{DELETIONS_ENTRY, RefusalCode};
+use bus_schemas::v1::{
+    guest::{DELETIONS_ENTRY, RefusalCode},
+    task::CheckSpec,
+};
 use tokio::io::AsyncReadExt;
 use vm_pool::adapter::session::SessionError;
 
@@ -46,7 +49,7 @@ fn written(list: &[(&str, u32, &str)]) -> BTreeMap<String, (u32, String)> {
 
 #[tokio::test]
 async fn a_tree_arrives_as_it_is() {
-    let rig = Rig::with(&[
+    let mut rig = Rig::with(&[
         ("src/main.rs", File(0o644, b"fn main() {}\n")),
         ("run.sh", File(0o755, b"#!/bin/sh\n")),
         ("secret", File(0o400, b"x")),
@@ -63,10 +66,14 @@ async fn a_tree_arrives_as_it_is() {
     assert_eq!(fs::read(root.join("gr\u{fc}\u{df}e \u{1f600}.txt")).expect("there"), b"hi");
     assert_eq!(fs::read(root.join("new\nline")).expect("there"), b"nl");
     assert!(root.join(".git/HEAD").exists());
-    if rustix::process::getuid().is_root() {
-        assert_eq!(fs::symlink_metadata(root.join("dangling")).expect("there").uid(), 65534);
-        assert_eq!(fs::metadata(root.join("src")).expect("there").uid(), 65534);
-    }
+    let owners =
+        || ["dangling", "src", "secret"].map(|path| fs::symlink_metadata(root.join(path)).expect("there").uid());
+    let own = rustix::process::getuid().as_raw();
+    assert_eq!(owners(), [own; 3], "a program runs as the worker's own user");
+    let check = CheckSpec { name: "mine".into(), run: "test -O src -a -O secret".into(), timeout_ms: 60_000 };
+    let results = rig.check(&[check], 1_000).await;
+    assert_eq!(results[0].exit_code, Some(0), "{results:?}");
+    assert_eq!(owners(), [if own == 0 { 65534 } else { own }; 3], "checks run as an ordinary user");
 }
 
 #[tokio::test]

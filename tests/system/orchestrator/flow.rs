@@ -4,7 +4,7 @@ use bus_schemas::v1::{
     api::{CancelRequest, DecisionRequest},
     approval::Verdict,
     project::ProjectState,
-    task::TaskState,
+    task::{FailureReason, TaskState},
 };
 use harness::{hostsim::HostSim, nats::NatsServer, wait};
 use orchestrator::port::Service as _;
@@ -145,4 +145,21 @@ async fn what_cannot_be_run_is_refused_with_a_reason_and_leaves_nothing() {
     let canceled = service.cancel(&prefix, cancel(None)).await.expect("cancel");
     assert_eq!(canceled.state, ProjectState::Canceled);
     assert_eq!(service.cancel(&prefix, cancel(Some("t0"))).await.expect_err("final").code, "wrong_state");
+}
+
+#[tokio::test]
+async fn an_offer_that_is_larger_than_a_message_ends_with_its_size_and_a_way_out() {
+    let nats = NatsServer::start().await;
+    let rig = Rig::new(&nats).await;
+    let _host = HostSim::start(&nats.bus().await, 1).await;
+    let line = "      echo a long script that ought to be a file\n".repeat(30_000);
+    let plan = format!("version: 1\ntitle: large\napproval: auto\ntasks:\n  - id: big\n    run: |\n{line}");
+    let view = rig.finished(&rig.project(&plan).await).await;
+    assert_eq!(view.state, ProjectState::Failed, "{view:?}");
+    let task = view.tasks.first().expect("the task");
+    let failure = task.failure.as_ref().expect("a failure");
+    assert_eq!((task.attempt, failure.reason), (1, FailureReason::OfferTooLarge), "{failure:?}");
+    for part in ["bytes", "max_payload", "files"] {
+        assert!(failure.detail.contains(part), "{part} is not in {:?}", failure.detail);
+    }
 }

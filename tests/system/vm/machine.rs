@@ -1,7 +1,6 @@
 //! The hypervisor and the guest's PID 1, without the pool around them.
 
 use std::{
-    env,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -27,8 +26,6 @@ use vm_pool::{
 
 /// Far longer than anything here takes; reaching it is a failure.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Tells the process that `only_an_owner` runs in where its run folders belong.
-const OWNER_STATE: &str = "BATON_TEST_OWNER_STATE";
 
 fn soon() -> Instant {
     Instant::now() + DEADLINE
@@ -155,9 +152,10 @@ async fn a_vm_pauses_resumes_and_says_why_it_ended() {
 #[tokio::test]
 async fn a_vm_dies_with_its_owner_and_its_folder_is_swept() {
     let state = tempfile::tempdir().expect("a folder");
-    let mut owner = tokio::process::Command::new(env::current_exe().expect("this program"))
-        .args(["--exact", "vm::machine::only_an_owner", "--ignored", "--nocapture"])
-        .env(OWNER_STATE, state.path())
+    let mut owner = tokio::process::Command::new(env!("CARGO_BIN_EXE_owner"))
+        .arg(state.path())
+        .arg(paths::cache())
+        .arg(paths::dist().join("baton-worker"))
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -176,20 +174,6 @@ async fn a_vm_dies_with_its_owner_and_its_folder_is_swept() {
     until("the VM to die", DEADLINE, || async { (!in_use(&folders[0])).then_some(()) }).await;
     assert_eq!(hypervisor.sweep().await.expect("sweep"), 1);
     assert!(run_folders(state.path()).is_empty());
-}
-
-/// Starts a VM, says so and waits to be killed.
-#[tokio::test]
-#[ignore = "the process that a_vm_dies_with_its_owner_and_its_folder_is_swept kills"]
-async fn only_an_owner() {
-    let state = PathBuf::from(env::var_os(OWNER_STATE).expect("a folder to own"));
-    let hypervisor = QemuHypervisor::open(options(&state)).await.expect("open the hypervisor");
-    let (_vm, _channels) = hypervisor.start(&small()).await.expect("start a VM");
-    #[expect(clippy::print_stdout, reason = "the other process waits for it")]
-    {
-        println!("\nup");
-    }
-    std::future::pending().await
 }
 
 #[tokio::test]

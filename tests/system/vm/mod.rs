@@ -3,5 +3,6 @@
 mod bad_input;
 mod crash;
 mod examples;
+mod full_disk;
 mod machine;
 mod project;

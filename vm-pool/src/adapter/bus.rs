@@ -8,32 +8,42 @@ use std::{future::Future, io::Write as _, path::Path, sync::Arc, time::Duration}
 
 use async_nats::jetstream::{
     AckKind, Message as Raw,
-    consumer::{AckPolicy, Consumer, DeliverPolicy, pull},
+    consumer::{AckPolicy, Consumer, pull},
     object_store::{GetErrorKind, InfoErrorKind, ObjectMetadata, ObjectStore},
 };
 use bus_schemas::{
     envelope::{Envelope, Message},
     id::{AttemptRef, ClaimNonce, MessageId, ProjectId},
     nats::{self, BusOptions, ConnectError, Expect, PublishError},
-    stream::{CONTROL, EVENTS, OFFER_ACK_WAIT_MS, OFFERS},
+    stream::{EVENTS, OFFER_ACK_WAIT_MS, OFFERS},
     subject::{self, EventKind, PoolName},
     time::UnixMs,
     v1::{
         host::Beat,
-        task::{CancelAttempt, Claimed, LogChunk, Offer, Progress},
+        task::{Claimed, LogChunk, Offer, Progress},
     },
 };
 use futures::{Stream, StreamExt};
 use sha2::{Digest as _, Sha256};
+use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 
 use super::claims::Ending;
 
 /// How long one pull waits for an offer. After the server was away, the next pull comes at most this much later.
-const PULL_WAIT: Duration = Duration::from_secs(5);
+pub(super) const PULL_WAIT: Duration = Duration::from_secs(5);
 /// The first delay of a retry; doubles up to [`MAX_RETRY_DELAY`].
-const RETRY_DELAY: Duration = Duration::from_millis(50);
+pub(super) const RETRY_DELAY: Duration = Duration::from_millis(50);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(2);
+/// When an offer comes again that could not be settled now.
+const GIVE_BACK_DELAY: Duration = Duration::from_secs(3);
+/// The streams are mended at most so often, whoever finds them missing.
+const MEND_EVERY: Duration = Duration::from_secs(1);
+/// The longest ending that is published, in bytes, whatever the server takes: whoever reads it repeats parts of it in
+/// messages of its own.
+const MAX_ENDING_BYTES: usize = 4 * 1024 * 1024;
+/// Headers and subject count as payload too, in bytes.
+const HEADER_BYTES: usize = 4 * 1024;
 
 /// The bus could not be asked. Trying again may help.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +67,11 @@ pub enum ClaimOutcome {
 /// The bus as a host sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct HostBus {
-    bus: nats::Bus,
+    pub(super) bus: nats::Bus,
     objects: ObjectStore,
     offers: Arc<Consumer<pull::Config>>,
+    offers_config: Arc<pull::Config>,
+    mended: Arc<Mutex<Option<Instant>>>,
 }
 
 impl std::fmt::Debug for HostBus {
@@ -84,9 +96,18 @@ impl Taken {
         }
     }
 
-    /// Gives it back at once.
+    /// Gives it back at once: for a host that takes nothing more itself.
     pub async fn give_back(self) {
-        if let Err(error) = self.raw.ack_with(AckKind::Nak(None)).await {
+        self.nak(None).await;
+    }
+
+    /// Gives it back, to come again after a while: what is not settled in a moment must not come round in a hot loop.
+    pub async fn give_back_later(self) {
+        self.nak(Some(GIVE_BACK_DELAY)).await;
+    }
+
+    async fn nak(self, delay: Option<Duration>) {
+        if let Err(error) = self.raw.ack_with(AckKind::Nak(delay)).await {
             tracing::debug!(%error, "an offer could not be given back");
         }
     }
@@ -135,10 +156,35 @@ impl HostBus {
             max_deliver: -1,
             ..Default::default()
         };
-        let failed = |detail: String| ConnectError::Create { what: format!("consumer {name}"), detail };
-        let stream = bus.jetstream().get_stream_no_info(OFFERS.name).await.map_err(|e| failed(e.to_string()))?;
-        let offers = stream.create_consumer(config).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Self { bus, objects, offers: Arc::new(offers) })
+        let offers = offers_of(&bus, &config).await?;
+        Ok(Self { bus, objects, offers: Arc::new(offers), offers_config: Arc::new(config), mended: Arc::default() })
+    }
+
+    /// Makes the streams, the bucket and the consumer of offers again if the server lost them (a wiped store). The handles
+    /// go by name, so they serve again afterwards. Called after every failure that may come of it; asks the server now
+    /// and then only.
+    pub async fn mend(&self) {
+        let mut mended = self.mended.lock().await;
+        if !self.is_connected() || mended.is_some_and(|at| at.elapsed() < MEND_EVERY) {
+            return;
+        }
+        let made = async {
+            self.bus.ensure_streams().await?;
+            offers_of(&self.bus, &self.offers_config).await
+        };
+        if let Err(error) = made.await {
+            tracing::warn!(%error, "make sure of the streams");
+        }
+        *mended = Some(Instant::now());
+    }
+
+    /// The longest ending that can be published now, in bytes of its envelope.
+    #[must_use]
+    pub fn ending_limit(&self) -> usize {
+        match self.bus.client().server_info().max_payload {
+            0 => MAX_ENDING_BYTES,
+            limit => limit.saturating_sub(HEADER_BYTES).min(MAX_ENDING_BYTES),
+        }
     }
 
     /// Whether the connection stands.
@@ -180,7 +226,10 @@ impl HostBus {
                     Ok(None) => {}
                     Err(error) => tracing::debug!(%error, "read a claim back"),
                 },
-                Err(error) => tracing::warn!(%error, "claim"),
+                Err(error) => {
+                    tracing::warn!(%error, "claim");
+                    self.mend().await;
+                }
             }
             pause(&mut delay).await;
         }
@@ -209,11 +258,13 @@ impl HostBus {
         }
     }
 
-    /// Publishes how an attempt ended, until the server has it.
+    /// Publishes how an attempt ended, until the server has it. What the server would refuse for its size is published as
+    /// a failure that says so.
     pub async fn end(&self, ending: &Ending) {
         let mut delay = RETRY_DELAY;
         loop {
-            let sent = match ending {
+            let fitting = ending.clone().fitted(self.ending_limit());
+            let sent = match &fitting {
                 Ending::Handoff(envelope) => {
                     let place = subject::event(&envelope.body.attempt, EventKind::Handoff);
                     nats::publish(&self.bus, place, envelope, Expect::Any).await
@@ -225,7 +276,10 @@ impl HostBus {
             };
             match sent {
                 Ok(_) => return,
-                Err(error) => tracing::warn!(%error, "publish an ending; trying again"),
+                Err(error) => {
+                    tracing::warn!(%error, "publish an ending; trying again");
+                    self.mend().await;
+                }
             }
             pause(&mut delay).await;
         }
@@ -271,39 +325,6 @@ impl HostBus {
         }
     }
 
-    /// Every cancellation from now on, whatever happens to the connection meanwhile.
-    pub fn cancellations(&self) -> impl Stream<Item = (AttemptRef, String)> + Send + use<> {
-        let bus = self.bus.clone();
-        futures::stream::unfold((bus, None, RETRY_DELAY), |(bus, mut reading, mut delay)| async move {
-            loop {
-                let Some(stream) = reading.as_mut() else {
-                    match follow_control(&bus).await {
-                        Ok(stream) => {
-                            reading = Some(stream);
-                            delay = RETRY_DELAY;
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, "follow cancellations");
-                            pause(&mut delay).await;
-                        }
-                    }
-                    continue;
-                };
-                match stream.next().await {
-                    Some(Ok(raw)) => match cancellation(&raw) {
-                        Ok(found) => return Some((found, (bus, reading, delay))),
-                        Err(reason) => tracing::warn!(%reason, subject = %raw.subject, "malformed cancellation"),
-                    },
-                    Some(Err(error)) => {
-                        tracing::warn!(%error, "follow cancellations");
-                        pause(&mut delay).await;
-                    }
-                    None => reading = None,
-                }
-            }
-        })
-    }
-
     /// Writes an object into the file `into`; returns its description, or `None` if there is no such object.
     ///
     /// # Errors
@@ -313,7 +334,10 @@ impl HostBus {
         let mut object = match self.objects.get(name).await {
             Ok(object) => object,
             Err(e) if e.kind() == GetErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(failed(e.to_string())),
+            Err(e) => {
+                self.mend().await;
+                return Err(failed(e.to_string()));
+            }
         };
         let mut file = tokio::fs::File::create(into).await.map_err(|e| failed(e.to_string()))?;
         tokio::io::copy(&mut object, &mut file).await.map_err(|e| failed(e.to_string()))?;
@@ -330,7 +354,10 @@ impl HostBus {
         match self.objects.info(name).await {
             Ok(_) => return Ok(()),
             Err(e) if e.kind() == InfoErrorKind::NotFound => {}
-            Err(e) => return Err(failed(e.to_string())),
+            Err(e) => {
+                self.mend().await;
+                return Err(failed(e.to_string()));
+            }
         }
         let mut file = tokio::fs::File::open(from).await.map_err(|e| failed(e.to_string()))?;
         let meta =
@@ -339,23 +366,12 @@ impl HostBus {
     }
 }
 
-async fn follow_control(bus: &nats::Bus) -> Result<pull::Ordered, BusError> {
-    let failed = |detail: String| BusError { operation: "follow cancellations", detail };
-    let config = pull::OrderedConfig {
-        filter_subjects: CONTROL.subjects.iter().map(|&s| s.to_owned()).collect(),
-        deliver_policy: DeliverPolicy::New,
-        ..Default::default()
-    };
-    let stream = bus.jetstream().get_stream(CONTROL.name).await.map_err(|e| failed(e.to_string()))?;
-    let consumer = stream.create_consumer(config).await.map_err(|e| failed(e.to_string()))?;
-    consumer.messages().await.map_err(|e| failed(e.to_string()))
-}
-
-/// The attempt is what the subject says; the body only explains.
-fn cancellation(raw: &Raw) -> Result<(AttemptRef, String), String> {
-    let attempt = subject::parse_cancel(&raw.subject).map_err(|e| e.to_string())?;
-    let envelope = nats::decode::<CancelAttempt>(&raw.payload).map_err(|e| e.to_string())?;
-    Ok((attempt, envelope.body.reason))
+/// The pool's shared consumer of offers; made if it is not there.
+async fn offers_of(bus: &nats::Bus, config: &pull::Config) -> Result<Consumer<pull::Config>, ConnectError> {
+    let name = config.durable_name.as_deref().unwrap_or_default();
+    let failed = |detail: String| ConnectError::Create { what: format!("consumer {name}"), detail };
+    let stream = bus.jetstream().get_stream_no_info(OFFERS.name).await.map_err(|e| failed(e.to_string()))?;
+    stream.create_consumer(config.clone()).await.map_err(|e| failed(e.to_string()))
 }
 
 /// An envelope whose id follows from what it is about, so that a repetition is recognised as one.

@@ -33,6 +33,17 @@ pub enum Ending {
     Failed(Box<Envelope<AttemptFailed>>),
 }
 
+/// What this host has to do with an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: an offer of it may be claimed.
+    Unknown,
+    /// A claim of it was announced, and it is not known whether it was won.
+    Unsure,
+    /// It ended here: an offer of it is a repetition.
+    Ended,
+}
+
 /// A claim that is not settled yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenClaim {
@@ -125,7 +136,18 @@ impl Claims {
         })
     }
 
-    /// The claim was lost, or its ending is published.
+    /// The claim was lost, or never reached the bus: the attempt may be offered to this host again.
+    ///
+    /// # Errors
+    /// The journal cannot be written; the claim will be asked about after a restart, which is harmless.
+    pub fn forgotten(&self, attempt: AttemptRef, nonce: ClaimNonce) -> io::Result<()> {
+        self.with(|inner| {
+            inner.open.remove(&(attempt, nonce));
+            inner.close(attempt, nonce)
+        })
+    }
+
+    /// The ending of a won claim is published.
     ///
     /// # Errors
     /// The journal cannot be written; the ending will be published once more after a restart, which is harmless.
@@ -139,20 +161,24 @@ impl Claims {
                     inner.finished.remove(&oldest);
                 }
             }
-            inner.append(&Line::Settled { attempt, nonce })?;
-            if inner.lines > COMPACT_AFTER {
-                inner.file = rewrite(&inner.path, &inner.open)?;
-                inner.lines = inner.open.len();
-            }
-            Ok(())
+            inner.close(attempt, nonce)
         })
     }
 
-    /// This host works on the attempt, or had to do with it before: an offer of it is a repetition.
+    /// What this host has to do with an attempt that it does not work on.
     #[must_use]
-    pub fn knows(&self, attempt: &AttemptRef) -> bool {
+    pub fn standing(&self, attempt: &AttemptRef) -> Standing {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.finished.contains(attempt) || inner.open.keys().any(|(held, _)| held == attempt)
+        let mut open = inner.open.iter().filter(|((held, _), _)| held == attempt).map(|(_, ending)| ending).peekable();
+        if inner.finished.contains(attempt) {
+            Standing::Ended
+        } else if open.peek().is_none() {
+            Standing::Unknown
+        } else if open.any(Option::is_some) {
+            Standing::Ended
+        } else {
+            Standing::Unsure
+        }
     }
 
     fn with(&self, write: impl FnOnce(&mut Inner) -> io::Result<()>) -> io::Result<()> {
@@ -161,6 +187,16 @@ impl Claims {
 }
 
 impl Inner {
+    /// Writes that a claim is not open any more.
+    fn close(&mut self, attempt: AttemptRef, nonce: ClaimNonce) -> io::Result<()> {
+        self.append(&Line::Settled { attempt, nonce })?;
+        if self.lines > COMPACT_AFTER {
+            self.file = rewrite(&self.path, &self.open)?;
+            self.lines = self.open.len();
+        }
+        Ok(())
+    }
+
     fn append(&mut self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
@@ -233,7 +269,12 @@ mod tests {
         claims.claiming(c, cn).unwrap();
         claims.ended(b, bn, &failed(b, bn)).unwrap();
         claims.settled(c, cn).unwrap();
-        assert!([a, b, c].iter().all(|attempt| claims.knows(attempt)));
+        let (d, dn) = claim(4);
+        claims.claiming(d, dn).unwrap();
+        assert_eq!(claims.standing(&d), Standing::Unsure);
+        claims.forgotten(d, dn).unwrap();
+        let standings = [a, b, c, d].map(|attempt| claims.standing(&attempt));
+        assert_eq!(standings, [Standing::Unsure, Standing::Ended, Standing::Ended, Standing::Unknown]);
         // A crash in the middle of a line.
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"kind\":\"settled\",\"att").unwrap();
         let want = vec![

@@ -1,7 +1,9 @@
 //! The pool's ways to the outside: one room per outside system.
 
 pub mod bus;
+mod cancellations;
 pub mod claims;
+mod ending;
 pub mod image;
 pub mod qemu;
 pub mod session;

@@ -112,22 +112,38 @@ pub async fn work<V: Vm>(
         enter(stages, Stage::Preparing).await;
         guest::prepare(&mut leased, tree?).await?;
         enter(stages, Stage::Running).await;
+        leases.started(leased.lease).await;
         let finished = run(&mut leased, offer, closes_at, &mut log, trace).await?;
         judge(&finished)?;
         enter(stages, Stage::Collecting).await;
         let tar = collect(desk, &mut leased, offer).await?;
-        end(leased, leases, trace).await;
-        (finished, tar)
+        (finished, tar, leased)
     };
-    let (finished, tar) = finished;
+    let (finished, tar, leased) = finished;
     let result = typed_result(&finished)?;
-    let committed = commit(desk, offer, tar).await?;
-    let evidence = if offer.checks.is_empty() {
-        Vec::new()
-    } else {
-        enter(stages, Stage::Checking).await;
-        check(desk, leases, offer, &committed.commit, &mut log, trace).await?
-    };
+    // The checks' VM is asked for while the changes are committed.
+    let ((), committed, checker) = tokio::try_join!(
+        async {
+            end(leased, leases, trace).await;
+            Ok(())
+        },
+        commit(desk, offer, tar),
+        async {
+            if offer.checks.is_empty() {
+                return Ok(None);
+            }
+            lease(leases, offer, trace).await.map(Some)
+        },
+    )?;
+    // Other hosts need the commit once the handoff is out; the checks have it here.
+    let (evidence, ()) = tokio::try_join!(
+        async {
+            let Some(checker) = checker else { return Ok(Vec::new()) };
+            enter(stages, Stage::Checking).await;
+            check(desk, leases, checker, offer, &committed.commit, &mut log, trace).await
+        },
+        publish_commit(desk, offer, &committed.commit),
+    )?;
     let usage = trace.usage.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok(Handoff {
         summary: cut(finished.summary, SUMMARY_BYTES),
@@ -278,15 +294,16 @@ async fn collect<V: Vm>(desk: &Desk, leased: &mut Leased<V>, offer: &Offer) -> R
     Ok(file.into_std().await)
 }
 
-/// Validates the changes, commits them, and puts the commit where other hosts find it.
+/// Validates the changes and commits them.
 async fn commit(desk: &Desk, offer: &Offer, mut tar: File) -> Result<Committed, Failure> {
     let (store, project_id) = (desk.store.clone(), offer.attempt.project_id);
     let base = offer.base_commit.clone();
     let limit_bytes = offer.limits.changes_bytes;
     let message = format!("{}\n\nTask {}, attempt {}.\n", one_line(&offer.title), offer.task_key, offer.attempt.number);
     let at_s = now().0 / 1_000;
+    let scratch = desk.scratch.clone();
     let committed = blocking(move || {
-        let request = ImportRequest { base: &base, limit_bytes, message: &message, at_s };
+        let request = ImportRequest { base: &base, limit_bytes, message: &message, at_s, scratch: &scratch };
         import(&store.repo(project_id)?, &mut tar, &request)
     })
     .await?;
@@ -304,13 +321,14 @@ async fn commit(desk: &Desk, offer: &Offer, mut tar: File) -> Result<Committed, 
         let detail = format!("changed outside its outputs: {}{and}", foreign.join(", "));
         return Err(Failure::new(FailureReason::OutputsViolated, detail));
     }
-    if committed.commit != offer.base_commit {
-        publish_commit(desk, offer, &committed.commit).await?;
-    }
     Ok(committed)
 }
 
+/// Puts the commit where other hosts find it.
 async fn publish_commit(desk: &Desk, offer: &Offer, commit: &str) -> Result<(), Failure> {
+    if commit == offer.base_commit {
+        return Ok(());
+    }
     let file = tempfile::NamedTempFile::new_in(&desk.scratch)
         .map_err(|e| Failure::host(&e, "create a file for a bundle"))?
         .into_temp_path();
@@ -326,14 +344,15 @@ async fn publish_commit(desk: &Desk, offer: &Offer, commit: &str) -> Result<(), 
 async fn check<V: Vm>(
     desk: &Desk,
     leases: &Leases<V>,
+    mut leased: Leased<V>,
     offer: &Offer,
     commit: &str,
     log: &mut LogPump,
     trace: &Trace,
 ) -> Result<Vec<CheckEvidence>, Failure> {
-    let (leased, tree) = tokio::join!(lease(leases, offer, trace), tree(desk, offer, commit.to_owned(), Vec::new()));
-    let mut leased = leased?;
-    guest::prepare(&mut leased, tree?).await?;
+    let tree = tree(desk, offer, commit.to_owned(), Vec::new()).await?;
+    guest::prepare(&mut leased, tree).await?;
+    leases.started(leased.lease).await;
     let limit: Duration = offer.checks.iter().map(|check| Duration::from_millis(check.timeout_ms)).sum();
     let deadline = Instant::now() + limit + CHECKS_GRACE;
     let assignment = Assignment::Checks {

@@ -48,7 +48,8 @@ pub(super) async fn take_offers<V>(
                 }
             }
             Err(error) => {
-                tracing::debug!(%error, "take offers");
+                tracing::warn!(%error, "take offers");
+                bus.mend().await;
                 bus::pause(&mut delay).await;
             }
         }

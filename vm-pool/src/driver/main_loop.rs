@@ -65,6 +65,11 @@ pub enum Notice<V> {
         /// Where the VM goes.
         reply: oneshot::Sender<Grant<V>>,
     },
+    /// A lease's VM runs its program.
+    LeaseStarted {
+        /// Which.
+        lease: LeaseId,
+    },
     /// A lease is over.
     LeaseReleased {
         /// Which.
@@ -74,6 +79,8 @@ pub enum Notice<V> {
     Booted {
         /// Which.
         vm: VmId,
+        /// Dropped when the core has heard it, after its order, if it has one.
+        heard: oneshot::Sender<()>,
     },
     /// A VM did not come up.
     BootFailed {
@@ -237,6 +244,11 @@ impl<H: Hypervisor> Host<H> {
             self.helpers.spawn(self.runner().recover(claim));
         }
         let bus = self.desk.bus.clone();
+        // Before the first offer is taken: it may have been withdrawn while no host was here.
+        match bus.past_cancellations().await {
+            Ok(past) => past.into_iter().for_each(|(attempt, reason)| self.cancel(attempt, reason)),
+            Err(error) => tracing::warn!(%error, "read earlier cancellations"),
+        }
         let notices = self.notices.clone();
         let cancellations = bus.cancellations();
         self.helpers.spawn(async move {
@@ -296,11 +308,15 @@ impl<H: Hypervisor> Host<H> {
                 self.asked.insert(lease, reply);
                 self.tell(Fact::LeaseAsked { lease, shape });
             }
+            Notice::LeaseStarted { lease } => self.tell(Fact::LeaseStarted { lease }),
             Notice::LeaseReleased { lease } => {
                 self.asked.remove(&lease);
                 self.tell(Fact::LeaseReleased { lease });
             }
-            Notice::Booted { vm } => self.tell(Fact::Booted { vm }),
+            Notice::Booted { vm, heard } => {
+                self.tell(Fact::Booted { vm });
+                drop(heard);
+            }
             Notice::BootFailed { vm, detail, exhausted } => {
                 self.orders.remove(&vm);
                 self.tell(Fact::BootFailed { vm, detail, exhausted });
@@ -328,18 +344,19 @@ impl<H: Hypervisor> Host<H> {
 
     fn offered(&mut self, intake: Box<Intake>) {
         let attempt = intake.offer.attempt;
-        if self.stopping || self.stops.contains_key(&attempt) {
-            // A repetition of what is being worked on, or nobody is left to work: the slot and the offer go back.
-            self.runners.spawn(async move {
-                if intake.taken.offer.is_ok() {
-                    tracing::debug!(%attempt, "offer given back");
-                }
-                intake.taken.give_back().await;
-            });
+        if self.canceled.contains(&attempt) || self.held.contains_key(&attempt) {
+            // Withdrawn, or a repetition of what is being worked on: the claim is what counts.
+            self.runners.spawn(intake.taken.ack());
             return;
         }
-        if self.canceled.contains(&attempt) {
-            self.runners.spawn(intake.taken.ack());
+        if self.stopping {
+            // Nobody is left to work, and nothing more is taken here: another host may have it at once.
+            self.runners.spawn(intake.taken.give_back());
+            return;
+        }
+        if self.stops.contains_key(&attempt) {
+            // It is being claimed: if that is lost, or the host dies of it, somebody needs the offer.
+            self.runners.spawn(intake.taken.give_back_later());
             return;
         }
         let (stop, stopped) = oneshot::channel();

@@ -10,6 +10,7 @@ use bus_schemas::{
         task::{AttemptFailed, Claimed, FailureReason, HandoffReady, Offer, Progress},
     },
 };
+use futures::{FutureExt as _, future::Fuse};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     adapter::{
         bus::{ClaimOutcome, wrap},
-        claims::{Claims, Ending, OpenClaim},
+        claims::{Claims, Ending, OpenClaim, Standing},
     },
     attempt::{Desk, Failure, Trace, work},
     lease::Leases,
@@ -34,6 +35,8 @@ use crate::{
 const STAGES: usize = 8;
 /// Stages that are still unpublished when an attempt ends are given this long.
 const STAGES_WAIT: Duration = Duration::from_secs(2);
+/// An ending that is on its way when the attempt is stopped is given this long.
+const END_WAIT: Duration = Duration::from_secs(5);
 
 /// Why an attempt is stopped from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,22 +63,30 @@ impl<V: Vm> Runner<V> {
         let Intake { taken, offer, slot } = *intake;
         let attempt = offer.attempt;
         let nonce = ClaimNonce::from_uuid(Uuid::now_v7());
-        if self.claims.knows(&attempt) {
+        let standing = self.claims.standing(&attempt);
+        if standing == Standing::Ended {
             tracing::info!(%attempt, "an offer that was taken before is acknowledged again");
             taken.ack().await;
+        } else if standing == Standing::Unsure {
+            // An earlier process announced a claim of it; what became of that is being asked.
+            taken.give_back_later().await;
         } else if let Err(error) = self.journal(move |claims| claims.claiming(attempt, nonce)).await {
             tracing::error!(%error, "the claims journal cannot be written; the offer is given back");
-            taken.give_back().await;
+            taken.give_back_later().await;
         } else {
             let claimed = Claimed { attempt, host_id: self.host_id, nonce };
-            match self.desk.bus.claim(&claimed, now()).await {
-                ClaimOutcome::Lost => taken.ack().await,
+            let closed = match self.desk.bus.claim(&claimed, now()).await {
+                ClaimOutcome::Lost => {
+                    taken.ack().await;
+                    self.journal(move |claims| claims.forgotten(attempt, nonce)).await
+                }
                 ClaimOutcome::Won => {
                     // The claim is what counts: the work does not wait for the acknowledgement.
-                    tokio::join!(taken.ack(), self.attempt(&offer, nonce, stop));
+                    let ((), published) = tokio::join!(taken.ack(), self.attempt(&offer, nonce, stop));
+                    if published { self.journal(move |claims| claims.settled(attempt, nonce)).await } else { Ok(()) }
                 }
-            }
-            if let Err(error) = self.journal(move |claims| claims.settled(attempt, nonce)).await {
+            };
+            if let Err(error) = closed {
                 tracing::error!(%error, "the claims journal cannot be written");
             }
         }
@@ -83,21 +94,30 @@ impl<V: Vm> Runner<V> {
         let _ = self.notices.send(Notice::Over { attempt }).await;
     }
 
-    async fn attempt(&self, offer: &Offer, nonce: ClaimNonce, stop: oneshot::Receiver<Stop>) {
+    /// Works on a won attempt and publishes its ending. `false`: it was stopped before that was published, and the journal
+    /// has it.
+    async fn attempt(&self, offer: &Offer, nonce: ClaimNonce, stop: oneshot::Receiver<Stop>) -> bool {
+        let mut stop = stop.fuse();
         let attempt = offer.attempt;
         let _ = self.notices.send(Notice::Held { attempt, nonce }).await;
         let trace = Trace::default();
-        let outcome = self.limited(offer, nonce, stop, &trace).await;
+        let outcome = self.limited(offer, nonce, &mut stop, &trace).await;
         let leases = std::mem::take(&mut *trace.leases.lock().unwrap_or_else(PoisonError::into_inner));
         for lease in leases {
             self.leases.release(lease).await;
         }
-        let ending = ending_of(attempt, nonce, outcome, &trace);
+        // What is journaled is what can be published: else a restart would try the same in vain.
+        let ending = ending_of(attempt, nonce, outcome, &trace).fitted(self.desk.bus.ending_limit());
         let kept = ending.clone();
         if let Err(error) = self.journal(move |claims| claims.ended(attempt, nonce, &kept)).await {
             tracing::error!(%error, "the claims journal cannot be written");
         }
-        self.desk.bus.end(&ending).await;
+        let mut end = std::pin::pin!(self.desk.bus.end(&ending));
+        tokio::select! {
+            () = &mut end => true,
+            // Nothing may hold a slot that somebody wants back; the ending gets one more moment.
+            Ok(_) = &mut stop => tokio::time::timeout(END_WAIT, end).await.is_ok(),
+        }
     }
 
     /// Works within the time limit, and until somebody says stop.
@@ -105,7 +125,7 @@ impl<V: Vm> Runner<V> {
         &self,
         offer: &Offer,
         nonce: ClaimNonce,
-        stop: oneshot::Receiver<Stop>,
+        stop: &mut Fuse<oneshot::Receiver<Stop>>,
         trace: &Trace,
     ) -> Result<Handoff, Failure> {
         let limit_ms = offer.limits.start_to_close_ms;
@@ -161,11 +181,15 @@ impl<V: Vm> Runner<V> {
                 })
             }
         };
-        if let Some(ending) = ending {
+        let closed = if let Some(ending) = ending {
             tracing::info!(%attempt, "publishing how an attempt of the earlier process ended");
             self.desk.bus.end(&ending).await;
-        }
-        if let Err(error) = self.journal(move |claims| claims.settled(attempt, nonce)).await {
+            self.journal(move |claims| claims.settled(attempt, nonce)).await
+        } else {
+            // The claim was lost or never reached the bus: the offer may come (again), to be claimed like any other.
+            self.journal(move |claims| claims.forgotten(attempt, nonce)).await
+        };
+        if let Err(error) = closed {
             tracing::error!(%error, "the claims journal cannot be written");
         }
     }

@@ -23,6 +23,11 @@ pub enum Fact {
         /// The shape it needs.
         shape: Shape,
     },
+    /// The leased VM has its tree and is about to run its program: what was put off for its sake may go on.
+    LeaseStarted {
+        /// The lease.
+        lease: LeaseId,
+    },
     /// Whoever asked has no more use for it: it is done with its VM, or does not wait any longer.
     LeaseReleased {
         /// The lease.

@@ -13,6 +13,10 @@ pub(super) const MAX_BACKOFF_MS: u64 = 60_000;
 /// What a VM's process needs beside its guest's memory, in MiB: code cache and heap of the emulator.
 pub(super) const OVERHEAD_MIB: u64 = 160;
 
+/// Spares are not booted while a leased VM starts its work, because a boot takes the processors that the start needs; but
+/// no longer than this after the grant, in milliseconds: a start that takes so long has a large tree to unpack.
+pub(super) const STARTING_MS: u64 = 3_000;
+
 /// A VM's name within this process; never used twice.
 pub type VmId = u64;
 
@@ -103,6 +107,8 @@ pub struct State {
     pub(super) vms: BTreeMap<VmId, VmRecord>,
     /// Who waits, first come first served.
     pub(super) waiting: VecDeque<(LeaseId, Shape)>,
+    /// Leases that were granted and have not begun their work, and until when spares wait for each.
+    pub(super) starting: BTreeMap<LeaseId, u64>,
     pub(super) next_vm: VmId,
     pub(super) health: Health,
     pub(super) draining: bool,
@@ -116,6 +122,7 @@ impl State {
             limits,
             vms: BTreeMap::new(),
             waiting: VecDeque::new(),
+            starting: BTreeMap::new(),
             next_vm: 1,
             health: Health::Well,
             draining: false,

@@ -3,7 +3,7 @@
 use super::{
     command::{Command, Refusal},
     event::{Event, Fact},
-    state::{BACKOFF_MS, Health, MAX_BACKOFF_MS, Shape, State, Tier, VmId, VmRecord},
+    state::{BACKOFF_MS, Health, MAX_BACKOFF_MS, STARTING_MS, Shape, State, Tier, VmId, VmRecord},
 };
 
 /// An event that does not fit the state: a stale fact, to be logged and forgotten.
@@ -45,7 +45,11 @@ fn apply(state: &mut State, event: &Event, commands: &mut Vec<Command>) -> Resul
             }
             state.waiting.push_back((*lease, shape.clone()));
         }
+        Fact::LeaseStarted { lease } => {
+            state.starting.remove(lease);
+        }
         Fact::LeaseReleased { lease } => {
+            state.starting.remove(lease);
             state.waiting.retain(|(waiting, _)| waiting != lease);
             let held = state.vms.iter().find(|(_, vm)| vm.tier == Tier::Leased(*lease)).map(|(&id, _)| id);
             if let Some(vm) = held {
@@ -102,30 +106,43 @@ fn worse(health: &Health, at_ms: u64, detail: &str, exhausted: bool) -> Health {
 
 /// What follows from the state as it is now.
 fn settle(state: &mut State, now_ms: u64, commands: &mut Vec<Command>) {
-    grant(state, commands);
+    grant(state, now_ms, commands);
     refuse(state, commands);
     if state.draining {
         return;
     }
     trim(state, commands);
+    state.starting.retain(|_, until_ms| *until_ms > now_ms);
     match state.health {
         Health::Failing { retry_at_ms, .. } if retry_at_ms > now_ms => {
             commands.push(Command::WakeAt { at_ms: retry_at_ms });
         }
         // One boot at a time until one works again.
-        Health::Failing { .. } => boot(state, 1, commands),
-        Health::Well => boot(state, state.limits.boots.max(1), commands),
+        Health::Failing { .. } => {
+            boot(state, 1, commands);
+            // Nothing is left to try: the spares that are there came up.
+            if state.booting() == 0 && state.waiting.is_empty() && state.spares() >= state.limits.spares.max(1) {
+                state.health = Health::Well;
+            }
+        }
+        Health::Well => {
+            boot(state, state.limits.boots.max(1), commands);
+            if let Some(&at_ms) = state.starting.values().min() {
+                commands.push(Command::WakeAt { at_ms });
+            }
+        }
     }
 }
 
 /// Gives spares to those who wait, in their order.
-fn grant(state: &mut State, commands: &mut Vec<Command>) {
+fn grant(state: &mut State, now_ms: u64, commands: &mut Vec<Command>) {
     let waiting = std::mem::take(&mut state.waiting);
     for (lease, shape) in waiting {
         let spare = state.vms.iter_mut().find(|(_, vm)| vm.tier == Tier::Spare && vm.shape == shape);
         match spare {
             Some((&vm, record)) if !state.draining => {
                 record.tier = Tier::Leased(lease);
+                state.starting.insert(lease, now_ms.saturating_add(STARTING_MS));
                 commands.push(Command::Grant { lease, vm });
             }
             _ => state.waiting.push_back((lease, shape)),
@@ -183,6 +200,10 @@ fn boot(state: &mut State, at_once: usize, commands: &mut Vec<Command>) {
             return;
         }
         start(state, shape, commands);
+    }
+    // A boot takes processors: it would slow down whoever just got a VM.
+    if !state.starting.is_empty() && state.health == Health::Well {
+        return;
     }
     // A broken pool keeps trying even if it should hold no spares: else nothing would ever show that it is well again.
     let target = state.limits.spares.max(usize::from(state.health != Health::Well));

@@ -9,6 +9,7 @@ use proptest::{
 };
 use uuid::Uuid;
 
+use super::state::STARTING_MS;
 use super::{BROKEN_AFTER, Command, Event, Fact, Health, Limits, Refusal, Shape, State, Tier, VmId, step};
 
 fn shape(memory_mib: u32) -> Shape {
@@ -108,6 +109,7 @@ impl World {
 #[derive(Clone, Debug)]
 enum Move {
     Ask(u32),
+    Start(usize),
     Release(usize),
     Forget(usize),
     BootEnds(usize, bool),
@@ -120,6 +122,7 @@ enum Move {
 fn moves() -> impl Strategy<Value = Move> {
     prop_oneof![
         4 => prop_oneof![Just(256_u32), Just(512), Just(900), Just(1_700), Just(4_000)].prop_map(Move::Ask),
+        2 => (0..4_usize).prop_map(Move::Start),
         3 => (0..4_usize).prop_map(Move::Release),
         1 => (0..4_usize).prop_map(Move::Forget),
         6 => (0..4_usize, proptest::bool::weighted(0.7)).prop_map(|(n, ok)| Move::BootEnds(n, ok)),
@@ -140,6 +143,11 @@ fn play(world: &mut World, next: &Move) -> Result<(), TestCaseError> {
             let lease = lease(world.asked);
             world.waiting.insert(lease, shape(*memory_mib));
             world.tell(Fact::LeaseAsked { lease, shape: shape(*memory_mib) })?;
+        }
+        Move::Start(n) => {
+            if let Some(lease) = nth(&world.leased, *n) {
+                world.tell(Fact::LeaseStarted { lease })?;
+            }
         }
         Move::Release(n) => {
             if let Some(lease) = nth(&world.leased, *n) {
@@ -230,15 +238,27 @@ proptest! {
 }
 
 #[test]
-fn a_booted_spare_is_granted_at_once_and_replaced() -> Result<(), TestCaseError> {
+fn a_booted_spare_is_granted_at_once_and_replaced_once_the_start_is_over() -> Result<(), TestCaseError> {
     let mut world = World::new(limits());
     world.tell(Fact::Tick)?;
     play(&mut world, &Move::BootEnds(0, true))?;
     assert_eq!(world.state.spares(), 1);
     world.waiting.insert(lease(1), shape(256));
     let commands = world.tell(Fact::LeaseAsked { lease: lease(1), shape: shape(256) })?;
-    assert_eq!(commands, [Command::Grant { lease: lease(1), vm: 1 }, Command::Boot { vm: 2, shape: shape(256) }]);
+    let until = world.now_ms + STARTING_MS;
+    assert_eq!(commands, [Command::Grant { lease: lease(1), vm: 1 }, Command::WakeAt { at_ms: until }]);
     assert_eq!(world.state.vms()[&1].tier, Tier::Leased(lease(1)));
+    let mut patient = world.state.clone();
+    let commands = world.tell(Fact::LeaseStarted { lease: lease(1) })?;
+    assert_eq!(commands, [Command::Boot { vm: 2, shape: shape(256) }]);
+    // A start that takes too long is not waited for.
+    let (after, commands) = step(&patient, &Event { at_ms: until, fact: Fact::Tick }).unwrap();
+    assert_eq!(commands, [Command::Boot { vm: 2, shape: shape(256) }]);
+    // Nor is one by somebody who needs a VM now.
+    patient = after;
+    let asked = Fact::LeaseAsked { lease: lease(2), shape: shape(512) };
+    let (_, commands) = step(&patient, &Event { at_ms: until, fact: asked }).unwrap();
+    assert_eq!(commands, [Command::Boot { vm: 3, shape: shape(512) }]);
     Ok(())
 }
 

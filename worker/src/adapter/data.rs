@@ -43,14 +43,15 @@ impl Opener {
     }
 }
 
-/// Starts the connection: what opens streams, what the host opens, and the future that moves the bytes.
-pub(crate) fn start<P>(port: P) -> (Opener, mpsc::Receiver<Stream>, impl Future<Output = ()>)
+/// Starts the connection as `mode` has it (the guest is the server): what opens streams, what the other side opens, and
+/// the future that moves the bytes.
+pub(crate) fn start<P>(port: P, mode: yamux::Mode) -> (Opener, mpsc::Receiver<Stream>, impl Future<Output = ()>)
 where
     P: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut config = yamux::Config::default();
     config.set_max_num_streams(MAX_STREAMS).set_max_connection_receive_window(Some(RECEIVE_WINDOW));
-    let mut connection = yamux::Connection::new(port.compat(), config, yamux::Mode::Server);
+    let mut connection = yamux::Connection::new(port.compat(), config, mode);
     let (opener, mut opens) = mpsc::channel::<oneshot::Sender<io::Result<yamux::Stream>>>(OPEN_QUEUE);
     let (inbound, arrived) = mpsc::channel(INBOUND_QUEUE);
     let drive = async move {

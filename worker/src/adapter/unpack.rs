@@ -14,9 +14,10 @@ use std::{
 use bus_schemas::v1::guest::RefusalCode;
 use rustix::fs::{AtFlags, CWD, Gid, Uid};
 use tar::{Archive, Entry, EntryType};
+use walkdir::WalkDir;
 
 use super::manifest::{self, Manifest};
-use crate::port::{Machine, User, is_disk_full};
+use crate::port::{Layout, Machine, User, is_disk_full};
 
 /// A tar ends in two empty blocks; without them it was cut.
 const TRAILER_BYTES: u64 = 1024;
@@ -62,10 +63,7 @@ pub(crate) fn unpack(machine: &impl Machine, tar: impl Read) -> Result<Unpacked,
         UnpackError { code, detail: error.to_string() }
     })?;
     let root = &machine.layout().workspace;
-    give(root, machine.user())?;
-    give(&machine.layout().home, machine.user())?;
-    give(&machine.layout().exchange, machine.user())?;
-    let mut target = Target { root, user: machine.user(), folders: HashSet::new(), entries: 0, bytes: 0 };
+    let mut target = Target { root, folders: HashSet::new(), entries: 0, bytes: 0 };
     let mut reader = BufReader::with_capacity(READ_BYTES, Trailed { inner: tar, zeros: 0 });
     let mut archive = Archive::new(&mut reader);
     for entry in archive.entries()? {
@@ -81,11 +79,15 @@ pub(crate) fn unpack(machine: &impl Machine, tar: impl Read) -> Result<Unpacked,
     Ok(Unpacked { manifest: Manifest::take(root)?, entries, bytes })
 }
 
-/// Makes `user` the owner of a path itself, not of what a link points to.
-pub(crate) fn give(path: &Path, user: Option<User>) -> io::Result<()> {
-    if let Some(User { uid, gid }) = user {
-        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-        rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+/// Makes [`Machine::user`] the owner of the tree and of its other folders, links themselves and not what they point to. Blocks.
+pub(crate) fn give_away(machine: &impl Machine) -> io::Result<()> {
+    let Some(User { uid, gid }) = machine.user() else { return Ok(()) };
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let Layout { workspace, exchange, home } = machine.layout();
+    for root in [workspace, exchange, home] {
+        for entry in WalkDir::new(root) {
+            rustix::fs::chownat(CWD, entry?.path(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        }
     }
     Ok(())
 }
@@ -93,7 +95,6 @@ pub(crate) fn give(path: &Path, user: Option<User>) -> io::Result<()> {
 /// The folder that is filled. It starts empty, so every folder in it is either one made here or in the way.
 struct Target<'a> {
     root: &'a Path,
-    user: Option<User>,
     folders: HashSet<PathBuf>,
     entries: u64,
     bytes: u64,
@@ -127,7 +128,6 @@ impl Target<'_> {
             }
             other => return Err(UnpackError::bad(format!("{}: an entry of kind {other:?}", path.display()))),
         }
-        give(&at, self.user)?;
         self.entries += 1;
         Ok(())
     }
@@ -143,7 +143,6 @@ impl Target<'_> {
             io::ErrorKind::AlreadyExists => UnpackError::bad(format!("{}: a file and a folder", path.display())),
             _ => error.into(),
         })?;
-        give(&at, self.user)?;
         self.folders.insert(path.to_path_buf());
         Ok(())
     }

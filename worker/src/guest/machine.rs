@@ -2,15 +2,20 @@
 
 use std::{
     fs, io,
+    os::unix::fs::chown,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bus_schemas::v1::guest::{ENTROPY_BYTES, EXCHANGE, Rejuvenate, WORKSPACE};
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
+use tokio_util::sync::CancellationToken;
 
-use super::{entropy, mounts};
+use super::{entropy, mounts, rehearsal};
 use crate::port::{Layout, Machine, MachineError, User};
 
 /// The cgroup that holds everything the worker starts.
@@ -19,23 +24,23 @@ const CAGES: &str = "/sys/fs/cgroup/agent";
 const WORKER_RESERVE: u64 = 48 * 1024 * 1024;
 /// Most processes in all cages together; each cage has its own, smaller limit.
 const MAX_PROCESSES: u32 = 8192;
-/// The ordinary user of the image.
+/// The ordinary user of the image, for checks.
 const AGENT: User = User { uid: 1000, gid: 1000 };
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const BOOT_ID_COVER: &str = "/run/boot_id";
 
 /// The guest as the worker's driver sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GuestMachine {
     layout: Layout,
-    boot_id_covered: AtomicBool,
+    boot_id_covered: Arc<AtomicBool>,
 }
 
 impl Default for GuestMachine {
     fn default() -> Self {
         Self {
             layout: Layout { workspace: WORKSPACE.into(), exchange: EXCHANGE.into(), home: "/home/agent".into() },
-            boot_id_covered: AtomicBool::new(false),
+            boot_id_covered: Arc::default(),
         }
     }
 }
@@ -44,19 +49,14 @@ impl Machine for GuestMachine {
     fn rejuvenate(&self, identity: &Rejuvenate) -> Result<i64, MachineError> {
         let identity = Identity::check(identity)?;
         entropy::add(&identity.entropy)?;
-        let time = Timespec {
-            tv_sec: identity.wall_ns.div_euclid(1_000_000_000),
-            tv_nsec: identity.wall_ns.rem_euclid(1_000_000_000),
-        };
-        clock_settime(ClockId::Realtime, time).map_err(|errno| MachineError::at("set the clock")(errno.into()))?;
-        rustix::system::sethostname(identity.hostname.as_bytes())
-            .map_err(|errno| MachineError::at("set the host name")(errno.into()))?;
-        put("/etc/hostname", &format!("{}\n", identity.hostname))?;
-        put("/etc/hosts", &format!("127.0.0.1 localhost {}\n::1 localhost\n", identity.hostname))?;
-        put("/etc/machine-id", &format!("{}\n", identity.machine_id))?;
-        self.renew_boot_id()?;
-        let now = clock_gettime(ClockId::Realtime);
-        Ok(now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec))
+        self.take_over(&identity)
+    }
+
+    fn rehearse(&self, stop: &CancellationToken) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if let Err(error) = runtime.block_on(rehearsal::run(self, stop)) {
+            tracing::warn!("the rehearsal broke off; the first program will start slowly: {error:#}");
+        }
     }
 
     fn layout(&self) -> &Layout {
@@ -66,6 +66,8 @@ impl Machine for GuestMachine {
     fn prepare(&self) -> Result<(), MachineError> {
         for path in [&self.layout.workspace, &self.layout.exchange, &self.layout.home] {
             empty(path).map_err(MachineError::at(format!("empty {}", path.display())))?;
+            // Git and pip distrust folders of another user than the one they run as.
+            chown(path, Some(0), Some(0)).map_err(MachineError::at(format!("own {}", path.display())))?;
         }
         Ok(())
     }
@@ -85,6 +87,27 @@ impl Machine for GuestMachine {
 }
 
 impl GuestMachine {
+    /// Everything of a rejuvenation but the entropy: for the rehearsal, which has none to give.
+    pub(super) fn rejuvenate_in_play(&self, identity: &Rejuvenate) -> Result<i64, MachineError> {
+        self.take_over(&Identity::check(identity)?)
+    }
+
+    fn take_over(&self, identity: &Identity<'_>) -> Result<i64, MachineError> {
+        let time = Timespec {
+            tv_sec: identity.wall_ns.div_euclid(1_000_000_000),
+            tv_nsec: identity.wall_ns.rem_euclid(1_000_000_000),
+        };
+        clock_settime(ClockId::Realtime, time).map_err(|errno| MachineError::at("set the clock")(errno.into()))?;
+        rustix::system::sethostname(identity.hostname.as_bytes())
+            .map_err(|errno| MachineError::at("set the host name")(errno.into()))?;
+        put("/etc/hostname", &format!("{}\n", identity.hostname))?;
+        put("/etc/hosts", &format!("127.0.0.1 localhost {}\n::1 localhost\n", identity.hostname))?;
+        put("/etc/machine-id", &format!("{}\n", identity.machine_id))?;
+        self.renew_boot_id()?;
+        let now = clock_gettime(ClockId::Realtime);
+        Ok(now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec))
+    }
+
     /// The kernel's boot id cannot be changed, so another one is shown in its place.
     fn renew_boot_id(&self) -> Result<(), MachineError> {
         put(BOOT_ID_COVER, &format!("{}\n", entropy::uuid()?))?;

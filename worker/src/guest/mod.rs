@@ -17,6 +17,7 @@ mod loopback;
 mod machine;
 mod mounts;
 mod ports;
+mod rehearsal;
 mod serve;
 mod wait;
 

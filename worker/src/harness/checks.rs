@@ -1,7 +1,7 @@
 //! Checks: short commands that prove a tree right, one after the other, all of them, whatever the earlier ones say.
 //!
 //! A check runs with `bash -euo pipefail -c` in the workspace, with the environment of a script less the `BATON_…` variables of an attempt, plus
-//! `BATON_CHECK` (its name). Its standard output and error share one pipe, so that their order is kept.
+//! `BATON_CHECK` (its name). It runs as [`Machine::user`], who owns the tree then: the kernel keeps it away from the worker that reports its end. Its standard output and error share one pipe, so that their order is kept.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +22,7 @@ use crate::{
         data::Opener,
         output::{Budget, Sink, Tail, pump},
         process::{self, Launch},
+        unpack,
     },
     port::Machine,
 };
@@ -41,6 +42,9 @@ pub(crate) async fn run<M: Machine>(
     label: &str,
     stop: &CancellationToken,
 ) -> Result<Vec<CheckResult>, HarnessError> {
+    let owner = Arc::clone(machine);
+    let given = tokio::task::spawn_blocking(move || unpack::give_away(owner.as_ref())).await;
+    given.map_err(io::Error::other).flatten().map_err(HarnessError::at("give the tree to the checks' user"))?;
     let budget = Budget::new(output_bytes);
     let mut sink = Sink::open(opener, LogSource::Check).await.map_err(HarnessError::at("open an output stream"))?;
     let mut results = Vec::with_capacity(checks.len());

@@ -7,7 +7,7 @@
 //! its summary). It may also write `questions.json`, an array of strings, into `BATON_EXCHANGE`. `needs.json` is an object, `item.json` is `null`
 //! outside `foreach`, `notes.md` is empty when there are none.
 //!
-//! When the script ends, what it left running is killed.
+//! It runs as the worker's own user, in a guest root: it may install what it needs. When it ends, what it left running is killed.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -59,7 +59,8 @@ pub(crate) async fn run<M: Machine>(
         argv,
         env: variables(machine, attempt, *interpreter),
         folder: layout.workspace.clone(),
-        user: machine.user(),
+        // The VM is the attempt's own computer: it may install what it likes. Only checks need to be held off.
+        user: None,
         cage: machine.cage(label)?,
         max_processes: attempt.max_processes,
         wall: Duration::from_millis(attempt.wall_ms),

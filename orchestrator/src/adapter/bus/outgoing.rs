@@ -63,7 +63,7 @@ impl NatsBus {
         let bytes = serde_json::to_vec(&envelope).map_err(|e| refused(e.to_string()))?.len();
         let limit = self.bus.client().server_info().max_payload;
         if limit > 0 && bytes + OVERHEAD_BYTES > limit {
-            return Err(refused(format!("the message has {bytes} bytes, the server takes {limit}")));
+            return Err(BusError::TooLarge { operation, bytes, limit: limit.saturating_sub(OVERHEAD_BYTES) });
         }
         match nats::publish(&self.bus, subject, &envelope, Expect::Any).await {
             // A duplicate is our own earlier try; nothing is expected of the subject, so nothing else can be there first.

@@ -64,7 +64,8 @@ impl ShadowRepos {
     /// Files the result changes count as the folder's even when they are ignored, so that none is overwritten unseen.
     ///
     /// # Errors
-    /// [`ApplyError`]. Conflicts are no error: they are in the plan.
+    /// [`ApplyError`], also for what would stop the writing: what stands in the way, what must not be written. Conflicts are
+    /// no error: they are in the plan.
     pub fn plan_apply(
         &self,
         project_id: ProjectId,
@@ -95,6 +96,7 @@ impl ShadowRepos {
         }
         let after = git.commit_tree(&merged.tree, std::slice::from_ref(&now.commit), "The folder with the result\n")?;
         git.set_ref(&format!("{IMPORTS}-applied/{after}"), &after)?;
+        self.check_writable(project_id, &now.commit, &after, folder)?;
         plan.changed = describe(&mut blobs, &tree_changes(&git, &now.commit, &after)?)?;
         let yours: BTreeSet<String> =
             tree_changes(&git, base, &now.commit)?.into_iter().map(|change| change.path).collect();

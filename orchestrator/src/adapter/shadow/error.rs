@@ -158,6 +158,18 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// The message with those of its causes.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+
     /// An error of the file system at a path; a full disk is a kind of its own.
     pub(super) fn io(operation: &'static str, path: &str, source: io::Error) -> Self {
         match source.kind() {

@@ -212,7 +212,11 @@ impl Folder {
     /// Removes what an interrupted write of `path` left behind.
     pub(super) fn sweep(&self, path: &str) -> io::Result<()> {
         let Some((dir, _)) = self.parent(path)? else { return Ok(()) };
-        absent_is_fine(unlinkat(&dir, temp_name(path), AtFlags::empty()))
+        match unlinkat(&dir, temp_name(path), AtFlags::empty()) {
+            // No write makes a folder. It is only in the way if the path must be written, and then that says so.
+            Err(Errno::ISDIR) => Ok(()),
+            other => absent_is_fine(other),
+        }
     }
 
     /// Makes what happened in a folder below survive a power cut.

@@ -44,9 +44,69 @@ pub(super) fn link_stays_inside(path: &str, target: &[u8]) -> bool {
     true
 }
 
+/// The longest path or link target that a guest may hand on, in bytes.
+const MAX_PATH_BYTES: usize = 4096;
+/// The longest name that a guest may hand on, in bytes.
+const MAX_NAME_BYTES: usize = 255;
+
+/// As [`is_safe`], for what comes out of a guest: also refuses names that some file system takes for `.git`, and
+/// characters that turn text around or hide in it.
+pub(super) fn is_harmless(path: &str) -> bool {
+    let harmless = |name: &str| name.len() <= MAX_NAME_BYTES && !is_dot_git(name) && !name.chars().any(hides);
+    is_safe(path) && path.len() <= MAX_PATH_BYTES && path.split('/').all(harmless)
+}
+
+/// As [`link_stays_inside`], for what comes out of a guest: `..` only at the start (behind a name, the name may itself be
+/// a link), nothing that leads into `.git`, text that can be shown.
+pub(super) fn link_is_harmless(path: &str, target: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(target) else { return false };
+    let parts = || text.split('/').filter(|part| !part.is_empty() && *part != ".");
+    let climbs_late = parts().skip_while(|part| *part == "..").any(|part| part == "..");
+    !text.is_empty()
+        && text.len() <= MAX_PATH_BYTES
+        && !climbs_late
+        && !text.chars().any(|c| c.is_control() || hides(c))
+        && !parts().any(is_dot_git)
+        && link_stays_inside(path, target)
+}
+
+/// Turns text around, or breaks lines unseen.
+const fn hides(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `.git` in any spelling that a case-insensitive, NTFS or HFS+ file system takes for it.
+fn is_dot_git(name: &str) -> bool {
+    let ignored = |c: &char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let visible: String = name.chars().filter(|c| !ignored(c)).collect();
+    let stem = visible.split(':').next().unwrap_or_default().trim_end_matches([' ', '.']).to_lowercase();
+    stem == ".git" || stem == "git~1"
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{is_safe, link_stays_inside, parents};
+    use super::{is_harmless, is_safe, link_is_harmless, link_stays_inside, parents};
+
+    #[test]
+    fn what_a_guest_hands_on_is_judged_more_strictly() {
+        for good in ["a", "a/b c", ".gitignore", "ä/ö", "a..b", "git~10"] {
+            assert!(is_harmless(good), "{good}");
+        }
+        let long = "x".repeat(256);
+        for bad in
+            ["..", "a/.GIT/x", "git~1/config", "GIT~1", ".git./x", ".g\u{200d}it", ".git::$DATA", "a\u{202e}b", &long]
+        {
+            assert!(!is_harmless(bad), "{bad:?}");
+        }
+        for good in [&b"b"[..], b"../c", b"./x/y", b"../x/y"] {
+            assert!(link_is_harmless("a/b", good), "{good:?}");
+        }
+        let bad: [&[u8]; 8] =
+            [b"", b"x/../../c", b"x/..", b"../../c", b"/etc", b"../git~1/hooks", b"\xff", "a\u{2066}b".as_bytes()];
+        for bad in bad {
+            assert!(!link_is_harmless("a/b", bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn only_plain_relative_paths_are_safe() {

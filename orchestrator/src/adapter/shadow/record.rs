@@ -25,6 +25,9 @@ pub(super) struct Record {
     pub(super) files: BTreeMap<String, u32>,
     /// Permission bits of the folders above what it touches.
     pub(super) dirs: BTreeMap<String, u32>,
+    /// The apply was taken back: the folder is as it was. The same apply may begin anew.
+    #[serde(default)]
+    pub(super) taken_back: bool,
 }
 
 impl Record {
@@ -56,6 +59,17 @@ impl Record {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|source| error(source.into())),
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(error(source)),
+        }
+    }
+
+    /// Removes the record of an apply that wrote nothing.
+    pub(super) fn remove(git: &Git, before: &str, after: &str) -> Result<(), ApplyError> {
+        let path = file(git, before, after);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(ApplyError::io("remove", &path.display().to_string(), source))
+            }
+            _ => Ok(()),
         }
     }
 

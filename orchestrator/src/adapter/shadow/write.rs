@@ -18,7 +18,8 @@ use super::{
     diff::{Entry, EntryKind, TreeChange, tree_changes},
     error::ApplyError,
     folder::{Current, Folder, NewFile},
-    path::{is_safe, link_stays_inside, parents},
+    git::Git,
+    path::{is_harmless, is_safe, link_is_harmless, link_stays_inside, parents},
     record::Record,
     scan::check_folder,
 };
@@ -37,8 +38,8 @@ impl ShadowRepos {
     /// a full disk, the same call goes on.
     ///
     /// # Errors
-    /// [`ApplyError::ChangedMeanwhile`] and [`ApplyError::Obstructed`] name the paths, and then nothing was written by
-    /// this call unless the folder changed while it worked; [`ApplyError::DiskFull`]; others.
+    /// [`ApplyError::ChangedMeanwhile`] and [`ApplyError::Obstructed`] name the paths; [`ApplyError::DiskFull`]; others.
+    /// After any of them, [`ShadowRepos::has_begun`] says whether something was written.
     pub fn write_folder(
         &self,
         project_id: ProjectId,
@@ -52,14 +53,46 @@ impl ShadowRepos {
             let changes = tree_changes(&git, before, after)?;
             let folder = Folder::open(&real).map_err(|source| ApplyError::io("open", &shown(&real), source))?;
             let mut writer = Writer::new(&folder, Blobs::open(&git)?, &changes, None);
-            let states = writer.check(false)?;
-            let fresh = states.values().all(|state| *state == State::Before);
-            if fresh || Record::load(&git, before, after)?.is_none() {
+            writer.check(false)?;
+            let goes_on = begun(&git, before, after)?;
+            if !goes_on {
                 Record::take(&folder, &changes)?.save(&git, before, after)?;
             }
-            writer.write(false)
+            let written = writer.write(false);
+            if written.is_err() && !goes_on && !writer.touched {
+                // The record says that the folder may be touched; if it cannot be removed, it is believed.
+                drop(Record::remove(&git, before, after));
+            }
+            written
         })
     }
+
+    /// Checks that the folder can be brought from `before` to `after` as it is now. Writes nothing.
+    pub(super) fn check_writable(
+        &self,
+        project_id: ProjectId,
+        before: &str,
+        after: &str,
+        folder: &Path,
+    ) -> Result<(), ApplyError> {
+        let real = check_folder(folder)?;
+        let git = self.git(project_id);
+        let changes = tree_changes(&git, before, after)?;
+        let folder = Folder::open(&real).map_err(|source| ApplyError::io("open", &shown(&real), source))?;
+        Writer::new(&folder, Blobs::open(&git)?, &changes, None).check(false)
+    }
+
+    /// Whether some of this apply may be in the folder: it was begun, by any call, and not taken back.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if what was kept of it cannot be read.
+    pub fn has_begun(&self, project_id: ProjectId, before: &str, after: &str) -> Result<bool, ApplyError> {
+        begun(&self.git(project_id), before, after)
+    }
+}
+
+fn begun(git: &Git, before: &str, after: &str) -> Result<bool, ApplyError> {
+    Ok(Record::load(git, before, after)?.is_some_and(|record| !record.taken_back))
 }
 
 pub(super) fn shown(path: &Path) -> String {
@@ -87,6 +120,8 @@ pub(super) struct Writer<'a> {
     dirs_to_empty: BTreeSet<&'a str>,
     /// For an undo: how the folder was.
     record: Option<&'a Record>,
+    /// Something in the folder was changed, or may have been.
+    pub(super) touched: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -102,12 +137,12 @@ impl<'a> Writer<'a> {
             dirs_to_be: above(|change| change.after.is_some()),
             dirs_to_empty: above(|change| change.after.is_none()),
             record,
+            touched: false,
         }
     }
 
     /// Looks at every path. With `force`, only what can never be written is an error.
-    pub(super) fn check(&mut self, force: bool) -> Result<HashMap<&'a str, State>, ApplyError> {
-        let mut states = HashMap::new();
+    pub(super) fn check(&mut self, force: bool) -> Result<(), ApplyError> {
         let (mut foreign, mut in_the_way) = (Vec::new(), BTreeSet::new());
         for change in self.changes {
             let path = change.path.as_str();
@@ -115,11 +150,9 @@ impl<'a> Writer<'a> {
             if change.after.is_some() {
                 self.find_obstacles(path, &mut in_the_way).map_err(|source| ApplyError::io("look at", path, source))?;
             }
-            let state = self.state(change)?;
-            if state == State::Foreign {
+            if self.state(change)? == State::Foreign {
                 foreign.push(path.to_owned());
             }
-            states.insert(path, state);
         }
         foreign.retain(|path| !in_the_way.contains(path));
         if !foreign.is_empty() && !force {
@@ -128,13 +161,18 @@ impl<'a> Writer<'a> {
         if !in_the_way.is_empty() {
             return Err(ApplyError::Obstructed { paths: in_the_way.into_iter().collect() });
         }
-        Ok(states)
+        Ok(())
     }
 
     fn check_safe(&mut self, change: &TreeChange) -> Result<(), ApplyError> {
-        let mut safe = is_safe(&change.path);
+        // An undo puts back what was the person's own, and a path that was there before is theirs, too; what is new
+        // comes out of a guest and is not believed.
+        let own = self.record.is_some();
+        let mut safe = if own || change.before.is_some() { is_safe(&change.path) } else { is_harmless(&change.path) };
         if let Some(Entry { kind: EntryKind::Link, oid }) = &change.after {
-            safe = safe && link_stays_inside(&change.path, &self.blobs.read(oid)?);
+            let target = self.blobs.read(oid)?;
+            safe = safe
+                && if own { link_stays_inside(&change.path, &target) } else { link_is_harmless(&change.path, &target) };
         }
         if safe { Ok(()) } else { Err(ApplyError::UnsafePath { path: change.path.clone() }) }
     }
@@ -187,6 +225,11 @@ impl<'a> Writer<'a> {
             if expected {
                 current = Current::Absent;
             }
+        }
+        // An apply never makes a folder where it makes a file: what stands there now is not an undo's to remove.
+        let undoes = self.record.is_some();
+        if undoes && change.after.is_none() && matches!(current, Current::Directory | Current::Special) {
+            return Ok(State::After);
         }
         if self.matches(change, &mut current, change.after.as_ref())? {
             Ok(State::After)
@@ -255,13 +298,21 @@ impl<'a> Writer<'a> {
         }
         let Some(entry) = &change.after else {
             self.folder.remove(path).map_err(|source| ApplyError::io("remove", path, source))?;
+            self.touched = true;
             return Ok(true);
         };
         let record = self.record;
+        let look = |dir| self.folder.look(dir).map_err(|source| ApplyError::io("look at", dir, source));
+        if let Some(dir) = parents(path).next()
+            && !matches!(look(dir)?, Current::Directory)
+        {
+            self.touched = true;
+        }
         self.folder
             .make_parents(path, |dir| record.and_then(|record| record.dirs.get(dir).copied()))
             .map_err(|source| ApplyError::io("make the folders for", path, source))?;
         self.put(path, entry)?;
+        self.touched = true;
         Ok(true)
     }
 
@@ -295,8 +346,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Removes the emptied folder that stands where a file must go.
-    fn clear_place(&self, path: &str) -> io::Result<()> {
+    fn clear_place(&mut self, path: &str) -> io::Result<()> {
         if self.dirs_to_empty.contains(path) && matches!(self.folder.look(path)?, Current::Directory) {
+            self.touched = true;
             let below = format!("{path}/");
             for dir in self.dirs_to_empty.iter().rev().filter(|dir| dir.starts_with(&below)) {
                 self.folder.remove_empty(dir)?;

@@ -51,6 +51,8 @@ pub struct Backlog {
 /// The last writing of a result into the folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastApply {
+    /// The record that asked for the folder to be written, last.
+    pub asked_seq: u64,
     /// The folder as it was.
     pub before_commit: String,
     /// The folder as it shall be.
@@ -64,11 +66,21 @@ pub struct LastApply {
 pub enum ApplyStage {
     /// Being written.
     Started,
+    /// Some of it is in the folder; it does not go on by itself.
+    Stalled {
+        /// What is in the way.
+        detail: String,
+    },
     /// In the folder.
     Finished,
+    /// Given up before anything was written.
+    Stopped {
+        /// What was in the way.
+        detail: String,
+    },
     /// Taken back.
     Undone {
-        /// Who did, or why.
+        /// Who did.
         by: String,
     },
 }
@@ -355,23 +367,32 @@ fn first_detail(connection: &Connection, project_id: ProjectId) -> rusqlite::Res
 
 fn last_apply(connection: &Connection, project_id: ProjectId) -> rusqlite::Result<Option<LastApply>> {
     let mut statement = connection.prepare_cached(
-        "SELECT event FROM journal
-         WHERE project_id = ?1 AND kind IN ('apply_started', 'apply_finished', 'apply_undone')
-         ORDER BY version DESC LIMIT 3",
+        "SELECT seq, event FROM journal WHERE project_id = ?1 AND kind IN ('apply_started', 'apply_resumed',
+             'apply_stalled', 'apply_stopped', 'apply_finished', 'apply_undone')
+         ORDER BY version DESC",
     )?;
     // The latest word says how far it is; what it is about stands further back.
     let mut stage = None;
-    let events = statement.query_map([project_id.to_string()], |row| get_json::<Event>(row, 0))?;
+    let mut asked_seq = None;
+    let events = statement.query_map([project_id.to_string()], |row| Ok((row.get(0)?, get_json::<Event>(row, 1)?)))?;
     for event in events {
-        match event?.fact {
+        let (seq, event) = event?;
+        let said = match event.fact {
             Fact::ApplyStarted { before_commit, after_commit, .. } => {
-                let stage = stage.unwrap_or(ApplyStage::Started);
-                return Ok(Some(LastApply { before_commit, after_commit, stage }));
+                let (stage, asked_seq) = (stage.unwrap_or(ApplyStage::Started), asked_seq.unwrap_or(seq));
+                return Ok(Some(LastApply { asked_seq, before_commit, after_commit, stage }));
             }
-            Fact::ApplyUndone { by } => stage = stage.or(Some(ApplyStage::Undone { by })),
-            Fact::ApplyFinished => stage = stage.or(Some(ApplyStage::Finished)),
-            _ => {}
-        }
+            Fact::ApplyResumed { .. } => {
+                asked_seq = asked_seq.or(Some(seq));
+                ApplyStage::Started
+            }
+            Fact::ApplyStalled { detail } => ApplyStage::Stalled { detail },
+            Fact::ApplyStopped { detail } => ApplyStage::Stopped { detail },
+            Fact::ApplyUndone { by } => ApplyStage::Undone { by },
+            Fact::ApplyFinished => ApplyStage::Finished,
+            _ => continue,
+        };
+        stage = stage.or(Some(said));
     }
     Ok(None)
 }

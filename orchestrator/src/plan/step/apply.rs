@@ -90,6 +90,8 @@ impl Change<'_> {
             after_commit: after.to_owned(),
             started_at: self.at,
             finished_at: None,
+            stalled: None,
+            stopped: None,
             undone: None,
         });
         self.touch_project();
@@ -99,24 +101,57 @@ impl Change<'_> {
 
     pub(super) fn apply_finished(&mut self) -> Result<(), Rejected> {
         let at = self.at;
-        let unfinished = self.plan.applies.last_mut().filter(|apply| apply.finished_at.is_none());
-        match unfinished {
-            Some(apply) => apply.finished_at = Some(at),
-            None => return Err(self.wrong_apply("no apply is under way")),
-        }
+        let apply = self.unfinished_apply()?;
+        apply.finished_at = Some(at);
+        apply.stalled = None;
         self.touch_project();
         Ok(())
     }
 
+    /// Nothing was written: the result can be applied again as if it had never been tried.
+    pub(super) fn apply_stopped(&mut self, detail: &str) -> Result<(), Rejected> {
+        let at = self.at;
+        let problem = "some of it may be written already";
+        if self.unfinished_apply()?.stalled.is_some() {
+            return Err(self.wrong_apply(problem));
+        }
+        self.unfinished_apply()?.stopped = Some((at, detail.to_owned()));
+        self.touch_project();
+        Ok(())
+    }
+
+    pub(super) fn apply_stalled(&mut self, detail: &str) -> Result<(), Rejected> {
+        self.unfinished_apply()?.stalled = Some(detail.to_owned());
+        self.touch_project();
+        Ok(())
+    }
+
+    pub(super) fn apply_resumed(&mut self) -> Result<(), Rejected> {
+        let apply = self.unfinished_apply()?;
+        if apply.stalled.take().is_none() {
+            return Err(self.wrong_apply("it is being written"));
+        }
+        let (before_commit, after_commit) = (apply.before_commit.clone(), apply.after_commit.clone());
+        self.touch_project();
+        self.command(Command::WriteFolder { before_commit, after_commit });
+        Ok(())
+    }
+
+    /// An unfinished apply can be taken back, too: otherwise what blocks it would block everything.
     pub(super) fn apply_undone(&mut self, by: &str) -> Result<(), Rejected> {
         let at = self.at;
-        let applied = self.plan.applies.last_mut().filter(|a| a.finished_at.is_some() && a.undone.is_none());
-        match applied {
+        match self.plan.applies.last_mut().filter(|apply| apply.stands()) {
             Some(apply) => apply.undone = Some((at, by.to_owned())),
             None => return Err(self.wrong_apply("no apply to undo")),
         }
         self.touch_project();
         Ok(())
+    }
+
+    fn unfinished_apply(&mut self) -> Result<&mut Apply, Rejected> {
+        let missing = self.wrong_apply("no apply is under way");
+        let last = self.plan.applies.last_mut();
+        last.filter(|apply| apply.stands() && apply.finished_at.is_none()).ok_or(missing)
     }
 
     const fn wrong_apply(&self, problem: &'static str) -> Rejected {

@@ -86,7 +86,6 @@ fn a_result_is_applied_undone_and_applied_again() {
     let write = Command::WriteFolder { before_commit: "b1".to_owned(), after_commit: "after".to_owned() };
     assert_eq!(asked_for(&outcome), vec![write]);
     assert!(matches!(world.step(start("b2")), Err(Rejected::WrongApply { .. })));
-    assert!(matches!(world.step(undo.clone()), Err(Rejected::WrongApply { .. })), "not finished");
     world.step(Fact::ApplyFinished).unwrap();
     assert_eq!(world.plan.applied_at(), Some(world.now));
     assert!(matches!(world.step(Fact::ApplyFinished), Err(Rejected::WrongApply { .. })));
@@ -95,6 +94,65 @@ fn a_result_is_applied_undone_and_applied_again() {
     assert!(matches!(world.step(undo), Err(Rejected::WrongApply { .. })));
     world.step(start("b2")).unwrap();
     assert_eq!(world.plan.applies().len(), 2);
+}
+
+fn applying() -> World {
+    let mut world = World::new(vec![spec(1, &[])]);
+    world.finish(1, "one");
+    world.step(start_apply()).unwrap();
+    world
+}
+
+fn start_apply() -> Fact {
+    Fact::ApplyStarted { by: "ann".to_owned(), before_commit: "b".to_owned(), after_commit: "a".to_owned() }
+}
+
+fn write() -> Command {
+    Command::WriteFolder { before_commit: "b".to_owned(), after_commit: "a".to_owned() }
+}
+
+#[test]
+fn an_apply_that_wrote_nothing_is_as_if_it_had_never_begun() {
+    let mut world = applying();
+    let stopped = Fact::ApplyStopped { detail: "out is in the way".to_owned() };
+    world.step(stopped.clone()).unwrap();
+    assert_eq!((world.plan.standing_apply(), world.plan.applied_at()), (None, None));
+    let late = [
+        stopped,
+        Fact::ApplyFinished,
+        Fact::ApplyStalled { detail: String::new() },
+        Fact::ApplyResumed { by: "ann".to_owned() },
+        Fact::ApplyUndone { by: "ann".to_owned() },
+    ];
+    for fact in late {
+        assert!(matches!(world.step(fact), Err(Rejected::WrongApply { .. })));
+    }
+    assert_eq!(asked_for(&world.step(start_apply()).unwrap()), vec![write()]);
+    world.step(Fact::ApplyFinished).unwrap();
+    assert!(world.plan.applied_at().is_some());
+}
+
+#[test]
+fn a_half_written_apply_stays_until_it_goes_on_or_is_taken_back() {
+    let mut world = applying();
+    let resumed = Fact::ApplyResumed { by: "ann".to_owned() };
+    let stalled = Fact::ApplyStalled { detail: "the disk is full".to_owned() };
+    assert!(matches!(world.step(resumed.clone()), Err(Rejected::WrongApply { .. })), "it is being written");
+    world.step(stalled.clone()).unwrap();
+    assert_eq!(world.plan.standing_apply().unwrap().stalled.as_deref(), Some("the disk is full"));
+    assert!(matches!(world.step(Fact::ApplyStopped { detail: String::new() }), Err(Rejected::WrongApply { .. })));
+    assert!(matches!(world.step(start_apply()), Err(Rejected::WrongApply { .. })));
+    assert_eq!(asked_for(&world.step(resumed.clone()).unwrap()), vec![write()]);
+    assert!(matches!(world.step(resumed.clone()), Err(Rejected::WrongApply { .. })), "once");
+    world.step(stalled).unwrap();
+    world.step(Fact::ApplyUndone { by: "ann".to_owned() }).unwrap();
+    assert_eq!(world.plan.standing_apply(), None);
+    for late in [Fact::ApplyFinished, resumed] {
+        assert!(matches!(world.step(late), Err(Rejected::WrongApply { .. })), "what was taken back stays so");
+    }
+    world.step(start_apply()).unwrap();
+    world.step(Fact::ApplyUndone { by: "ann".to_owned() }).unwrap();
+    assert!(matches!(world.step(Fact::ApplyFinished), Err(Rejected::WrongApply { .. })), "written while it was undone");
 }
 
 #[test]

@@ -161,6 +161,18 @@ impl Session {
         }
     }
 
+    /// Lets a frozen guest rehearse, so that what follows is fast.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub async fn rehearse(&self, deadline: Instant) -> Result<(), SessionError> {
+        self.control.send(&ToGuest::Rehearse, "the call to rehearse", deadline).await?;
+        match self.control.answer("rehearse", deadline).await? {
+            FromGuest::Rehearsed => Ok(()),
+            other => Err(self.unexpected("rehearsed", &other)),
+        }
+    }
+
     /// Streams a tar (complete, with the two empty blocks at its end) into the guest's workspace.
     ///
     /// # Errors
@@ -316,6 +328,7 @@ impl Session {
     fn unexpected(&self, wanted: &str, got: &FromGuest) -> SessionError {
         let kind = match got {
             FromGuest::Hello { .. } => "hello",
+            FromGuest::Rehearsed => "rehearsed",
             FromGuest::Rejuvenated { .. } => "rejuvenated",
             FromGuest::WorkspaceReady { .. } => "workspace ready",
             FromGuest::Finished(_) => "finished",

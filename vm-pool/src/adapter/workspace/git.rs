@@ -26,6 +26,8 @@ pub(super) fn command(repo: &Path, operation: &'static str) -> Command {
         .env("HOME", "/nonexistent")
         .env("LC_ALL", "C")
         .args(["-c", "core.quotePath=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false"])
+        // A commit that was announced must survive a power cut: objects and refs are synced, in one go per command.
+        .args(["-c", "core.fsync=committed,reference", "-c", "core.fsyncMethod=batch"])
         .arg(operation);
     command
 }

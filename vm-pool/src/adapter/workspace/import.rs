@@ -11,7 +11,9 @@ use bus_schemas::v1::handoff::ChangedPath;
 use tar::{Archive, EntryType};
 
 use super::{
-    WorkspaceError, git,
+    WorkspaceError,
+    extensions::refuse_large_extensions,
+    git,
     listing::{changes_between, tree_of},
     manifest::{Manifest, Planned},
     store::{is_commit_id, ref_of},
@@ -31,6 +33,8 @@ pub struct ImportRequest<'a> {
     pub message: &'a str,
     /// The commit's time, in seconds since 1970.
     pub at_s: i64,
+    /// A folder for files that live as long as the import.
+    pub scratch: &'a Path,
 }
 
 /// A commit made of a guest's changes.
@@ -52,6 +56,8 @@ pub fn import(repo: &Path, tar: &mut File, request: &ImportRequest<'_>) -> Resul
         return Err(WorkspaceError::BadCommit { name: request.base.to_owned() });
     }
     let rewound = |e| WorkspaceError::io("rewind the tar of changes for", repo, e);
+    tar.rewind().map_err(rewound)?;
+    refuse_large_extensions(&mut *tar)?;
     tar.rewind().map_err(rewound)?;
     let mut manifest = Manifest::read(io::BufReader::new(&mut *tar), request.limit_bytes)?;
     let unchanged = || Committed { commit: request.base.to_owned(), changed: Vec::new() };
@@ -76,7 +82,8 @@ fn fast_import(
     manifest: &Manifest,
     request: &ImportRequest<'_>,
 ) -> Result<String, WorkspaceError> {
-    let scratch = tempfile::tempdir().map_err(|e| WorkspaceError::io("create folder in", &std::env::temp_dir(), e))?;
+    let scratch = tempfile::tempdir_in(request.scratch)
+        .map_err(|e| WorkspaceError::io("create folder in", request.scratch, e))?;
     let marks = scratch.path().join("marks");
     // The ref is only where fast-import wants to leave the commit; the name is fresh, so that imports do not meet.
     let name = scratch.path().file_name().map(|n| n.to_string_lossy().replace('.', "")).unwrap_or_default();

@@ -10,6 +10,7 @@
 //! Everything here blocks: call it off the async threads.
 
 mod error;
+mod extensions;
 mod git;
 mod globs;
 mod import;

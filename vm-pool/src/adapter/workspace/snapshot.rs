@@ -33,18 +33,22 @@ const CONFIG: &[u8] = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     dir: PathBuf,
+    scratch: PathBuf,
     keep_bytes: u64,
     building: Arc<Mutex<BTreeMap<String, Arc<Mutex<()>>>>>,
 }
 
 impl Snapshots {
-    /// Opens (or makes) the folder; what is there from an earlier process is used again.
+    /// Opens (or makes) the folder `dir`; what is there from an earlier process is used again. What is only needed while
+    /// a tar is built goes to `scratch`, on the same disk: a history can be larger than the system's temporary folder.
     ///
     /// # Errors
     /// [`WorkspaceError::Io`].
-    pub fn open(dir: &Path, keep_bytes: u64) -> Result<Self, WorkspaceError> {
-        fs::create_dir_all(dir).map_err(|e| WorkspaceError::io("create folder", dir, e))?;
-        Ok(Self { dir: dir.to_owned(), keep_bytes, building: Arc::default() })
+    pub fn open(dir: &Path, scratch: &Path, keep_bytes: u64) -> Result<Self, WorkspaceError> {
+        for folder in [dir, scratch] {
+            fs::create_dir_all(folder).map_err(|e| WorkspaceError::io("create folder", folder, e))?;
+        }
+        Ok(Self { dir: dir.to_owned(), scratch: scratch.to_owned(), keep_bytes, building: Arc::default() })
     }
 
     /// The tar of `commit`'s tree as `inputs` filter it, open for reading. Two callers that want the same one build it once.
@@ -69,7 +73,7 @@ impl Snapshots {
         }
         let mut fresh = tempfile::NamedTempFile::new_in(&self.dir)
             .map_err(|e| WorkspaceError::io("create file in", &self.dir, e))?;
-        write_tar(repo, commit, &globs, fresh.as_file_mut())?;
+        write_tar(repo, commit, &globs, &self.scratch, fresh.as_file_mut())?;
         fresh.persist(&path).map_err(|e| WorkspaceError::io("keep", &path, e.error))?;
         self.prune(&key);
         File::open(&path).map_err(|e| WorkspaceError::io("open", &path, e))
@@ -114,12 +118,12 @@ fn key_of(commit: &str, inputs: &[String]) -> String {
     format!("{:x}.tar", digest.finalize())
 }
 
-fn write_tar(repo: &Path, commit: &str, globs: &Globs, out: &mut File) -> Result<(), WorkspaceError> {
+fn write_tar(repo: &Path, commit: &str, globs: &Globs, scratch: &Path, out: &mut File) -> Result<(), WorkspaceError> {
     let failed = |e| WorkspaceError::io("write the tar of", Path::new(commit), e);
     let mut tar = Builder::new(BufWriter::with_capacity(1 << 18, out));
     write_tree(&mut tar, repo, tree_of(repo, commit)?, globs)?;
     if globs.is_everything() {
-        write_git(&mut tar, repo, commit)?;
+        write_git(&mut tar, repo, commit, scratch)?;
     }
     tar.into_inner().and_then(|mut out| out.flush()).map_err(failed)
 }
@@ -172,8 +176,14 @@ fn folders_above(tar: &mut Builder<impl std::io::Write>, path: &[u8], open: &mut
 }
 
 /// Writes a `.git` that needs nothing of the host.
-fn write_git(tar: &mut Builder<impl std::io::Write>, repo: &Path, commit: &str) -> Result<(), WorkspaceError> {
-    let scratch = tempfile::tempdir().map_err(|e| WorkspaceError::io("create folder in", &std::env::temp_dir(), e))?;
+fn write_git(
+    tar: &mut Builder<impl std::io::Write>,
+    repo: &Path,
+    commit: &str,
+    scratch: &Path,
+) -> Result<(), WorkspaceError> {
+    // On the repository's file system: git writes the pack there and renames it.
+    let scratch = tempfile::tempdir_in(scratch).map_err(|e| WorkspaceError::io("create folder in", scratch, e))?;
     let failed = |e| WorkspaceError::io("pack .git in", scratch.path(), e);
     let base = scratch.path().join("pack");
     let mut pack = git::command(repo, "pack-objects");

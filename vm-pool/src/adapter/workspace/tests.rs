@@ -85,7 +85,7 @@ impl Lab {
 
     fn unpack(&self, commit: &str, inputs: &[&str]) -> PathBuf {
         let inputs: Vec<String> = inputs.iter().map(|&i| i.to_owned()).collect();
-        let snapshots = Snapshots::open(&self.dir.path().join("trees"), 1 << 20).unwrap();
+        let snapshots = Snapshots::open(&self.dir.path().join("trees"), self.dir.path(), 1 << 20).unwrap();
         let tar = snapshots.tar(&self.repo(), commit, &inputs).unwrap();
         let out = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
         tar::Archive::new(tar).unpack(&out).unwrap();
@@ -93,7 +93,13 @@ impl Lab {
     }
 
     fn import(&self, tar: &mut File) -> Result<Committed, WorkspaceError> {
-        let request = ImportRequest { base: &self.base, limit_bytes: 10_000, message: "task \"x\"\n", at_s: 1_000 };
+        let request = ImportRequest {
+            base: &self.base,
+            limit_bytes: 10_000,
+            message: "task \"x\"\n",
+            at_s: 1_000,
+            scratch: self.dir.path(),
+        };
         import(&self.repo(), tar, &request)
     }
 
@@ -181,7 +187,7 @@ fn inputs_leave_everything_else_out_history_too() {
 fn a_snapshot_is_built_once_and_pruned_when_others_need_the_room() {
     let lab = lab();
     let dir = lab.dir.path().join("trees");
-    let snapshots = Snapshots::open(&dir, 0).unwrap();
+    let snapshots = Snapshots::open(&dir, lab.dir.path(), 0).unwrap();
     let count = || fs::read_dir(&dir).unwrap().count();
     let mut first = snapshots.tar(&lab.repo(), &lab.base, &[]).unwrap();
     snapshots.tar(&lab.repo(), &lab.base, &[]).unwrap();
@@ -310,6 +316,45 @@ fn what_a_guest_must_not_hand_over_is_refused_by_name() {
     let mut garbage = tempfile::tempfile().unwrap();
     garbage.write_all(&[b'x'; 4096]).unwrap();
     assert!(matches!(lab.import(&mut garbage), Err(WorkspaceError::BadTar { .. })));
+}
+
+/// A header of an extension that claims `claimed` bytes, with `body` after it; then a file.
+fn tar_with_extension(kind: EntryType, claimed: u64, body: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut header = Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_size(claimed);
+    header.set_cksum();
+    file.write_all(header.as_bytes()).unwrap();
+    file.write_all(body).unwrap();
+    // What is claimed is a hole: a reader that believed it would take it into memory.
+    let end = 512 + claimed.next_multiple_of(512);
+    file.set_len(end).unwrap();
+    file.seek(std::io::SeekFrom::Start(end)).unwrap();
+    let mut tail = tar_of(&[Item::File(b"f", 0o644, b"x")]);
+    std::io::copy(&mut tail, &mut file).unwrap();
+    file
+}
+
+#[test]
+fn an_extension_header_that_would_fill_the_memory_is_not_read() {
+    let lab = lab();
+    let kinds = [EntryType::XHeader, EntryType::XGlobalHeader, EntryType::GNULongName, EntryType::GNULongLink];
+    for kind in kinds {
+        let error = lab.import(&mut tar_with_extension(kind, 1 << 40, b"")).unwrap_err();
+        assert!(matches!(&error, WorkspaceError::BadTar { detail } if detail.contains("1099511627776")), "{error}");
+    }
+    // One that fits means what it says.
+    let long = "n".repeat(200);
+    let record = format!("210 path={long}\n");
+    assert_eq!(record.len(), 210);
+    let mut tar = tar_with_extension(EntryType::XHeader, 210, record.as_bytes());
+    let committed = lab.import(&mut tar).unwrap();
+    assert_eq!(committed.changed.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), [long.as_str()]);
+    // What would hide headers from the first look is refused: a size that overrides the header's.
+    let mut tar = tar_with_extension(EntryType::XHeader, 10, b"10 size=0\n");
+    let error = lab.import(&mut tar).unwrap_err();
+    assert!(error.to_string().contains("sets a size"), "{error}");
 }
 
 #[test]

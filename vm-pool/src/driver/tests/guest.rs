@@ -156,6 +156,7 @@ async fn guest(mut control: UnixStream, data: UnixStream, dead: watch::Sender<bo
                 let hello = FromGuest::Hello { nonce, version: CHANNEL_VERSION, worker: "fake".into(), frozen: true };
                 say(&mut control, &hello).await;
             }
+            Some(ToGuest::Rehearse) => say(&mut control, &FromGuest::Rehearsed).await,
             Some(ToGuest::Rejuvenate(to)) => {
                 let done = FromGuest::Rejuvenated { lease_token: to.lease_token, wall_ns: to.wall_ns };
                 say(&mut control, &done).await;

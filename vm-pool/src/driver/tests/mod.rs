@@ -1,5 +1,6 @@
 //! A whole host over a real nats-server, with VMs that are tasks.
 
+mod faults;
 mod guest;
 mod nats;
 
@@ -112,7 +113,7 @@ impl World {
             state_dir: state_dir.clone(),
         };
         let store = Store::open(&state_dir.join("repos")).unwrap();
-        let snapshots = Snapshots::open(&state_dir.join("trees"), 1 << 30).unwrap();
+        let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), 1 << 30).unwrap();
         let bus = self.host_bus().await;
         let host = Host::start(options, Arc::clone(&self.hypervisor), bus, store, snapshots).await.unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -64,6 +64,11 @@ impl Nats {
         panic!("nats-server did not say its port");
     }
 
+    /// Where its streams are.
+    pub(super) fn store(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
     /// Kills it and starts it again on the same port and store, after `meanwhile`.
     pub(super) async fn restart(mut self, meanwhile: impl Future<Output = ()>) -> Self {
         let _ = self.child.kill();

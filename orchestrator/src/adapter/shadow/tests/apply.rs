@@ -307,10 +307,11 @@ fn a_result_that_leads_out_of_the_folder_is_not_written() {
     let tree = format!("120000 blob {blob}\tlink\0");
     let tree = git.run_with("mktree", &["mktree", "-z"], tree.as_bytes()).unwrap().text();
     let result = git.commit_tree(&tree, std::slice::from_ref(&base), "bad\n").unwrap();
-    let plan = world.plan(&base, &result);
     let before = photograph(&world.folder);
-    let written =
-        world.repos.write_folder(world.project, &plan.before_commit, &plan.after_commit.unwrap(), &world.folder);
+    let planned = world.repos.plan_apply(world.project, &base, &result, &world.folder);
+    assert!(matches!(planned, Err(ApplyError::UnsafePath { path }) if path == "link"));
+    let written = world.repos.write_folder(world.project, &base, &result, &world.folder);
     assert!(matches!(written, Err(ApplyError::UnsafePath { path }) if path == "link"));
     assert_eq!(photograph(&world.folder), before);
+    assert!(!world.repos.has_begun(world.project, &base, &result).unwrap());
 }

@@ -4,5 +4,6 @@ mod apply;
 mod import;
 mod property;
 mod refuse;
+mod stopped;
 mod support;
 mod travel;
