@@ -14,6 +14,8 @@ use bus_schemas::{
     v1::{api::HostView, host::Beat},
 };
 
+use crate::plan::task::{Task, TaskState};
+
 /// Beats a host may miss before its slots no longer count.
 const MISSED_BEATS: u32 = 3;
 
@@ -42,6 +44,15 @@ pub(super) struct Held {
     pub(super) nonce: ClaimNonce,
     /// The heartbeat limit.
     pub(super) limit: Duration,
+}
+
+impl Held {
+    /// The lease of a task, if a host works on it.
+    pub(super) fn of(task: &Task) -> Option<Self> {
+        let claim = task.claim.as_ref().filter(|_| task.state == TaskState::Working && !task.spec.is_foreach)?;
+        let limit = Duration::from_millis(task.spec.limits.heartbeat_ms);
+        Some(Self { number: task.attempt, nonce: claim.nonce, limit })
+    }
 }
 
 #[derive(Debug)]

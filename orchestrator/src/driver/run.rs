@@ -20,15 +20,15 @@ use super::{
     input::{Answer, Input, Refusal},
     outbox::Order,
     room::{Refold, Room, parse_detail},
-    turn::{State, Turn},
+    turn::{Heads, State, Turn},
     work,
 };
 use crate::{
-    plan::{event::Fact, task::TaskState},
+    plan::event::Fact,
     port::{
         Clock, Ids,
         bus::{Inbound, IntakeStart},
-        journal::{Batch, Change, Cursor, Journal, JournalError, OutboxKey, OutboxRow},
+        journal::{Batch, Cursor, Journal, JournalError, OutboxKey, OutboxRow},
     },
 };
 
@@ -270,7 +270,7 @@ impl<J: Journal> Driver<J> {
         let Some(room) = room else { return Ok(()) };
         let now = Instant::now();
         for task in room.plan.tasks() {
-            self.state.hosts.hold(project_id, task.spec.task_id, held(task), now);
+            self.state.hosts.hold(project_id, task.spec.task_id, Held::of(task), now);
         }
         self.state.rooms.insert(project_id, room);
         Ok(())
@@ -362,7 +362,7 @@ impl<J: Journal> Driver<J> {
 
     /// Makes the batch durable, then lets its effects go.
     async fn commit(&mut self, turn: &mut Turn, batch: Batch) -> Result<(), JournalError> {
-        let kept = batch.clone_heads();
+        let kept = Heads::of(&batch);
         let outbox = batch.outbox.clone();
         let cursors = batch.cursors.clone();
         let performed = batch.performed.clone();
@@ -376,7 +376,7 @@ impl<J: Journal> Driver<J> {
         }
         for (project_id, task_id) in kept.moved {
             let task = self.state.rooms.get(&project_id).and_then(|room| room.plan.task(task_id));
-            self.state.hosts.hold(project_id, task_id, task.and_then(held), turn.now);
+            self.state.hosts.hold(project_id, task_id, task.and_then(Held::of), turn.now);
         }
         for (reply, seq) in turn.replies.drain(..) {
             // Whoever asked may have gone; it happened all the same.
@@ -480,27 +480,4 @@ impl<J: Journal> Driver<J> {
 /// The feed's cursor in the shape of a stream's.
 fn feed_cursor(seq: u64) -> Cursor {
     Cursor { seq, stream_created: String::new() }
-}
-
-/// The lease of a task, if a host works on it.
-fn held(task: &crate::plan::Task) -> Option<Held> {
-    let claim = task.claim.as_ref().filter(|_| task.state == TaskState::Working && !task.spec.is_foreach)?;
-    let limit = Duration::from_millis(task.spec.limits.heartbeat_ms);
-    Some(Held { number: task.attempt, nonce: claim.nonce, limit })
-}
-
-/// What is looked at after the batch has gone to the journal.
-struct Heads {
-    last_seq: Option<u64>,
-    moved: Vec<(ProjectId, bus_schemas::id::TaskId)>,
-}
-
-impl Batch {
-    fn clone_heads(&self) -> Heads {
-        let moved = self.changes.iter().filter_map(|change| match change {
-            Change::TaskMoved(project_id, task_id, _) => Some((*project_id, *task_id)),
-            _ => None,
-        });
-        Heads { last_seq: self.records.last().map(|record| record.seq), moved: moved.collect() }
-    }
 }

@@ -391,10 +391,12 @@ async fn news_of_the_connection_survives_a_turn_that_cannot_read_the_journal() {
     }
     until(|| async { rig.store.unsettled().await.unwrap().is_empty().then_some(()) }).await;
     until(|| async { rig.store.outbox().await.unwrap().is_empty().then_some(()) }).await;
-    let spoiled = rusqlite::Connection::open(dir.path().join("baton.db")).unwrap();
-    spoiled.execute("UPDATE journal SET event = '{}'", []).unwrap();
+    rig.store.spoil().await.unwrap();
 
     rig.say(Inbound::Down).await;
+    // Two answers: the second one is of a later turn than the one that heard of it.
+    rig.handle.hosts().await.unwrap();
+    rig.handle.hosts().await.unwrap();
     let run = rig.wires.intake.borrow().run;
     let fact = Fact::CancelRequested { task_id: None, by: "o".to_owned(), reason: String::new() };
     // One after the other into the channels, before the driver runs: one turn takes both in.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bus_schemas::{
-    id::{AttemptRef, MessageId, ProjectId},
+    id::{AttemptRef, MessageId, ProjectId, TaskId},
     stream::EVENTS,
     time::UnixMs,
     v1::host::Beat,
@@ -32,7 +32,7 @@ use crate::{
     port::{
         Ids,
         bus::Delivery,
-        journal::{Batch, Cursor, DeadLetter, JournalError, OutboxRow, Record},
+        journal::{Batch, Change, Cursor, DeadLetter, JournalError, OutboxRow, Record},
     },
 };
 
@@ -79,6 +79,22 @@ impl Turn {
             aside: Vec::new(),
             offered_again: false,
         }
+    }
+}
+
+/// What is looked at after the batch has gone to the journal.
+pub(super) struct Heads {
+    pub(super) last_seq: Option<u64>,
+    pub(super) moved: Vec<(ProjectId, TaskId)>,
+}
+
+impl Heads {
+    pub(super) fn of(batch: &Batch) -> Self {
+        let moved = batch.changes.iter().filter_map(|change| match change {
+            Change::TaskMoved(project_id, task_id, _) => Some((*project_id, *task_id)),
+            _ => None,
+        });
+        Self { last_seq: batch.records.last().map(|record| record.seq), moved: moved.collect() }
     }
 }
 

@@ -159,7 +159,7 @@ mod tests {
         let scripts = BTreeMap::from([("a.sh".to_owned(), "true".to_owned())]);
         let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts };
         let digest = digest_of(&detail, "base")?;
-        assert_eq!(digest, digest_of(&detail.clone(), "base")?);
+        assert_eq!(digest, digest_of(&detail, "base")?);
         assert_ne!(digest, digest_of(&detail, "other")?, "another base commit");
         let mut other = detail.clone();
         other.scripts.insert("a.sh".to_owned(), "false".to_owned());

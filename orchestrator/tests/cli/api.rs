@@ -75,6 +75,7 @@ async fn every_route_answers_its_client() {
     assert!(client.diff(id, Some("scan")).await.unwrap().text.contains("+hello"));
     assert_eq!(client.approvals(false).await.unwrap().len(), 1);
     assert_eq!(client.approval(&approval_id().to_string()).await.unwrap().digest, DIGEST);
+    assert_eq!(client.dead_letters().await.unwrap()[0].sequence, 7);
     assert_eq!(client.rebuild().await.unwrap().journal_entries, 9);
     let request = DecisionRequest {
         verdict: Verdict::Approved,

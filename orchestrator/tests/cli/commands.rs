@@ -1,7 +1,7 @@
 //! Every command as a process: what it prints where, and how it exits.
 
 use bus_schemas::v1::{
-    api::{ApprovalView, Problem, ProjectView},
+    api::{ApprovalView, DeadLetterView, Problem, ProjectView},
     approval::Verdict,
     project::ProjectState,
     task::LogSource,
@@ -82,6 +82,15 @@ async fn projects_are_listed_and_shown() {
     assert!(ran.out.contains(&format!("next: baton approve {APPROVAL}  to go on")), "{}", ran.out);
     let ran = world.baton(&["hosts"]).await.expect(0);
     assert!(ran.out.contains("desk") && ran.out.contains("lost") && ran.err.contains("no /dev/kvm"), "{ran:?}");
+    world.fake.state().bus_away = true;
+    let ran = world.baton(&["hosts"]).await.expect(0);
+    assert!(ran.out.contains("bus away") && !ran.out.contains("lost"), "what was heard last is no news: {ran:?}");
+    world.fake.state().bus_away = false;
+    let ran = world.baton(&["dead-letters"]).await.expect(0);
+    assert!(ran.out.contains("BATON_EVENTS") && ran.out.contains("missing field"), "{ran:?}");
+    assert!(ran.out.contains("9000") && !ran.out.contains('\u{1b}'), "{ran:?}");
+    let ran = world.baton(&["dead-letters", "--json"]).await.expect(0);
+    assert_eq!(serde_json::from_str::<DeadLetterView>(ran.out.trim()).unwrap().sequence, 7);
     let ran = world.baton(&["replay", PROJECT]).await.expect(0);
     assert!(ran.out.contains("2023-11-14 22:13:20") && ran.out.contains("reason=because"), "{ran:?}");
 }
@@ -218,4 +227,12 @@ async fn the_doctor_names_what_is_missing() {
     let ran = world.baton(&["doctor"]).await.expect(7);
     let out = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(out.contains("✗ configuration") && out.contains("did you mean `[pool]`?"), "{out}");
+    assert!(!out.contains("dead letters"), "{out}");
+    let world = World::served().await;
+    write(&world.path("config/baton.toml"), "[pool]\nimage = 'nothing-like-it'\n");
+    let out = world.baton(&["doctor"]).await.expect(7).out;
+    assert!(
+        out.contains("! dead letters") && out.contains("1 message") && out.contains("`baton dead-letters`"),
+        "{out}"
+    );
 }

@@ -83,6 +83,18 @@ impl Store {
             .await
     }
 
+    /// Makes every record of the journal unreadable.
+    #[cfg(test)]
+    pub(crate) async fn spoil(&self) -> Result<(), JournalError> {
+        const OPERATION: &str = "spoil the journal";
+        self.writer
+            .call(OPERATION, |connection| {
+                let spoiled = connection.execute("UPDATE journal SET event = '{}'", []);
+                spoiled.map(drop).map_err(|e| failed(OPERATION, &e))
+            })
+            .await
+    }
+
     /// Runs a query on a connection that reads.
     pub(super) async fn read<F, T>(&self, operation: &'static str, query: F) -> Result<T, JournalError>
     where
