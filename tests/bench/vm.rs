@@ -74,7 +74,7 @@ async fn starts(report: &mut Report) -> Result<()> {
     let pool = Pool::start(&rig, state.path())?;
     let (mut leased, mut started) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        spare(&rig).await;
+        spare(&rig, &pool).await;
         let project = rig.project(PLAN.to_owned()).await?;
         let seen = tokio::time::timeout(PATIENCE, story(&mut events, &project)).await??;
         leased.push(seen.leased);
@@ -127,11 +127,17 @@ async fn story(events: &mut async_nats::Subscriber, project: &ProjectView) -> Re
     bail!("the bus is gone")
 }
 
-/// Waits until the host shows a booted spare and nothing to do.
-async fn spare(rig: &Rig) {
+/// Waits until the host shows a booted spare and nothing to do, and the spare has rehearsed and rests.
+async fn spare(rig: &Rig, pool: &Pool) {
     wait::until("a booted spare", world::PATIENCE, || async {
         let hosts = rig.service.hosts().await.ok()?;
         hosts.iter().any(|host| host.beat.spares > 0 && host.beat.attempts.is_empty()).then_some(())
+    })
+    .await;
+    wait::until("the spare to rest", world::PATIENCE, || async {
+        let before = pool.ticks();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        (before > 0 && pool.ticks() == before).then_some(())
     })
     .await;
 }
@@ -163,6 +169,20 @@ impl Pool {
             .spawn()
             .context("start baton-vm-pool")?;
         Ok(Self { child })
+    }
+
+    /// Processor time its VMs have used, in clock ticks: it stands still when they are paused.
+    fn ticks(&self) -> u64 {
+        let stats = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let of_vms = stats.filter_map(|entry| {
+            // "pid (name) state parent … utime stime" (proc(5))
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            let (start, rest) = stat.rsplit_once(')')?;
+            let fields: Vec<&str> = rest.split_whitespace().collect();
+            let ours = fields.get(1)?.parse() == Ok(self.child.id()) && start.contains("(qemu-system");
+            ours.then(|| [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<u64>().ok()).sum::<u64>())
+        });
+        of_vms.sum()
     }
 }
 
