@@ -1,9 +1,10 @@
 //! What crosses the bus and the guest channel, as plain data.
 //!
-//! Three groups of words live here, and nothing else:
+//! Four groups of words live here, and nothing else:
 //! - [`id`], [`time`], [`json`]: the atoms every message is made of;
 //! - [`envelope`], [`subject`], [`stream`]: how a message travels over NATS;
-//! - [`v1`]: the messages of protocol version 1, and the framing of the guest channel.
+//! - [`v1`]: the messages of protocol version 1, and the framing of the guest channel;
+//! - [`settings`]: the configuration that more than one service reads.
 //!
 //! With `--no-default-features` the crate needs serde and uuid alone. The feature `schema` derives JSON Schemas,
 //! the feature `nats` adds [`nats`], the only module of this crate that speaks to a server.
@@ -21,6 +22,7 @@ pub mod envelope;
 pub mod frame;
 pub mod id;
 pub mod json;
+pub mod settings;
 pub mod stream;
 pub mod subject;
 pub mod time;

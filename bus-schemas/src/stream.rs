@@ -1,5 +1,7 @@
 //! Streams and consumers, as data: what [`crate::nats::ensure_streams`] creates and every reader relies on.
 
+use crate::id::AttemptRef;
+
 /// How a stream lets go of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
@@ -84,6 +86,27 @@ pub const ALL: [StreamSpec; 5] = [OFFERS, EVENTS, CONTROL, LOGS, FEED];
 
 /// The object-store bucket that carries git bundles (`commit/<hex>`) and artifacts (`sha256/<hex>`).
 pub const OBJECTS_BUCKET: &str = "baton-objects";
+
+/// The object that holds a tar of one skill's files: a folder of its name.
+#[must_use]
+pub fn skill_object(sha256: &str) -> String {
+    format!("skill/{sha256}")
+}
+
+/// The object that holds a piece of a checkpoint.
+#[must_use]
+pub fn blob_object(sha256: &str) -> String {
+    format!("sha256/{sha256}")
+}
+
+/// The object that holds the newest [`crate::v1::agent::Checkpoint`] of an attempt, as JSON; overwritten at every turn.
+#[must_use]
+pub fn checkpoint_object(attempt: &AttemptRef) -> String {
+    format!("checkpoint/{}/{}/{}", attempt.project_id, attempt.task_id, attempt.number)
+}
+
+/// The key-value bucket in which hosts share what they know of providers' rate limits.
+pub const GOVERNOR_BUCKET: &str = "baton-governor";
 
 /// A host that took an offer and did not settle it within this time loses it to another host, in milliseconds.
 pub const OFFER_ACK_WAIT_MS: u64 = 30_000;

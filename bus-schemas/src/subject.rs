@@ -8,6 +8,7 @@
 //! baton.v1.feed.<project>.<kind>                        orchestrator → bridges, audit              BATON_FEED
 //! baton.v1.host.<host>.beat                             host → orchestrator                        core NATS
 //! baton.v1.report                                       orchestrator → all hosts: beat now         core NATS
+//! baton.v1.call                                         host → orchestrator, answered              core NATS
 //! ```
 //! Ids are lower-case UUIDs and attempts are decimal numbers: no text of a user ever enters a subject.
 
@@ -28,11 +29,13 @@ pub enum EventKind {
     Handoff,
     /// The attempt ended without one.
     Failed,
+    /// The attempt paused: it goes on as another one.
+    Paused,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Claimed, Self::Progress, Self::Handoff, Self::Failed];
+    pub const ALL: [Self; 5] = [Self::Claimed, Self::Progress, Self::Handoff, Self::Failed, Self::Paused];
 
     /// The subject token.
     #[must_use]
@@ -42,6 +45,7 @@ impl EventKind {
             Self::Progress => "progress",
             Self::Handoff => "handoff",
             Self::Failed => "failed",
+            Self::Paused => "paused",
         }
     }
 }
@@ -110,6 +114,12 @@ pub fn cancel(attempt: &AttemptRef) -> String {
     format!("{PREFIX}.control.{}.cancel", tail(attempt))
 }
 
+/// Where what people say to `attempt` is published.
+#[must_use]
+pub fn tell(attempt: &AttemptRef) -> String {
+    format!("{PREFIX}.control.{}.tell", tail(attempt))
+}
+
 /// Where output of `attempt` is published.
 #[must_use]
 pub fn log(attempt: &AttemptRef) -> String {
@@ -147,6 +157,9 @@ pub const BEATS: &str = "baton.v1.host.*.beat";
 /// Asks every host to beat at once (core NATS, empty body).
 pub const REPORT: &str = "baton.v1.report";
 
+/// Where hosts call the orchestrator (core NATS, request and reply): [`crate::v1::call`].
+pub const CALLS: &str = "baton.v1.call";
+
 fn tail(attempt: &AttemptRef) -> String {
     format!("{}.{}.{}", attempt.project_id, attempt.task_id, attempt.number)
 }
@@ -182,6 +195,17 @@ pub fn parse_event(subject: &str) -> Result<(AttemptRef, EventKind), BadSubject>
 pub fn parse_cancel(subject: &str) -> Result<AttemptRef, BadSubject> {
     strip(subject, "control")
         .and_then(|rest| rest.strip_suffix(".cancel"))
+        .and_then(parse_tail)
+        .ok_or_else(|| BadSubject(subject.to_owned()))
+}
+
+/// Reads a subject of [`tell`] back.
+///
+/// # Errors
+/// [`BadSubject`] if it is not one.
+pub fn parse_tell(subject: &str) -> Result<AttemptRef, BadSubject> {
+    strip(subject, "control")
+        .and_then(|rest| rest.strip_suffix(".tell"))
         .and_then(parse_tail)
         .ok_or_else(|| BadSubject(subject.to_owned()))
 }
@@ -228,6 +252,8 @@ mod tests {
             assert_eq!(parse_event(&event(&place(), kind)), Ok((place(), kind)));
         }
         assert_eq!(parse_cancel(&cancel(&place())), Ok(place()));
+        assert_eq!(parse_tell(&tell(&place())), Ok(place()));
+        assert!(parse_cancel(&tell(&place())).is_err());
         assert_eq!(parse_log(&log(&place())), Ok(place()));
     }
 

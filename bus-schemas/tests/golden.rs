@@ -86,6 +86,8 @@ fn handoff() -> Handoff {
         artifacts: vec![Artifact { path: "report.md".into(), sha256: "0".repeat(64), bytes: 2_048 }],
         result: Some(result()),
         open_questions: vec!["Is vendor/ ours?".into()],
+        report: None,
+        egress: Vec::new(),
         evidence: vec![evidence()],
         usage: usage(),
         isolation: Isolation::Emulated,
@@ -99,11 +101,12 @@ fn need() -> NeedHandoff {
         result: Some(result()),
         changed_paths: vec!["scan.json".into()],
         results: vec![Json::Int(1)],
+        report: None,
     }
 }
 
 fn note() -> Note {
-    Note { from: "ada".into(), text: "Leave vendor/ out, please.".into() }
+    Note { from: "ada".into(), text: "Leave vendor/ out, please.".into(), id: String::new() }
 }
 
 fn program() -> Program {
@@ -250,6 +253,9 @@ fn messages_to_the_guest() {
             item: Some(Json::Int(3)),
             needs: BTreeMap::from([("scan".into(), need())]),
             notes: vec![note()],
+            models: Vec::new(),
+            checks: Vec::new(),
+            network: Vec::new(),
             wall_ms: 1_800_000,
             output_bytes: 8_388_608,
             max_processes: 512,
@@ -278,6 +284,8 @@ fn messages_from_the_guest() {
             summary: "done".into(),
             result_text: Some("{}".into()),
             open_questions: vec!["why?".into()],
+            report: None,
+            egress: Vec::new(),
             wall_ms: 10,
             cpu_ms: 9,
             peak_kib: 8,

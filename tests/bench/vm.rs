@@ -120,7 +120,7 @@ async fn story(events: &mut async_nats::Subscriber, project: &ProjectView) -> Re
                     _ => {}
                 }
             }
-            EventKind::Handoff => bail!("the attempt ended before its program was seen to run"),
+            EventKind::Handoff | EventKind::Paused => bail!("the attempt ended before its program was seen to run"),
             EventKind::Failed => bail!("the attempt failed: {}", String::from_utf8_lossy(&message.payload)),
         }
     }

@@ -183,6 +183,8 @@ fn handoff_of(offer: &Offer) -> Handoff {
         artifacts: Vec::new(),
         result: None,
         open_questions: Vec::new(),
+        report: None,
+        egress: Vec::new(),
         evidence: evidence.collect(),
         usage: Usage::default(),
         isolation: Isolation::Emulated,

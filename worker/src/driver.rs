@@ -153,6 +153,7 @@ impl<M: Machine> Driver<M> {
             ToGuest::Rehearse => self.rehearse().await,
             ToGuest::Rejuvenate(identity) => self.rejuvenate(identity).await,
             ToGuest::Assign(assignment) => self.assign(assignment).await,
+            ToGuest::Tell { .. } | ToGuest::Answer { .. } => self.refuse_state().await,
             ToGuest::Stop { reason } => match &self.state {
                 State::Frozen => self.refuse_state().await,
                 State::Rehearsing(stop) => stop.cancel(),
@@ -186,6 +187,14 @@ impl<M: Machine> Driver<M> {
             Report::Opened(DataHeader::Output { .. }, _) => {
                 self.refuse(RefusalCode::BadMessage, "output flows from the guest to the host".into()).await;
             }
+            Report::Opened(
+                DataHeader::Skills
+                | DataHeader::Transcript
+                | DataHeader::Restore
+                | DataHeader::Connect { .. }
+                | DataHeader::Checkpoint { .. },
+                _,
+            ) => self.refuse_state().await,
             Report::Rehearsed => {
                 self.state = State::Frozen;
                 self.say(FromGuest::Rehearsed).await;

@@ -22,6 +22,34 @@ pub enum ApprovalSubject {
         /// Its attempt.
         attempt: u32,
     },
+    /// An agent's question; the note of the decision is the answer.
+    Question {
+        /// The task.
+        task_id: TaskId,
+        /// Its attempt.
+        attempt: u32,
+    },
+    /// A limit of the budget is reached; approving adds the original limit once more.
+    Budget {
+        /// The task that waits.
+        task_id: TaskId,
+        /// Its attempt.
+        attempt: u32,
+    },
+    /// A change of the plan.
+    Patch {
+        /// The task whose agent proposed it.
+        task_id: TaskId,
+        /// Its attempt.
+        attempt: u32,
+    },
+    /// A skill that an agent proposes.
+    Skill {
+        /// The task whose agent proposed it.
+        task_id: TaskId,
+        /// Its attempt.
+        attempt: u32,
+    },
 }
 
 /// A request, published when it is asked.

@@ -15,7 +15,8 @@
 //!  │◄──────────────── WorkspaceReady ────┤ (or Refused)
 //!  ├─ Assign{assignment} ───────────────►│
 //!  │◄── data streams output: bytes ──────┤ stdout, stderr, as they come
-//!  │◄──────────────────── Finished ──────┤
+//!  │◄─ data streams connect, checkpoint ─┤ an agent's model calls and saved turns
+//!  │◄──────────────────── Finished ──────┤ (or Paused, GaveUp)
 //!  ├─ data stream changes ──────────────►│ (attempts, not checks)
 //!  │◄──────────────────── tar ───────────┤ then the host kills the VM
 //! ```
@@ -24,7 +25,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::task::{CheckSpec, NeedHandoff, Note, Program};
+use super::{
+    agent::{ModelBrief, Pause, Report},
+    call::{GuestAnswer, GuestCall},
+    handoff::Usage,
+    task::{CheckSpec, NeedHandoff, Note, Program},
+};
 use crate::json::Json;
 
 /// The control port's name (`/dev/virtio-ports/<name>` in the guest).
@@ -32,7 +38,13 @@ pub const CONTROL_PORT: &str = "baton.control";
 /// The data port's name.
 pub const DATA_PORT: &str = "baton.data";
 /// The version of this channel.
-pub const CHANNEL_VERSION: u32 = 1;
+pub const CHANNEL_VERSION: u32 = 2;
+/// Where the model gateway listens in the guest (loopback). Its base URL is `http://127.0.0.1:4100`.
+pub const MODELS_PORT: u16 = 4100;
+/// Where the HTTP proxy listens in the guest (loopback).
+pub const PROXY_PORT: u16 = 4128;
+/// Where skills are in the guest, one folder each, read-only.
+pub const SKILLS: &str = "/run/skills";
 /// Bytes of entropy in [`Rejuvenate`].
 pub const ENTROPY_BYTES: usize = 64;
 /// Where the workspace is in the guest.
@@ -61,6 +73,18 @@ pub enum ToGuest {
     Rejuvenate(Rejuvenate),
     /// Work.
     Assign(Assignment),
+    /// Somebody has something to say to the agent: heard at its next turn.
+    Tell {
+        /// What.
+        note: Note,
+    },
+    /// The answer to [`FromGuest::Call`].
+    Answer {
+        /// Which call.
+        id: u64,
+        /// It.
+        answer: GuestAnswer,
+    },
     /// Stop the work and everything it started.
     Stop {
         /// Why.
@@ -135,6 +159,15 @@ pub struct AttemptAssignment {
     /// What people and earlier attempts say.
     #[serde(default)]
     pub notes: Vec<Note>,
+    /// The models an agent may use, the preferred one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelBrief>,
+    /// What will prove the task done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckSpec>,
+    /// What the proxy lets through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<String>,
     /// The longest the program may run, in milliseconds.
     pub wall_ms: u64,
     /// Output sent to the host, in bytes; more is counted but dropped.
@@ -177,6 +210,29 @@ pub enum FromGuest {
     },
     /// An attempt's program ended.
     Finished(Finished),
+    /// An agent paused: there is no handoff, and the last [`DataHeader::Checkpoint`] holds all it knows.
+    Paused {
+        /// Why.
+        pause: Pause,
+        /// What it used, as far as the guest knows.
+        usage: Usage,
+    },
+    /// The agent has no use for going on: its attempt failed.
+    GaveUp {
+        /// Why: `model_failed`, `out_of_turns`, `nothing_done`.
+        reason: super::task::FailureReason,
+        /// More, for people.
+        detail: String,
+        /// What it used, as far as the guest knows.
+        usage: Usage,
+    },
+    /// The agent asks the orchestrator something; answered by [`ToGuest::Answer`].
+    Call {
+        /// Counts the calls of an attempt.
+        id: u64,
+        /// What.
+        call: GuestCall,
+    },
     /// All checks ended.
     ChecksFinished {
         /// One per check, in order.
@@ -218,6 +274,12 @@ pub struct Finished {
     /// Open questions, from `questions.json` (an array of strings).
     #[serde(default)]
     pub open_questions: Vec<String>,
+    /// What an agent reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
+    /// Tool calls of an agent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub used_tools: bool,
     /// How long it ran, in milliseconds.
     pub wall_ms: u64,
     /// Processor time, in milliseconds.
@@ -281,10 +343,60 @@ pub enum DataHeader {
         /// [`FromGuest::Refused`] (a tar of changes cannot begin with a zero byte, such a frame always does).
         limit_bytes: u64,
     },
-    /// Guest to host: output as it comes, until end of stream. An attempt opens exactly one for standard output and one for
-    /// standard error, a set of checks exactly one for all, printed or not; they end before the control port says so.
+    /// Guest to host: output as it comes, until end of stream. A script's attempt opens exactly one for standard output and
+    /// one for standard error, an agent's one for what it says and one for what its tools print, a set of checks exactly
+    /// one for all, printed or not; they end before the control port says so.
     Output {
-        /// Standard output, standard error, or a check's.
+        /// Whose.
         source: super::task::LogSource,
+    },
+    /// Host to guest, before Assign: a tar of skills, one folder each by name; unpacked to [`SKILLS`]. Answered on the same
+    /// stream by one frame with a [`StreamAnswer`].
+    Skills,
+    /// Host to guest, before Assign: an earlier attempt's transcript, as the guest wrote it. Answered like `Skills`.
+    Transcript,
+    /// Host to guest, after Workspace and before Assign: a tar as [`DataHeader::Changes`] has it, put over the workspace;
+    /// what counts as changed is still counted from the workspace as it came. Answered like `Skills`.
+    Restore,
+    /// Guest to host: one connection of a program in the guest to the loopback address of a service; raw bytes both ways.
+    Connect {
+        /// Which service.
+        service: Service,
+    },
+    /// Guest to host, after every turn of an agent: `transcript_bytes` bytes to append to the transcript, then, if
+    /// `with_changes`, a tar as [`DataHeader::Changes`] has it, to the end of the stream. Answered like `Skills`; the agent
+    /// goes on only after that.
+    Checkpoint {
+        /// The turn that is now saved.
+        turn: u32,
+        /// Bytes to append.
+        transcript_bytes: u64,
+        /// Files changed since the last checkpoint: a tar of all changes from the workspace as it came follows.
+        with_changes: bool,
+    },
+}
+
+/// What a guest can connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Service {
+    /// The model gateway: HTTP/1.1, the routes of [`super::agent::Wire`].
+    Models,
+    /// The proxy to hosts on the allow-list: HTTP/1.1, `CONNECT host:port` or absolute `http://` URLs.
+    Proxy,
+}
+
+/// How the receiver of a data stream answers it: one frame of [`crate::frame`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum StreamAnswer {
+    /// Taken; for a checkpoint: durable.
+    Done,
+    /// Not taken.
+    Failed {
+        /// Why.
+        detail: String,
     },
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::agent::{EgressRecord, Report, Spend};
 use crate::{id::LeaseId, json::Json};
 
 /// What a task hands on.
@@ -25,6 +26,12 @@ pub struct Handoff {
     /// What the worker could not decide. Untrusted text.
     #[serde(default)]
     pub open_questions: Vec<String>,
+    /// What an agent reported. Untrusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
+    /// The connections it asked for, the first 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<EgressRecord>,
     /// What the host recorded about the checks. Empty means: nothing proves this handoff.
     #[serde(default)]
     pub evidence: Vec<CheckEvidence>,
@@ -118,6 +125,16 @@ pub struct Usage {
     pub program_peak_kib: u64,
     /// Bytes it printed, dropped ones included.
     pub output_bytes: u64,
+    /// What its model calls cost, as the gateway metered them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spend: Spend,
+    /// Tool calls of its agent, as the guest says.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tool_calls: u64,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How strongly a VM is isolated.

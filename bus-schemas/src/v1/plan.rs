@@ -27,6 +27,9 @@ pub struct Plan {
     /// Who approves the plan itself before anything starts: a policy name. Default `ask`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
+    /// Who approves changes of the plan while it runs: a policy name. Default `ask`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replan: Option<String>,
     /// The most the whole project may use.
     #[serde(default)]
     pub budget: Budget,
@@ -116,7 +119,7 @@ pub struct Task {
     /// The most this task may use.
     #[serde(default)]
     pub budget: Budget,
-    /// Hosts the task may reach. Not available yet: a plan that names one is refused.
+    /// Hosts the task may reach: `host`, `host:port`, `*.domain`, `*.domain:port`; without a port 443 and 80. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network: Vec<String>,
     /// A CEL expression over `needs` (`needs.<id>.result`, `.state`, `.changed_paths`) and `item`; false skips the task.
@@ -173,9 +176,15 @@ pub struct Agent {
     /// The program that is the agent's loop. Default `builtin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harness: Option<String>,
-    /// The model. Default: the role's.
+    /// The model, as `provider/model`. Default: the role's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The most turns of one attempt. Default 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// It may propose changes of the plan, which the policy `replan` (default `ask`) decides.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_replan: bool,
 }
 
 /// A command that proves a task done: `"text"` or `{ name, run, timeout }`. It passes if it exits 0.
@@ -286,6 +295,12 @@ pub struct Budget {
     /// Seconds of VM time, all attempts and checks together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vm_seconds: Option<u64>,
+    /// Time from the start, waiting for people not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall: Option<Span>,
+    /// Model calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u64>,
 }
 
 /// One task per element of a list.

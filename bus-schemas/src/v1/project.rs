@@ -14,6 +14,8 @@ use crate::{
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProjectState {
+    /// An agent works out the plan.
+    Planning,
     /// The plan waits for a person.
     AwaitingApproval,
     /// Tasks are worked on.
@@ -32,7 +34,7 @@ impl ProjectState {
     /// No further task starts.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::AwaitingApproval | Self::Working)
+        !matches!(self, Self::Planning | Self::AwaitingApproval | Self::Working)
     }
 }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::handoff::{CheckEvidence, Handoff, Usage};
+use super::{
+    agent::{AgentWork, Report},
+    handoff::{CheckEvidence, Handoff, Usage},
+};
 use crate::{
     envelope::Message,
     id::{AttemptRef, ClaimNonce, HostId},
@@ -98,6 +101,9 @@ pub struct Offer {
     /// What people and earlier attempts have to say to this one.
     #[serde(default)]
     pub notes: Vec<Note>,
+    /// What it may reach: `host`, `host:port`, `*.domain`, `*.domain:port`; without a port 443 and 80. Empty: nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<String>,
     /// The computer it needs.
     pub machine: Machine,
     /// Its limits.
@@ -116,6 +122,8 @@ pub enum Program {
         /// The script itself.
         text: String,
     },
+    /// Lets an agent work.
+    Agent(AgentWork),
 }
 
 /// What runs a script.
@@ -158,6 +166,9 @@ pub struct NeedHandoff {
     /// For a `foreach` task: the results of its children, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<Json>,
+    /// What its agent reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
 }
 
 /// Something said to an attempt.
@@ -168,6 +179,9 @@ pub struct Note {
     pub from: String,
     /// What was said.
     pub text: String,
+    /// Tells it from every other note, so that it is heard once; absent in old ones.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
 }
 
 /// The computer an attempt needs.
@@ -311,6 +325,12 @@ pub enum FailureReason {
     NotStarted,
     /// What a host must be told of it is more than the bus takes in one message (set by the orchestrator).
     OfferTooLarge,
+    /// The agent handed on without having done anything: no tool call, no change, no check that passed.
+    NothingDone,
+    /// No model of the agent can be used: refused keys, unknown models, answers that are none.
+    ModelFailed,
+    /// The agent used up its turns without handing on.
+    OutOfTurns,
     /// Something on the host failed that no other word fits.
     HostError,
 }
@@ -362,6 +382,10 @@ pub enum LogSource {
     Check,
     /// The host, about the attempt.
     Host,
+    /// What an agent says.
+    Agent,
+    /// What an agent's tools print.
+    Tool,
 }
 
 impl Message for Offer {

@@ -60,9 +60,17 @@ pub(super) fn subject(approval: &ApprovalView) -> String {
     match approval.subject {
         ApprovalSubject::Plan => "plan".to_owned(),
         ApprovalSubject::Handoff { attempt, .. } => {
-            let key = approval.task_key.as_deref().map(clean_line).unwrap_or_default();
+            let key = key(approval);
             let number = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
             format!("handoff of {key}{number}")
         }
+        ApprovalSubject::Question { .. } => format!("question of {}", key(approval)),
+        ApprovalSubject::Budget { .. } => format!("budget for {}", key(approval)),
+        ApprovalSubject::Patch { .. } => format!("change of the plan by {}", key(approval)),
+        ApprovalSubject::Skill { .. } => format!("skill proposed by {}", key(approval)),
     }
+}
+
+fn key(approval: &ApprovalView) -> String {
+    approval.task_key.as_deref().map(clean_line).unwrap_or_default()
 }

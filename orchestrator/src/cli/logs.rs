@@ -75,6 +75,8 @@ impl Printer {
             LogSource::Stdout => text.push_str(&output),
             LogSource::Stderr => text.push_str(&style.paint(Paint::Yellow, &output)),
             LogSource::Check => text.push_str(&format!("{}{output}", style.paint(Paint::Cyan, "check │ "))),
+            LogSource::Agent => text.push_str(&style.paint(Paint::Bold, &output)),
+            LogSource::Tool => text.push_str(&style.paint(Paint::Dim, &output)),
             LogSource::Host => text.push_str(&format!("{}{output}", style.paint(Paint::Blue, "host │ "))),
         }
         self.ui.data(&text)

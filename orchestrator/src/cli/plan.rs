@@ -131,6 +131,7 @@ fn as_plan(project: &ProjectView) -> Plan {
         defaults: Defaults::default(),
         policies: BTreeMap::new(),
         approval: None,
+        replan: None,
         budget: Budget::default(),
         tasks: project.tasks.iter().map(task).collect(),
     }

@@ -111,7 +111,7 @@ pub(super) const fn task_sign(state: TaskState) -> (char, Paint) {
 pub(super) const fn project_paint(state: ProjectState) -> Paint {
     match state {
         ProjectState::AwaitingApproval => Paint::Yellow,
-        ProjectState::Working => Paint::Blue,
+        ProjectState::Planning | ProjectState::Working => Paint::Blue,
         ProjectState::Completed => Paint::Green,
         ProjectState::Failed | ProjectState::Canceled | ProjectState::Rejected => Paint::Red,
     }

@@ -35,6 +35,7 @@ pub(super) fn fact_of(observation: Observation, ids: &dyn Ids) -> Result<(Projec
             Ok((project_id, Fact::AttemptStaged { task_id, number, nonce: progress.nonce, stage }, None))
         }
         Observation::Handoff(ready) => handoff(ready.attempt, ready.nonce, ready.handoff, ids),
+        Observation::Paused(paused) => Err(format!("{} paused, and pauses are not understood", paused.attempt)),
         Observation::Failed(failed) => {
             let AttemptRef { project_id, task_id, number } = failed.attempt;
             let fact = Fact::AttemptFailed {

@@ -41,6 +41,7 @@ pub(super) async fn needs<J: Journal>(
             result: own.and_then(|handoff| handoff.result.clone()),
             changed_paths,
             results: children.iter().map(result_of).collect(),
+            report: own.and_then(|handoff| handoff.report.clone()),
         };
         (need.key.clone(), handoff)
     };
@@ -72,6 +73,7 @@ pub(super) fn compose(
         checks: checks_of(task)?,
         needs,
         notes,
+        network: task.network.clone(),
         machine: machine_of(plan, task),
         limits: limits_of(plan, task)?,
     })

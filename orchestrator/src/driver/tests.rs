@@ -229,6 +229,8 @@ fn handoff(attempt: AttemptRef, nonce: u128, summary: String) -> Observation {
         artifacts: Vec::new(),
         result: None,
         open_questions: Vec::new(),
+        report: None,
+        egress: Vec::new(),
         evidence: Vec::new(),
         usage: Usage::default(),
         isolation: Isolation::Emulated,

@@ -21,6 +21,7 @@ fn needs() -> BTreeMap<String, NeedHandoff> {
         result: Some(json(r#"{"files": ["a.csv", "b.csv"], "count": 2, "ratio": 0.5, "nested": [[1, 2], [3]]}"#)),
         changed_paths: vec!["out/list.json".to_owned()],
         results: Vec::new(),
+        report: None,
     };
     let each = NeedHandoff {
         state: TaskState::Unverified,
@@ -28,6 +29,7 @@ fn needs() -> BTreeMap<String, NeedHandoff> {
         result: None,
         changed_paths: Vec::new(),
         results: vec![json(r#"{"rows": 3}"#), json("null"), json(r#"{"rows": 9}"#)],
+        report: None,
     };
     BTreeMap::from([("scan".to_owned(), scan), ("per-file".to_owned(), each)])
 }

@@ -3,6 +3,7 @@
 use bus_schemas::{
     id::{MessageId, ProjectId},
     v1::{
+        agent::AttemptPaused,
         approval::{ApprovalAsked, Decision},
         host::Beat,
         project::{ProjectChanged, TaskChanged},
@@ -71,6 +72,8 @@ pub enum Observation {
     Handoff(Box<HandoffReady>),
     /// A failure.
     Failed(Box<AttemptFailed>),
+    /// A pause.
+    Paused(Box<AttemptPaused>),
 }
 
 /// What is published for bridges and audit.

@@ -395,6 +395,8 @@ fn approval() -> ApprovalView {
         artifacts: Vec::new(),
         result: None,
         open_questions: vec!["keep the old one?".to_owned()],
+        report: None,
+        egress: Vec::new(),
         evidence: vec![evidence],
         usage: Usage::default(),
         isolation: Isolation::Emulated,

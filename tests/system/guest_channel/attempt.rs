@@ -22,13 +22,14 @@ read -r line && echo "there was input: $line" || true"#,
     );
     work.env.insert("COLOUR".into(), "red".into());
     work.env.insert("BATON_TASK".into(), "another".into());
-    work.notes.push(Note { from: "Ada".into(), text: "mind the gap".into() });
+    work.notes.push(Note { from: "Ada".into(), text: "mind the gap".into(), id: String::new() });
     let need = NeedHandoff {
         state: TaskState::Completed,
         summary: "done".into(),
         result: Some(Json::Int(4)),
         changed_paths: vec!["a".into()],
         results: Vec::new(),
+        report: None,
     };
     work.needs.insert("plan".into(), need.clone());
     let finished = rig.run(work).await;

@@ -185,6 +185,8 @@ fn keep(printed: &mut BTreeMap<&'static str, Vec<u8>>, output: &Output) {
         LogSource::Stderr => "stderr",
         LogSource::Check => "check",
         LogSource::Host => "host",
+        LogSource::Agent => "agent",
+        LogSource::Tool => "tool",
     };
     printed.entry(source).or_default().extend_from_slice(&output.bytes);
 }
@@ -201,6 +203,9 @@ pub(super) fn attempt(interpreter: Interpreter, text: &str) -> AttemptAssignment
         item: None,
         needs: BTreeMap::new(),
         notes: Vec::new(),
+        models: Vec::new(),
+        checks: Vec::new(),
+        network: Vec::new(),
         wall_ms: 60_000,
         output_bytes: 1024 * 1024,
         max_processes: 256,

@@ -81,6 +81,8 @@ async fn work_once(bus: &Bus, changed: &Path) {
         artifacts: Vec::new(),
         result: None,
         open_questions: Vec::new(),
+        report: None,
+        egress: Vec::new(),
         evidence: Vec::new(),
         usage: Usage::default(),
         isolation: Isolation::Emulated,

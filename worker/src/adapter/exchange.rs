@@ -52,7 +52,9 @@ pub(crate) fn write(layout: &Layout, attempt: &AttemptAssignment) -> io::Result<
     fs::write(folder.join("item.json"), serde_json::to_vec_pretty(&attempt.item)?)?;
     let notes = attempt.notes.iter().map(|note| format!("## {}\n\n{}\n", note.from, note.text.trim_end()));
     fs::write(folder.join("notes.md"), notes.collect::<Vec<_>>().join("\n"))?;
-    let Program::Script { interpreter, text } = &attempt.program;
+    let Program::Script { interpreter, text } = &attempt.program else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the program is no script"));
+    };
     let script = folder.join(match interpreter {
         Interpreter::Bash => "script.sh",
         Interpreter::Python => "script.py",

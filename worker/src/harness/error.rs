@@ -21,6 +21,11 @@ impl HarnessError {
         move |source| Self { operation, source }
     }
 
+    /// The script harness was given something else.
+    pub(crate) fn no_script() -> Self {
+        Self { operation: "run the script", source: io::Error::new(io::ErrorKind::InvalidInput, "it is none") }
+    }
+
     /// What to tell the host.
     pub(crate) fn code(&self) -> RefusalCode {
         if is_disk_full(&self.source) { RefusalCode::DiskFull } else { RefusalCode::GuestError }

@@ -49,7 +49,7 @@ pub(crate) async fn run<M: Machine>(
     let budget = Arc::new(Budget::new(attempt.output_bytes));
     let (stdout, out) = forward(opener, LogSource::Stdout, &budget).await?;
     let (stderr, err) = forward(opener, LogSource::Stderr, &budget).await?;
-    let Program::Script { interpreter, .. } = &attempt.program;
+    let Program::Script { interpreter, .. } = &attempt.program else { return Err(HarnessError::no_script()) };
     let script = environment::text(&script);
     let argv: Vec<String> = match interpreter {
         Interpreter::Bash => ["bash", "-euo", "pipefail", &script].map(str::to_string).into(),
@@ -141,6 +141,8 @@ fn finish(
         summary,
         result_text: left.result_text,
         open_questions: left.open_questions,
+        report: None,
+        used_tools: false,
         wall_ms: ended.wall_ms,
         cpu_ms: ended.cpu_ms,
         peak_kib: ended.peak_kib,

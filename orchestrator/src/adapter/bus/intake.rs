@@ -13,7 +13,10 @@ use bus_schemas::{
     nats::{self, Bus},
     stream::EVENTS,
     subject::{self, EventKind},
-    v1::task::{AttemptFailed, Claimed, HandoffReady, Progress},
+    v1::{
+        agent::AttemptPaused,
+        task::{AttemptFailed, Claimed, HandoffReady, Progress},
+    },
 };
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
@@ -193,6 +196,9 @@ pub fn decode(subject: &str, payload: &[u8]) -> Result<Observation, String> {
         }
         EventKind::Failed => {
             body::<AttemptFailed>(payload, attempt, |body| body.attempt).map(|body| Observation::Failed(Box::new(body)))
+        }
+        EventKind::Paused => {
+            body::<AttemptPaused>(payload, attempt, |body| body.attempt).map(|body| Observation::Paused(Box::new(body)))
         }
     }
 }

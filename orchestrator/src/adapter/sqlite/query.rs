@@ -284,6 +284,7 @@ fn project(row: &Row<'_>) -> rusqlite::Result<ProjectView> {
             program_cpu_ms: row.get(13)?,
             program_peak_kib: row.get(14)?,
             output_bytes: row.get(15)?,
+            ..Usage::default()
         },
         base_commit: row.get(8)?,
         result_commit: row.get(9)?,
