@@ -47,7 +47,14 @@ fn commit(digit: char) -> String {
 }
 
 fn usage() -> Usage {
-    Usage { vm_ms: 9_000, program_wall_ms: 5_200, program_cpu_ms: 4_100, program_peak_kib: 40_960, output_bytes: 812 }
+    Usage {
+        vm_ms: 9_000,
+        program_wall_ms: 5_200,
+        program_cpu_ms: 4_100,
+        program_peak_kib: 40_960,
+        output_bytes: 812,
+        ..Usage::default()
+    }
 }
 
 fn check() -> CheckSpec {
@@ -131,6 +138,7 @@ fn offer() -> Offer {
         outputs: vec!["report.md".into()],
         checks: vec![check()],
         needs: BTreeMap::from([("scan".into(), need())]),
+        network: Vec::new(),
         notes: vec![note()],
         machine: Machine { cpus: 1, memory_mib: 512, disk_mib: 2_048, image: "base".into() },
         limits: Limits { start_to_close_ms: 1_800_000, output_bytes: 8_388_608, changes_bytes: 536_870_912 },
@@ -285,7 +293,7 @@ fn messages_from_the_guest() {
             result_text: Some("{}".into()),
             open_questions: vec!["why?".into()],
             report: None,
-            egress: Vec::new(),
+            used_tools: false,
             wall_ms: 10,
             cpu_ms: 9,
             peak_kib: 8,

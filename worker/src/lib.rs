@@ -5,3 +5,4 @@ pub mod driver;
 pub mod guest;
 mod harness;
 pub mod port;
+pub mod tool;

@@ -234,7 +234,11 @@ fn offer(room: &Room, project_id: ProjectId, task_id: TaskId, number: u32) -> Ac
         brief: brief(room, task),
         attempt: AttemptRef { project_id, task_id, number },
         base_commit: task.base_commit.clone().unwrap_or_else(|| room.plan.base_commit().to_owned()),
-        notes: task.notes.iter().map(|note| Note { from: note.from.clone(), text: note.text.clone(), id: String::new() }).collect(),
+        notes: task
+            .notes
+            .iter()
+            .map(|note| Note { from: note.from.clone(), text: note.text.clone(), id: String::new() })
+            .collect(),
     }
 }
 

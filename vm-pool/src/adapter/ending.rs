@@ -93,6 +93,8 @@ mod tests {
             artifacts: vec![],
             result: None,
             open_questions: vec![],
+            report: None,
+            egress: vec![],
             evidence: vec![],
             usage: Usage { vm_ms: 7, ..Usage::default() },
             isolation: Isolation::Emulated,

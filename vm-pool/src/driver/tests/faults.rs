@@ -72,6 +72,8 @@ async fn a_journaled_ending_that_fits_no_message_is_published_short() {
         artifacts: vec![],
         result: None,
         open_questions: vec![],
+        report: None,
+        egress: vec![],
         evidence: vec![],
         usage: Usage::default(),
         isolation: Isolation::Emulated,

@@ -162,9 +162,9 @@ async fn guest(mut control: UnixStream, data: UnixStream, dead: watch::Sender<bo
                 say(&mut control, &done).await;
             }
             Some(ToGuest::Ping { sequence }) => say(&mut control, &FromGuest::Pong { sequence }).await,
-            Some(ToGuest::Stop { .. }) => {}
+            Some(ToGuest::Stop { .. } | ToGuest::Tell { .. } | ToGuest::Answer { .. }) => {}
             Some(ToGuest::Assign(Assignment::Attempt(attempt))) => {
-                let Program::Script { text, .. } = attempt.program;
+                let Program::Script { text, .. } = attempt.program else { panic!("no script") };
                 let play: Play = serde_json::from_str(&text).unwrap();
                 *inside.play.lock().unwrap() = play.clone();
                 let _ = print.send((LogSource::Stdout, play.print.clone())).await;
@@ -270,7 +270,7 @@ async fn serve(mut stream: Stream, inside: Arc<Inside>, unpacked: mpsc::Sender<u
             let _ = stream.write_all(&changes(&play)).await;
             let _ = stream.shutdown().await;
         }
-        DataHeader::Output { .. } => {}
+        _ => {}
     }
 }
 
