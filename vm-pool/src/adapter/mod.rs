@@ -6,5 +6,6 @@ pub mod claims;
 mod ending;
 pub mod image;
 pub mod qemu;
+pub mod scripted;
 pub mod session;
 pub mod workspace;
