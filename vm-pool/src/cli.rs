@@ -1,5 +1,7 @@
 //! The command line of `baton-vm-pool`: putting the parts together.
 
+mod models;
+
 use std::{
     fs,
     io::Write as _,
@@ -54,6 +56,8 @@ enum Verb {
     Serve(Serve),
     /// Print as JSON what would run VMs here.
     Probe(Shared),
+    /// Models: try them out, or play a scripted one.
+    Models(models::Models),
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +116,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Verb::Serve(serve_arguments) => serve(serve_arguments).await,
         Verb::Probe(shared) => probe(&shared).await,
+        Verb::Models(models) => models.run().await,
     }
 }
 

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use bus_schemas::{
     id::TaskId,
     v1::{
-        plan::{Check, Decide, Plan, Run, Script, Span, Task},
+        plan::{Budget, Check, Decide, Plan, Run, Script, Span, Task},
         task::{CheckSpec, Interpreter, Limits, Machine, Program},
     },
 };
 
 use super::expression::Expression;
-use crate::plan::event::{LimitSpec, PolicySpec, TaskSpec};
+use crate::plan::{
+    BudgetSpec,
+    event::{LimitSpec, PolicySpec, TaskKind, TaskSpec},
+};
 
 /// The policy that needs nobody.
 pub const POLICY_AUTO: &str = "auto";
@@ -94,6 +97,10 @@ pub struct Lowered {
     pub ids: BTreeMap<String, TaskId>,
     /// Who approves the plan.
     pub plan_policy: PolicySpec,
+    /// Who approves changes of it while it runs.
+    pub replan_policy: PolicySpec,
+    /// The most the whole project may use.
+    pub budget: BudgetSpec,
 }
 
 /// Turns a checked plan into the core's tasks; `ids` makes a new id per call, `scripts` are the texts of `run.file`s.
@@ -115,7 +122,9 @@ pub fn lower(
         tasks.push(spec(plan, task, task_id, needs.collect::<Result<_, _>>()?)?);
     }
     let plan_policy = policy(plan, plan.approval.as_deref().unwrap_or(POLICY_ASK))?;
-    Ok(Lowered { tasks, ids: by_key, plan_policy })
+    let replan_policy = policy(plan, plan.replan.as_deref().unwrap_or(POLICY_ASK))?;
+    let budget = budget_of("budget", &plan.budget)?;
+    Ok(Lowered { tasks, ids: by_key, plan_policy, replan_policy, budget })
 }
 
 /// The child number `index` of a `foreach` task: same limits and needs, its own key and id. A `when` that speaks of
@@ -273,7 +282,29 @@ fn spec(plan: &Plan, task: &Task, task_id: TaskId, needs: Vec<TaskId>) -> Result
         policy: policy(plan, approval)?,
         has_when: task.when.is_some() && !when_is_per_item(task),
         is_foreach: task.foreach.is_some(),
+        kind: if task.agent.is_some() { TaskKind::Agent } else { TaskKind::Script },
+        budget: budget_of(&task.id, &task.budget)?,
     })
+}
+
+/// A budget as the core counts it.
+///
+/// # Errors
+/// [`LowerError::BadDuration`]; `of` names whose it is.
+pub fn budget_of(of: &str, budget: &Budget) -> Result<BudgetSpec, LowerError> {
+    Ok(BudgetSpec {
+        usd_nanos: budget.usd.map(usd_nanos),
+        tokens: budget.tokens,
+        vm_ms: budget.vm_seconds.map(|seconds| seconds.saturating_mul(1000)),
+        wall_ms: budget.wall.as_ref().map(|span| span_ms(of, span)).transpose()?,
+        turns: budget.turns,
+    })
+}
+
+/// Dollars to billionths. What is no amount of money counts as none at all; [`super::check`] refuses it before.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, and that is meant")]
+fn usd_nanos(usd: f64) -> u64 {
+    (usd * 1e9).round() as u64
 }
 
 fn timeout_ms(plan: &Plan, task: &Task) -> Result<u64, LowerError> {

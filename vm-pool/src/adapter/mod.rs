@@ -9,5 +9,6 @@ mod ending;
 pub mod image;
 pub mod outside;
 pub mod qemu;
+pub mod scripted;
 pub mod session;
 pub mod workspace;

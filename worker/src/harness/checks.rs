@@ -77,6 +77,7 @@ async fn one<M: Machine>(
         cage: machine.cage(label)?,
         max_processes: MAX_PROCESSES,
         wall: Duration::from_millis(check.timeout_ms),
+        input: false,
         stdout,
         stderr,
     };
