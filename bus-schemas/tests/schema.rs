@@ -8,7 +8,9 @@ use bus_schemas::{
     stream,
     v1::{
         api,
+        agent::{AttemptPaused, TellAttempt},
         approval::{ApprovalAsked, Decision},
+        call::{HostAnswer, HostCall},
         guest::{DataHeader, FromGuest, ToGuest},
         host::Beat,
         project::{ProjectChanged, TaskChanged},
@@ -94,6 +96,14 @@ fn schema_of_the_bus_is_published() {
         "orchestrator",
         &format!("stream {}", stream::CONTROL.name),
     );
+    all.add::<AttemptPaused>(&format!("baton.v1.event.{attempt}.paused"), "host", &events);
+    all.add::<TellAttempt>(
+        &format!("baton.v1.control.{attempt}.tell"),
+        "orchestrator",
+        &format!("stream {}", stream::CONTROL.name),
+    );
+    all.add::<HostCall>("baton.v1.call", "host", "core NATS, request");
+    all.add::<HostAnswer>("baton.v1.call", "orchestrator", "core NATS, reply");
     all.add::<LogChunk>(&format!("baton.v1.log.{attempt}"), "host", &format!("stream {}", stream::LOGS.name));
     all.add::<Beat>("baton.v1.host.{host}.beat", "host", "core NATS");
     let feed = format!("stream {}", stream::FEED.name);
@@ -155,6 +165,11 @@ fn schema_of_the_api_is_published() {
         ApprovalView,
         DecisionRequest,
         CancelRequest,
+        TellRequest,
+        TellView,
+        BudgetRequest,
+        EditPlanRequest,
+        PlanView,
         ApplyRequest,
         UndoRequest,
         ApplyView,

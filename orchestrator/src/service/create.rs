@@ -41,7 +41,7 @@ impl Orchestrator {
     async fn sound(&self, source: &PlanSource) -> Result<Plan, Problem> {
         let report = self.report(source.clone()).await?;
         let Some(plan) = report.plan else { return Err(invalid(&source.file, report.findings)) };
-        let findings = planfile::runnable(&plan, source);
+        let findings = planfile::runnable(&plan, source, &planfile::ModelConfig::default());
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(invalid(&source.file, findings));
         }
@@ -50,7 +50,7 @@ impl Orchestrator {
 
     /// Starts a project and returns its id.
     pub(super) async fn create(&self, new: NewProject) -> Result<ProjectId, Problem> {
-        let NewProject { plan: mut source, folder, owner, approve_plan } = new;
+        let NewProject { plan: mut source, folder, owner, approve_plan, .. } = new;
         source.folder = Some(folder.clone());
         let plan = self.sound(&source).await?;
         let lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &source.scripts)
