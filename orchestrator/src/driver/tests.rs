@@ -173,7 +173,8 @@ impl Rig {
             approval_id: ApprovalId::from_uuid(Uuid::now_v7()),
         };
         let scripts = std::collections::BTreeMap::new();
-        let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts };
+        let detail =
+            ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts, skills: Vec::new() };
         let detail = Some(Detail::Project(Box::new(detail)));
         self.handle.ask(project_id, Fact::ProjectCreated(created), detail).await.map(|_| project_id)
     }
