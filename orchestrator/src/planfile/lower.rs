@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bus_schemas::{
     id::TaskId,
     v1::{
-        plan::{Budget, Check, Decide, Plan, Run, Script, Span, Task},
+        agent::AgentWork,
+        plan::{Agent, Check, Decide, Plan, Run, Script, Span, Task},
         task::{CheckSpec, Interpreter, Limits, Machine, Program},
     },
 };
@@ -24,6 +25,10 @@ pub const POLICY_ASK: &str = "ask";
 pub const DEFAULT_TIMEOUT_MS: u64 = 30 * 60 * 1000;
 /// How long one check may take when the plan does not say: 5 minutes.
 pub const DEFAULT_CHECK_TIMEOUT_MS: u64 = 5 * 60 * 1000;
+/// The most turns of one attempt of an agent when the plan does not say.
+pub const DEFAULT_MAX_TURNS: u32 = 200;
+/// The harness of an agent when the plan does not say.
+pub const DEFAULT_HARNESS: &str = "builtin";
 /// The most elements a `foreach.from` may yield when the plan does not say.
 pub const DEFAULT_FOREACH_MAX: u32 = 1000;
 
@@ -77,12 +82,6 @@ pub enum LowerError {
     /// The task says neither or both of `run` and `agent`, or its `run` says nothing.
     #[error("task `{task}` does not say what to run")]
     NoProgram {
-        /// The task.
-        task: String,
-    },
-    /// An agent task: understood, but there is no harness that carries it out yet.
-    #[error("task `{task}` is for an agent, and agent tasks cannot be carried out yet")]
-    AgentNotAvailable {
         /// The task.
         task: String,
     },
@@ -169,17 +168,14 @@ pub fn title_of(task: &Task) -> &str {
     task.title.as_deref().unwrap_or(&task.id)
 }
 
-/// What an attempt of the task does.
+/// What an attempt of the task does. An agent's skills, and where it resumes, are filled in when it is offered.
 ///
 /// # Errors
-/// [`LowerError::AgentNotAvailable`], [`LowerError::MissingScript`] or [`LowerError::NoProgram`].
+/// [`LowerError::MissingScript`] or [`LowerError::NoProgram`].
 pub fn program_of(task: &Task, scripts: &BTreeMap<String, String>) -> Result<Program, LowerError> {
     let none = || LowerError::NoProgram { task: task.id.clone() };
     let Some(run) = &task.run else {
-        return Err(match task.agent {
-            Some(_) => LowerError::AgentNotAvailable { task: task.id.clone() },
-            None => none(),
-        });
+        return task.agent.as_ref().map(|agent| Program::Agent(agent_work(agent))).ok_or_else(none);
     };
     let (interpreter, text) = match run {
         Run::Bash(text) => (Interpreter::Bash, text),
@@ -193,6 +189,17 @@ pub fn program_of(task: &Task, scripts: &BTreeMap<String, String>) -> Result<Pro
         Run::Script(_) => return Err(none()),
     };
     Ok(Program::Script { interpreter, text: text.clone() })
+}
+
+fn agent_work(agent: &Agent) -> AgentWork {
+    AgentWork {
+        harness: agent.harness.clone().unwrap_or_else(|| DEFAULT_HARNESS.to_owned()),
+        instructions: agent.instructions.clone(),
+        models: agent.model.iter().cloned().collect(),
+        max_turns: agent.max_turns.unwrap_or(DEFAULT_MAX_TURNS).max(1),
+        may_replan: agent.may_replan,
+        ..AgentWork::default()
+    }
 }
 
 fn interpreter_of(file: &str) -> Interpreter {
@@ -312,6 +319,14 @@ fn timeout_ms(plan: &Plan, task: &Task) -> Result<u64, LowerError> {
         Some(span) => span_ms(&task.id, span),
         None => Ok(DEFAULT_TIMEOUT_MS),
     }
+}
+
+/// US dollars in billionths; `None` for what is no amount.
+#[must_use]
+pub fn nanos(usd: f64) -> Option<u64> {
+    let nanos = (usd * 1e9).round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range, as just compared")]
+    (nanos.is_finite() && (0.0..=1e18).contains(&nanos)).then_some(nanos as u64)
 }
 
 fn span_ms(task: &str, span: &Span) -> Result<u64, LowerError> {
