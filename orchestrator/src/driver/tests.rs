@@ -171,6 +171,9 @@ impl Rig {
             plan_digest: "d".to_owned(),
             plan_policy: lowered.plan_policy,
             approval_id: ApprovalId::from_uuid(Uuid::now_v7()),
+            budget: lowered.budget,
+            planning: None,
+            replan_policy: Some(lowered.replan_policy),
         };
         let scripts = std::collections::BTreeMap::new();
         let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts };

@@ -30,6 +30,10 @@ pub struct Outcome {
     pub project_changed: bool,
     /// The requests that are new or decided now, each once.
     pub approvals: Vec<ApprovalId>,
+    /// Tasks that are gone: another plan took the place of theirs before it started. Not in `touched`.
+    pub removed: Vec<TaskId>,
+    /// What is used of the project's budget changed, or its limits.
+    pub spent: bool,
 }
 
 impl Outcome {
@@ -52,6 +56,8 @@ pub(super) struct Change<'a> {
     project_changed: bool,
     project_announced: bool,
     approvals: Vec<ApprovalId>,
+    removed: Vec<TaskId>,
+    spent: bool,
     ended: VecDeque<usize>,
 }
 
@@ -68,6 +74,8 @@ impl<'a> Change<'a> {
             project_changed: false,
             project_announced: false,
             approvals: Vec::new(),
+            removed: Vec::new(),
+            spent: false,
             ended: VecDeque::new(),
         }
     }
@@ -90,6 +98,8 @@ impl<'a> Change<'a> {
             touched: ids.into_iter().map(|(_, task_id)| task_id).collect(),
             project_changed: self.project_changed,
             approvals: self.approvals,
+            removed: self.removed,
+            spent: self.spent,
         }
     }
 

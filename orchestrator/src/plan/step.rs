@@ -61,6 +61,7 @@ use self::{
     attempt::{Failing, Handing},
 };
 use super::{
+    budget::{Ledger, Stopwatch},
     change::{Change, Outcome},
     event::{Event, Fact, ProjectCreated},
     graph::TaskGraph,
@@ -99,12 +100,25 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
         Fact::AttemptStaged { task_id, number, nonce, stage } => {
             change.attempt_staged(*task_id, *number, *nonce, stage)
         }
-        Fact::HandoffReceived { task_id, number, nonce, commit, proven, digest, approval_id } => {
-            let handing = Handing { commit, proven: *proven, digest, approval_id: *approval_id };
+        Fact::HandoffReceived { task_id, number, nonce, commit, proven, digest, approval_id, answer, .. } => {
+            let handing =
+                Handing { commit, proven: *proven, digest, approval_id: *approval_id, answer: answer.as_deref() };
             change.handoff_received(*task_id, *number, *nonce, &handing)
         }
-        Fact::AttemptFailed { task_id, number, nonce, reason, detail, retryable } => {
+        Fact::AttemptFailed { task_id, number, nonce, reason, detail, retryable, .. } => {
             change.attempt_failed(*task_id, *number, *nonce, &Failing { reason, detail, retryable: *retryable })
+        }
+        Fact::AttemptPaused { .. }
+        | Fact::SpendReserved { .. }
+        | Fact::SpendSettled { .. }
+        | Fact::BudgetReached { .. }
+        | Fact::BudgetRaised { .. }
+        | Fact::NoteTold { .. }
+        | Fact::PlanProposed { .. }
+        | Fact::PlanUnusable { .. }
+        | Fact::PatchProposed { .. }
+        | Fact::SkillProposed { .. } => {
+            Err(Rejected::WrongProjectState { state: change.plan.state, event: change.event })
         }
         Fact::LimitReached { task_id, number, limit } => change.limit_reached(*task_id, *number, *limit),
         Fact::CancelRequested { task_id, by, reason } => change.cancel_requested(*task_id, by, reason),
@@ -158,6 +172,14 @@ impl Plan {
             base_commit: created.base_commit.clone(),
             plan_digest: created.plan_digest.clone(),
             result_commit: None,
+            planning: created.planning.clone(),
+            replan_policy: created.replan_policy.clone(),
+            ledger: Ledger::new(created.budget),
+            wall: Stopwatch::default(),
+            budget_waits: BTreeMap::new(),
+            budgets_asked: BTreeMap::new(),
+            patches: BTreeMap::new(),
+            skills: BTreeMap::new(),
             merging_result: false,
             applies: Vec::new(),
             open: tasks.len(),

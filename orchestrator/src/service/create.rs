@@ -68,6 +68,9 @@ impl Orchestrator {
             plan_digest: plan_digest.clone(),
             plan_policy: lowered.plan_policy,
             approval_id,
+            budget: lowered.budget,
+            planning: None,
+            replan_policy: Some(lowered.replan_policy),
         });
         if let Err(refusal) = self.handle.ask(project_id, fact, Some(Detail::Project(Box::new(detail)))).await {
             self.forget(project_id).await;

@@ -61,6 +61,12 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         | Rejected::StaleAttempt { .. }
         | Rejected::WrongNonce { .. }
         | Rejected::AlreadyClaimed { .. }
-        | Rejected::NotDue { .. } => problem("not_possible", 409, detail),
+        | Rejected::NotDue { .. }
+        | Rejected::WrongVerdict { .. }
+        | Rejected::OverBudget { .. }
+        | Rejected::WithinBudget { .. }
+        | Rejected::UnknownCall { .. }
+        | Rejected::BadPatch { .. }
+        | Rejected::PatchPending { .. } => problem("not_possible", 409, detail),
     }
 }

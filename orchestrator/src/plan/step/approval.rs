@@ -84,7 +84,8 @@ impl Change<'_> {
         self.decide(approval_id, decision);
         match subject {
             Subject::Plan => self.carry_out_plan(verdict, &by, &note),
-            Subject::Handoff { task_id, .. } => self.carry_out_handoff(task_id, verdict, by, note),
+            Subject::Handoff { task_id, .. } => self.carry_out_handoff(approval_id, task_id, verdict, by, note),
+            Subject::Question { .. } | Subject::Budget { .. } | Subject::Patch { .. } | Subject::Skill { .. } => {}
         }
     }
 
@@ -100,7 +101,14 @@ impl Change<'_> {
         self.end_all(TaskState::Canceled, "the plan was not approved");
     }
 
-    fn carry_out_handoff(&mut self, task_id: TaskId, verdict: Decided, by: String, note: String) {
+    fn carry_out_handoff(
+        &mut self,
+        approval_id: ApprovalId,
+        task_id: TaskId,
+        verdict: Decided,
+        by: String,
+        note: String,
+    ) {
         let Some(number) = self.plan.numbers.get(&task_id).copied() else { return };
         let at = self.at;
         match verdict {
@@ -109,7 +117,7 @@ impl Change<'_> {
                 let asked_at = task.handoff.take().map_or(at, |handed| handed.received_at);
                 task.waited_ms = task.waited_ms.saturating_add(at.since(asked_at));
                 task.reason = format!("{by} requests changes");
-                task.notes.push(Note { from: by, text: note });
+                task.notes.push(Note { id: format!("approval-{approval_id}"), from: by, text: note });
                 task.max_attempts = task.max_attempts.saturating_add(1);
                 task.approval_id = None;
                 task.claim = None;

@@ -31,6 +31,7 @@ pub(super) struct Handing<'a> {
     pub(super) proven: bool,
     pub(super) digest: &'a str,
     pub(super) approval_id: ApprovalId,
+    pub(super) answer: Option<&'a str>,
 }
 
 impl Change<'_> {
@@ -134,6 +135,7 @@ impl Change<'_> {
                 digest: handing.digest.to_owned(),
                 approval_id,
                 received_at: at,
+                answer: handing.answer.map(|answer| policy::bounded(answer, NOTE_BYTES)),
             });
         });
         let subject = Subject::Handoff { task_id, number: attempt };
@@ -179,7 +181,7 @@ impl Change<'_> {
         let reason = format!("attempt {attempt}: {}", failing.reason);
         self.edit(number, |task| {
             task.failures = failures;
-            task.notes.push(Note { from: format!("attempt {attempt}"), text: said });
+            task.notes.push(Note { id: format!("attempt-{attempt}"), from: format!("attempt {attempt}"), text: said });
             task.failure = Some(Failure {
                 number: attempt,
                 reason: failing.reason.to_owned(),
