@@ -6,7 +6,7 @@ use bus_schemas::{
     id::TaskId,
     v1::{
         agent::AgentWork,
-        plan::{Agent, Check, Decide, Plan, Run, Script, Span, Task},
+        plan::{Agent, Budget, Check, Decide, Plan, Run, Script, Span, Task},
         task::{CheckSpec, Interpreter, Limits, Machine, Program},
     },
 };
@@ -111,7 +111,22 @@ pub fn lower(
     ids: &mut dyn FnMut() -> TaskId,
     scripts: &BTreeMap<String, String>,
 ) -> Result<Lowered, LowerError> {
-    let by_key: BTreeMap<String, TaskId> = plan.tasks.iter().map(|task| (task.id.clone(), ids())).collect();
+    lower_again(plan, &BTreeMap::new(), ids, scripts)
+}
+
+/// As [`lower()`], for a plan of which some tasks are known by id already.
+///
+/// # Errors
+/// As [`lower()`].
+pub fn lower_again(
+    plan: &Plan,
+    known: &BTreeMap<String, TaskId>,
+    ids: &mut dyn FnMut() -> TaskId,
+    scripts: &BTreeMap<String, String>,
+) -> Result<Lowered, LowerError> {
+    let mut id_of = |key: &String| known.get(key).copied().unwrap_or_else(&mut *ids);
+    let by_key: BTreeMap<String, TaskId> =
+        plan.tasks.iter().map(|task| (task.id.clone(), id_of(&task.id))).collect();
     let mut tasks = Vec::with_capacity(plan.tasks.len());
     for task in &plan.tasks {
         program_of(task, scripts)?;
@@ -310,7 +325,8 @@ pub fn budget_of(of: &str, budget: &Budget) -> Result<BudgetSpec, LowerError> {
 
 /// Dollars to billionths. What is no amount of money counts as none at all; [`super::check`] refuses it before.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, and that is meant")]
-fn usd_nanos(usd: f64) -> u64 {
+#[must_use]
+pub fn usd_nanos(usd: f64) -> u64 {
     (usd * 1e9).round() as u64
 }
 
@@ -319,14 +335,6 @@ fn timeout_ms(plan: &Plan, task: &Task) -> Result<u64, LowerError> {
         Some(span) => span_ms(&task.id, span),
         None => Ok(DEFAULT_TIMEOUT_MS),
     }
-}
-
-/// US dollars in billionths; `None` for what is no amount.
-#[must_use]
-pub fn nanos(usd: f64) -> Option<u64> {
-    let nanos = (usd * 1e9).round();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range, as just compared")]
-    (nanos.is_finite() && (0.0..=1e18).contains(&nanos)).then_some(nanos as u64)
 }
 
 fn span_ms(task: &str, span: &Span) -> Result<u64, LowerError> {
