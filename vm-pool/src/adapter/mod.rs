@@ -3,6 +3,7 @@
 pub mod bus;
 mod cancellations;
 pub mod claims;
+pub mod egress;
 mod ending;
 pub mod image;
 pub mod qemu;
