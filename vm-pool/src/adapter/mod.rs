@@ -5,6 +5,7 @@ pub mod calls;
 pub mod checkpoints;
 pub mod claims;
 pub mod controls;
+pub mod egress;
 mod ending;
 pub mod image;
 pub mod outside;
