@@ -24,6 +24,7 @@ use uuid::Uuid;
 use vm_pool::{
     adapter::{
         bus::{self, HostBus},
+        outside::Nothing,
         qemu::{QemuHypervisor, QemuOptions},
         workspace::{Snapshots, Store},
     },
@@ -172,7 +173,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     tracing::info!(host.id = %host_id, accelerator = found.name, note = %found.note, slots = host.slots, "host is up");
     let store = Store::open(&state_dir.join("repos"))?;
     let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), SNAPSHOT_BYTES)?;
-    let host = Host::start(host, Arc::new(hypervisor), bus, store, snapshots).await?;
+    let host = Host::start(host, Arc::new(hypervisor), bus, store, snapshots, Arc::new(Nothing)).await?;
     let mut stopped = stop;
     host.run(async move {
         let _ = stopped.wait_for(|stop| *stop).await;

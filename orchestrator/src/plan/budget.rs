@@ -52,6 +52,16 @@ impl BudgetSpec {
         }
     }
 
+    /// For each resource this limit, or the other's where this has none.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let mut both = *self;
+        for resource in Resource::ALL {
+            both.set(resource, self.limit(resource).or(other.limit(resource)));
+        }
+        both
+    }
+
     /// For each resource the tighter limit of both.
     #[must_use]
     pub fn tightest(&self, other: &Self) -> Self {
@@ -209,6 +219,11 @@ impl Ledger {
         let spent = u128::from(self.used(resource, wall_ms).saturating_sub(reserved));
         let passes = |percent: &&u8| spent * 100 >= u128::from(limit) * u128::from(**percent);
         WARN_AT.iter().rev().find(passes).copied().unwrap_or(0)
+    }
+
+    /// Other limits from the beginning.
+    pub(super) fn set_limits(&mut self, limits: BudgetSpec) {
+        *self = Self { spent: self.spent, reserved: self.reserved, vm_ms: self.vm_ms, ..Self::new(limits) };
     }
 
     /// A new limit: what was refused may be asked again, and warnings come anew.

@@ -33,6 +33,9 @@ pub enum Rejected {
         /// What is wrong.
         problem: String,
     },
+    /// A project that is planned begins with its planner, alone.
+    #[error("a project that is planned begins with one task, its planner; any other begins without one")]
+    NoPlanner,
     /// No such task.
     #[error("{event}: no task {task_id} in the plan")]
     UnknownTask {
@@ -143,8 +146,8 @@ pub enum Rejected {
         /// When.
         expires_at: UnixMs,
     },
-    /// To reject or to request changes needs words.
-    #[error("request {approval_id}: to reject or to request changes, say why")]
+    /// To reject, to request changes or to answer needs words.
+    #[error("request {approval_id}: to reject or to request changes, say why; to approve a question, say the answer")]
     NoteRequired {
         /// The request.
         approval_id: ApprovalId,

@@ -11,7 +11,7 @@ use bus_schemas::{
 };
 
 use super::{
-    budget::{Ledger, Resource, Stopwatch},
+    budget::{BudgetSpec, Ledger, Resource, Stopwatch},
     event::{CommitId, PatchSpec, PolicySpec},
     graph::TaskGraph,
     request::Approval,
@@ -113,7 +113,7 @@ pub struct BudgetWait {
     /// The limit when it was asked.
     pub limit: u64,
     /// The tasks that wait for it: one request for all of them.
-    pub(super) waiting: Vec<usize>,
+    pub(super) waiting: BTreeSet<usize>,
     pub(super) owner: Option<usize>,
 }
 
@@ -154,6 +154,10 @@ pub struct Plan {
     pub(super) merging_result: bool,
     /// Who decides about a planner's plan.
     pub(super) planning: Option<PolicySpec>,
+    /// What the project was given before there was a plan.
+    pub(super) given_budget: BudgetSpec,
+    /// The budget of the plan that waits for its approval.
+    pub(super) proposed_budget: Option<BudgetSpec>,
     /// Who decides about changes of the plan.
     pub(super) replan_policy: Option<PolicySpec>,
     /// The project's budget.

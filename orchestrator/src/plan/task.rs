@@ -102,7 +102,7 @@ pub struct Task {
     pub offered_at: Option<UnixMs>,
     /// When its first attempt was offered: its schedule-to-close limit counts from here.
     pub first_offered_at: Option<UnixMs>,
-    /// How long it waited for people, in milliseconds: not counted by its schedule-to-close limit.
+    /// How long it waited for people, providers and other agents, in milliseconds: not counted by its schedule-to-close limit.
     pub waited_ms: u64,
     /// Who holds (or held) its current attempt.
     pub claim: Option<Claim>,
@@ -265,6 +265,24 @@ impl Task {
             unusable: 0,
             spec,
         }
+    }
+
+    /// The task it works for, whose budget it uses, too.
+    pub(super) fn payer(&self) -> Option<usize> {
+        self.parent.or(self.asker)
+    }
+
+    /// Its wall time: from its first offer (a `foreach`: from its expansion), without what it waited for people and others.
+    #[must_use]
+    pub fn wall_ms(&self, at: UnixMs) -> u64 {
+        let end = self.ended_at.unwrap_or(at);
+        let start = if self.spec.is_foreach && self.base_commit.is_some() {
+            Some(self.changed_at)
+        } else {
+            self.first_offered_at
+        };
+        let waiting_ms = self.paused_at.map_or(0, |paused_at| end.since(paused_at));
+        start.map_or(0, |start| end.since(start)).saturating_sub(self.waited_ms).saturating_sub(waiting_ms)
     }
 
     /// A host holds it, or may: it takes one of the free slots.

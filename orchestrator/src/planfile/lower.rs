@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bus_schemas::{
     id::TaskId,
     v1::{
-        plan::{Budget, Check, Decide, Plan, Run, Script, Span, Task},
+        agent::AgentWork,
+        plan::{Agent, Budget, Check, Decide, Plan, Run, Script, Span, Task},
         task::{CheckSpec, Interpreter, Limits, Machine, Program},
     },
 };
@@ -24,6 +25,10 @@ pub const POLICY_ASK: &str = "ask";
 pub const DEFAULT_TIMEOUT_MS: u64 = 30 * 60 * 1000;
 /// How long one check may take when the plan does not say: 5 minutes.
 pub const DEFAULT_CHECK_TIMEOUT_MS: u64 = 5 * 60 * 1000;
+/// The most turns of one attempt of an agent when the plan does not say.
+pub const DEFAULT_MAX_TURNS: u32 = 200;
+/// The harness of an agent when the plan does not say.
+pub const DEFAULT_HARNESS: &str = "builtin";
 /// The most elements a `foreach.from` may yield when the plan does not say.
 pub const DEFAULT_FOREACH_MAX: u32 = 1000;
 
@@ -80,12 +85,6 @@ pub enum LowerError {
         /// The task.
         task: String,
     },
-    /// An agent task: understood, but there is no harness that carries it out yet.
-    #[error("task `{task}` is for an agent, and agent tasks cannot be carried out yet")]
-    AgentNotAvailable {
-        /// The task.
-        task: String,
-    },
 }
 
 /// A plan as the core wants it.
@@ -112,7 +111,22 @@ pub fn lower(
     ids: &mut dyn FnMut() -> TaskId,
     scripts: &BTreeMap<String, String>,
 ) -> Result<Lowered, LowerError> {
-    let by_key: BTreeMap<String, TaskId> = plan.tasks.iter().map(|task| (task.id.clone(), ids())).collect();
+    lower_again(plan, &BTreeMap::new(), ids, scripts)
+}
+
+/// As [`lower()`], for a plan of which some tasks are known by id already.
+///
+/// # Errors
+/// As [`lower()`].
+pub fn lower_again(
+    plan: &Plan,
+    known: &BTreeMap<String, TaskId>,
+    ids: &mut dyn FnMut() -> TaskId,
+    scripts: &BTreeMap<String, String>,
+) -> Result<Lowered, LowerError> {
+    let mut id_of = |key: &String| known.get(key).copied().unwrap_or_else(&mut *ids);
+    let by_key: BTreeMap<String, TaskId> =
+        plan.tasks.iter().map(|task| (task.id.clone(), id_of(&task.id))).collect();
     let mut tasks = Vec::with_capacity(plan.tasks.len());
     for task in &plan.tasks {
         program_of(task, scripts)?;
@@ -169,17 +183,14 @@ pub fn title_of(task: &Task) -> &str {
     task.title.as_deref().unwrap_or(&task.id)
 }
 
-/// What an attempt of the task does.
+/// What an attempt of the task does. An agent's skills, and where it resumes, are filled in when it is offered.
 ///
 /// # Errors
-/// [`LowerError::AgentNotAvailable`], [`LowerError::MissingScript`] or [`LowerError::NoProgram`].
+/// [`LowerError::MissingScript`] or [`LowerError::NoProgram`].
 pub fn program_of(task: &Task, scripts: &BTreeMap<String, String>) -> Result<Program, LowerError> {
     let none = || LowerError::NoProgram { task: task.id.clone() };
     let Some(run) = &task.run else {
-        return Err(match task.agent {
-            Some(_) => LowerError::AgentNotAvailable { task: task.id.clone() },
-            None => none(),
-        });
+        return task.agent.as_ref().map(|agent| Program::Agent(agent_work(agent))).ok_or_else(none);
     };
     let (interpreter, text) = match run {
         Run::Bash(text) => (Interpreter::Bash, text),
@@ -193,6 +204,17 @@ pub fn program_of(task: &Task, scripts: &BTreeMap<String, String>) -> Result<Pro
         Run::Script(_) => return Err(none()),
     };
     Ok(Program::Script { interpreter, text: text.clone() })
+}
+
+fn agent_work(agent: &Agent) -> AgentWork {
+    AgentWork {
+        harness: agent.harness.clone().unwrap_or_else(|| DEFAULT_HARNESS.to_owned()),
+        instructions: agent.instructions.clone(),
+        models: agent.model.iter().cloned().collect(),
+        max_turns: agent.max_turns.unwrap_or(DEFAULT_MAX_TURNS).max(1),
+        may_replan: agent.may_replan,
+        ..AgentWork::default()
+    }
 }
 
 fn interpreter_of(file: &str) -> Interpreter {
@@ -303,7 +325,8 @@ pub fn budget_of(of: &str, budget: &Budget) -> Result<BudgetSpec, LowerError> {
 
 /// Dollars to billionths. What is no amount of money counts as none at all; [`super::check`] refuses it before.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, and that is meant")]
-fn usd_nanos(usd: f64) -> u64 {
+#[must_use]
+pub fn usd_nanos(usd: f64) -> u64 {
     (usd * 1e9).round() as u64
 }
 

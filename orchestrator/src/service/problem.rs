@@ -53,7 +53,8 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         }
         Rejected::WrongApply { .. } => problem("wrong_apply", 409, detail),
         Rejected::BadPlan(error) => problem("plan_invalid", 422, error.to_string()),
-        Rejected::NotFirst { .. }
+        Rejected::NoPlanner
+        | Rejected::NotFirst { .. }
         | Rejected::NoEvents
         | Rejected::AlreadyCreated
         | Rejected::BadChildren { .. }

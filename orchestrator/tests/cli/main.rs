@@ -4,6 +4,7 @@
 mod api;
 mod commands;
 mod fake;
+mod fixtures;
 mod following;
 mod up;
 mod world;

@@ -1,11 +1,14 @@
 //! The pool's ways to the outside: one room per outside system.
 
 pub mod bus;
-mod cancellations;
+pub mod calls;
+pub mod checkpoints;
 pub mod claims;
+pub mod controls;
 pub mod egress;
 mod ending;
 pub mod image;
+pub mod outside;
 pub mod qemu;
 pub mod scripted;
 pub mod session;

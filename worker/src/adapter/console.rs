@@ -1,6 +1,6 @@
 //! A stream of output that several may write to at once: what an agent says, or what its tools print.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use bus_schemas::v1::task::LogSource;
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -12,6 +12,8 @@ use super::{
 
 /// Pieces on their way to the host. A host that lags holds up those who print.
 const QUEUE: usize = 16;
+/// The end of a stream may take so long to reach a slow host.
+const END_WAIT: Duration = Duration::from_secs(20);
 
 /// Prints. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,8 +63,10 @@ impl Console {
 }
 
 impl Closing {
-    /// Waits until all that was printed is on its way; every [`Console`] must be gone.
-    pub(crate) async fn end(self) {
-        let _ = self.0.await;
+    /// Waits until all that was printed is on its way, but not for ever; every [`Console`] should be gone.
+    pub(crate) async fn end(mut self) {
+        if tokio::time::timeout(END_WAIT, &mut self.0).await.is_err() {
+            self.0.abort();
+        }
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod console;
 pub(crate) mod control;
 pub(crate) mod data;
+pub(crate) mod environment;
 pub(crate) mod exchange;
 pub(crate) mod identity;
 pub(crate) mod loopback;

@@ -7,8 +7,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    adapter::{calls::Asker, checkpoint::Checkpoints, data::Opener, output::Budget},
+    adapter::{calls::Asker, checkpoint::Checkpoints, console::Console, data::Opener, output::Budget},
     port::Machine,
+    tool::{Bench, Toolbox},
 };
 
 /// Handed to an agent's loop, which owns it until its attempt ends. The loop returns the last word of the attempt; afterwards
@@ -40,4 +41,18 @@ pub(crate) struct Desk {
     /// Stop soon: the host wants it so, or the time is up. The loop ends what it started and returns whatever it has; the
     /// driver knows why it stopped.
     pub(crate) stop: CancellationToken,
+}
+
+impl Desk {
+    /// The tools, which print to `console` (opened for [`bus_schemas::v1::task::LogSource::Tool`]).
+    pub(crate) fn toolbox(&self, console: Console) -> Toolbox {
+        Toolbox::new(Bench {
+            machine: Arc::clone(&self.machine),
+            assignment: Arc::clone(&self.assignment),
+            asker: self.asker.clone(),
+            console,
+            proxy: Some(self.proxy),
+            label: self.label.clone(),
+        })
+    }
 }

@@ -2,7 +2,6 @@
 
 pub(crate) mod checks;
 pub(crate) mod desk;
-pub(crate) mod environment;
 mod error;
 pub(crate) mod script;
 

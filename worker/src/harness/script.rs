@@ -18,10 +18,11 @@ use bus_schemas::v1::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{HarnessError, environment};
+use super::HarnessError;
 use crate::{
     adapter::{
         data::Opener,
+        environment,
         exchange,
         output::{Budget, Sink, Tail, pump},
         process::{self, Ended, Launch},

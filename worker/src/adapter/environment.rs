@@ -11,7 +11,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// `PATH`, `HOME`, `LANG`, `PYTHONDONTWRITEBYTECODE` (so that no `__pycache__` gets into the changes), then the task's own, which may replace
 /// those, then `own`, which nothing replaces.
-pub(super) fn environment(
+pub(crate) fn environment(
     layout: &Layout,
     task: &BTreeMap<String, String>,
     own: impl IntoIterator<Item = (&'static str, String)>,
@@ -59,6 +59,6 @@ pub(crate) fn of_attempt(
     environment(layout, &task, attempts.into_iter().chain(own))
 }
 
-pub(super) fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
