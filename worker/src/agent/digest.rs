@@ -115,19 +115,14 @@ impl Digest {
             return;
         }
         let Input::Json(input) = &call.input else { return };
-        match call.name.as_str() {
-            "todo" => self.todo = Some(clip(&todo_text(input), NOTE_BYTES)),
-            "write" | "edit" => {
-                if let Some(path) = input.get("path").and_then(Value::as_str) {
-                    self.files.insert(one_line(path, 300), turn);
-                }
-                if self.files.len() > FILES
-                    && let Some(oldest) = self.files.iter().min_by_key(|(_, turn)| **turn).map(|(path, _)| path.clone())
-                {
-                    self.files.remove(&oldest);
-                }
-            }
-            _ => {}
+        let path = input.get("path").and_then(Value::as_str);
+        if let Some(path) = path.filter(|_| matches!(call.name.as_str(), "write" | "edit")) {
+            self.files.insert(one_line(path, 300), turn);
+        }
+        if self.files.len() > FILES
+            && let Some(oldest) = self.files.iter().min_by_key(|(_, turn)| **turn).map(|(path, _)| path.clone())
+        {
+            self.files.remove(&oldest);
         }
     }
 
@@ -160,7 +155,7 @@ impl Digest {
             ("Notes that you have heard", dated(&self.notes)),
             ("Decisions", dated(&self.decisions)),
             ("Open questions", dated(&self.questions)),
-            ("Todo list", self.todo.iter().cloned().collect()),
+            ("Todo list", self.todo.iter().map(|todo| clip(todo, NOTE_BYTES)).collect()),
             ("Files you wrote", files.iter().map(|(path, _)| format!("- {path}")).collect()),
             ("What you did, turn by turn", self.log.iter().filter(|(turn, _)| *turn < before).map(|(turn, line)| format!("- {turn}: {line}")).collect()),
         ];
@@ -218,20 +213,4 @@ pub fn brief(call: &Call) -> String {
         Input::Json(other) => one_line(&other.to_string(), 80),
     };
     if telling.is_empty() { call.name.clone() } else { format!("{}: {telling}", call.name) }
-}
-
-/// A todo list, however its tool takes it: an item per line.
-fn todo_text(input: &Value) -> String {
-    let Some(items) = input.get("items").or_else(|| input.get("todos")).and_then(Value::as_array) else {
-        return input.to_string();
-    };
-    let line = |item: &Value| {
-        let field = |names: &[&str]| names.iter().find_map(|name| item.get(*name).and_then(Value::as_str));
-        match (field(&["text", "content", "title"]), field(&["state", "status"])) {
-            (Some(text), Some(state)) => format!("- [{state}] {text}"),
-            (Some(text), None) => format!("- {text}"),
-            _ => format!("- {}", item.as_str().map_or_else(|| item.to_string(), str::to_owned)),
-        }
-    };
-    items.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -37,6 +37,13 @@ pub enum Event {
         /// How.
         ending: Ending,
     },
+    /// The tools have something to remember.
+    ToolState {
+        /// For the tools of an agent that goes on.
+        state: Value,
+        /// The todo list, an item per line.
+        todo: String,
+    },
     /// Somebody said something while the agent worked.
     NoteHeard(Said),
     /// What was to be saved is durable.

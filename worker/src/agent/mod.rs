@@ -5,6 +5,7 @@
 //! ([`transcript`]), so that another computer can go on where this one was lost.
 
 pub mod action;
+pub mod bench;
 pub mod command;
 pub mod compact;
 pub mod digest;
@@ -17,6 +18,9 @@ pub mod state;
 pub mod step;
 pub mod transcript;
 pub(crate) mod words;
+
+#[cfg(test)]
+mod tests;
 
 
 pub use command::{Command, End, GaveUp, Pause};

@@ -65,6 +65,9 @@ pub fn step(state: &State, event: Event) -> Result<(State, Vec<Command>), Reject
         (Phase::Ended, _) => return Err(Rejected::Over),
         (_, Event::Stopped) => next.end(End::Stop),
         (_, Event::NoteHeard(note)) => next.heard(note),
+        (Phase::Calling | Phase::Running(_), Event::ToolState { state, todo }) => {
+            next.remember(Line::Tools { state, todo });
+        }
         (Phase::Fresh, Event::Started { setup, memory, notes }) => next.start(*setup, *memory, notes),
         (Phase::Calling, Event::ModelAnswered(answer)) => next.answered(*answer),
         (Phase::Calling, Event::ModelFailed(failure)) => next.failed(&failure),
@@ -115,10 +118,8 @@ impl Next {
     fn start(&mut self, setup: Setup, memory: Memory, notes: Vec<Said>) {
         let goes_on = !memory.is_empty();
         self.state.memory = memory;
-        if goes_on {
-            // A last line that was cut off must not spoil the next one.
-            self.state.unsaved.push('\n');
-        }
+        // A last line that was cut off must not spoil the next one.
+        self.state.unsaved.push('\n');
         self.remember(Line::Began { version: VERSION, task_key: setup.task_key.clone(), attempt: setup.attempt });
         for call in self.state.memory.open_calls() {
             let text = tools::lost_result(&call.name);

@@ -1,0 +1,1 @@
+//! Streams as providers send them, good and bad.
