@@ -13,7 +13,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::v1::agent::{Role, Structured, Wire};
+use crate::{
+    prices::{Priced, price_of},
+    v1::agent::{Role, Structured, Wire},
+};
 
 /// The provider that `models.endpoint` makes.
 pub const ENDPOINT_PROVIDER: &str = "endpoint";
@@ -83,6 +86,60 @@ pub struct Provider {
     pub models: BTreeMap<String, ModelSettings>,
 }
 
+/// `[models]` and `[providers.*]` together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelSetup {
+    /// Which models do what.
+    pub models: Models,
+    /// Who serves them.
+    pub providers: BTreeMap<String, Provider>,
+}
+
+impl ModelSetup {
+    /// A provider with its defaults: those that exist without being configured, and that of [`Models::endpoint`].
+    /// What has no base URL even so is nobody.
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<Provider> {
+        let configured = self.providers.get(name);
+        let mut provider = configured.cloned().unwrap_or_default();
+        let (kind, base_url, key_env) = match name {
+            "anthropic" => (ProviderKind::Anthropic, Some("https://api.anthropic.com/v1"), Some("ANTHROPIC_API_KEY")),
+            "openai" => (ProviderKind::Openai, Some("https://api.openai.com/v1"), Some("OPENAI_API_KEY")),
+            ENDPOINT_PROVIDER => {
+                let models = &self.models;
+                (ProviderKind::OpenaiCompatible, models.endpoint.as_deref(), models.endpoint_key_env.as_deref())
+            }
+            _ => (ProviderKind::OpenaiCompatible, None, None),
+        };
+        provider.kind = provider.kind.or(Some(kind));
+        provider.base_url = provider.base_url.or_else(|| base_url.map(str::to_owned));
+        if provider.key_file.is_none() {
+            provider.key_env = provider.key_env.or_else(|| key_env.map(str::to_owned));
+        }
+        provider.base_url.is_some().then_some(provider)
+    }
+
+    /// The names of all providers there are.
+    #[must_use]
+    pub fn provider_names(&self) -> Vec<String> {
+        let built_in = ["anthropic", "openai", ENDPOINT_PROVIDER].map(str::to_owned);
+        let mut names: Vec<String> = built_in.into_iter().chain(self.providers.keys().cloned()).collect();
+        names.retain(|name| self.provider(name).is_some());
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The price of a model given as `provider/model`; `None` if there is no such provider.
+    #[must_use]
+    pub fn price(&self, full_name: &str) -> Option<Priced> {
+        let (name, model) = full_name.split_once('/')?;
+        let provider = self.provider(name)?;
+        let kind = provider.kind.unwrap_or(ProviderKind::OpenaiCompatible);
+        Some(price_of(kind, provider.base_url.as_deref()?, model, provider.models.get(model)))
+    }
+}
+
 /// What a server of models speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,3 +178,33 @@ pub struct ModelSettings {
 
 // A float in the settings is what a person wrote; it is never the outcome of a computation.
 impl Eq for ModelSettings {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_lines_are_enough() {
+        let models = Models {
+            endpoint: Some("http://127.0.0.1:8080/v1".to_owned()),
+            default: Some("qwen2.5-coder".to_owned()),
+            ..Models::default()
+        };
+        assert_eq!(models.of(Role::Planner), ["endpoint/qwen2.5-coder"]);
+        let setup = ModelSetup { models, ..ModelSetup::default() };
+        assert_eq!(setup.provider_names(), ["anthropic", "endpoint", "openai"]);
+        assert_eq!(setup.price("endpoint/qwen2.5-coder"), Some(Priced::default()));
+        assert_eq!(setup.price("anthropic/claude-haiku-4-5").map(|p| p.price.input), Some(1_000));
+        assert_eq!(setup.price("nobody/m"), None);
+        assert_eq!(ModelSetup::default().provider("endpoint"), None);
+    }
+
+    #[test]
+    fn what_is_configured_wins_over_the_defaults() {
+        let own = Provider { key_file: Some("/k".to_owned()), ..Provider::default() };
+        let setup = ModelSetup { providers: BTreeMap::from([("anthropic".to_owned(), own)]), ..ModelSetup::default() };
+        let found = setup.provider("anthropic").unwrap();
+        assert_eq!((found.key_env, found.key_file.as_deref()), (None, Some("/k")));
+        assert_eq!(found.base_url.as_deref(), Some("https://api.anthropic.com/v1"));
+    }
+}

@@ -102,7 +102,10 @@ fn bounds_hold() {
     let catalog = Catalog::discover(&[(Source::User, root.to_owned())]);
     let names: Vec<_> = catalog.iter().map(|skill| skill.name.as_str()).collect();
     assert_eq!(names, ["fine"]);
-    assert_eq!(messages(&catalog, NoticeKind::LeftOut), ["more than 32 MiB, `data.bin` is the largest file", "folders more than 6 deep"]);
+    assert_eq!(
+        messages(&catalog, NoticeKind::LeftOut),
+        ["more than 32 MiB, `data.bin` is the largest file", "folders more than 6 deep"]
+    );
 
     let crowd = tempfile::tempdir().unwrap();
     for number in 0..2100 {
@@ -117,7 +120,9 @@ fn bounds_hold() {
 #[test]
 fn a_name_that_leads_out_of_its_folder_is_refused() {
     let room = tempfile::tempdir().unwrap();
-    for (number, name) in ["../../etc", "/etc/passwd", "..", ".", ".hidden", "a/b", "a\\\\b", "a\\nb", "a\\u202eb"].iter().enumerate() {
+    for (number, name) in
+        ["../../etc", "/etc/passwd", "..", ".", ".hidden", "a/b", "a\\\\b", "a\\nb", "a\\u202eb"].iter().enumerate()
+    {
         let text = format!("---\nname: \"{name}\"\ndescription: d\n---\n");
         put(room.path(), &format!("s{number}/SKILL.md"), &text);
     }

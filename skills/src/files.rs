@@ -1,8 +1,7 @@
 //! Writing skills into folders: whole or not at all, never through a link.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };

@@ -145,8 +145,7 @@ impl Reader {
         let is_here = self.depth == 1 || (self.depth == 2 && self.in_metadata);
         match event {
             Event::MappingStart(..) | Event::SequenceStart(..) => {
-                let kind =
-                    if matches!(event, Event::MappingStart(..)) { FieldKind::Mapping } else { FieldKind::List };
+                let kind = if matches!(event, Event::MappingStart(..)) { FieldKind::Mapping } else { FieldKind::List };
                 if self.depth == 0 && kind == FieldKind::List {
                     return Err(FrontmatterError::NotMapping);
                 }

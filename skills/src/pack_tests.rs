@@ -54,8 +54,15 @@ fn the_tar_is_the_same_wherever_and_whenever_it_is_made() {
         entries.insert(entry.path().unwrap().display().to_string(), (header.mode().unwrap(), text));
     }
     let paths: Vec<&str> = entries.keys().map(String::as_str).collect();
-    let wanted =
-        ["a/", "a/SKILL.md", "a/references/", "a/references/deep/", "a/references/deep/er.md", "a/scripts/", "a/scripts/run.sh"];
+    let wanted = [
+        "a/",
+        "a/SKILL.md",
+        "a/references/",
+        "a/references/deep/",
+        "a/references/deep/er.md",
+        "a/scripts/",
+        "a/scripts/run.sh",
+    ];
     assert_eq!(paths, wanted);
     assert_eq!(entries["a/scripts/run.sh"], (0o644, "abc".to_owned()));
 }
@@ -67,7 +74,10 @@ fn every_change_changes_the_digests() {
     let first = packed(room.path());
     let sha256_of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let run = &first.files[2];
-    assert_eq!((run.path.as_str(), run.sha256.as_str(), run.bytes, run.script), ("scripts/run.sh", sha256_of_abc, 3, true));
+    assert_eq!(
+        (run.path.as_str(), run.sha256.as_str(), run.bytes, run.script),
+        ("scripts/run.sh", sha256_of_abc, 3, true)
+    );
     put(room.path(), "a/scripts/run.sh", "abd");
     let changed = packed(room.path());
     assert!(changed.digest != first.digest && changed.sha256 != first.sha256);
@@ -112,7 +122,8 @@ fn a_lock_that_lies_is_not_believed() {
     let lie = format!(
         r#"{{"version":1,"skills":{{"a":{{"source":"here","digest":"{digest}","files":{{"SKILL.md":"{digest}"}},"admitted_at":"x","admitted_by":"y"}}}}}}"#
     );
-    for text in ["<<<<<<< ours\n", "{}", r#"{"version":2,"skills":{}}"#, &lie, r#"{"version":1,"skills":{},"more":1}"#] {
+    for text in ["<<<<<<< ours\n", "{}", r#"{"version":2,"skills":{}}"#, &lie, r#"{"version":1,"skills":{},"more":1}"#]
+    {
         fs::write(&path, text).unwrap();
         assert_eq!(Lock::load(&path).unwrap_err().code, "bad_lock", "{text}");
     }

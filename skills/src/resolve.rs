@@ -89,7 +89,8 @@ impl Locks {
     #[must_use]
     pub fn status(&self, source: Source, packed: &Packed) -> Status {
         let own = self.project.compare(packed);
-        let standing = if source == Source::User && own == Standing::NotLocked { self.user.compare(packed) } else { own };
+        let standing =
+            if source == Source::User && own == Standing::NotLocked { self.user.compare(packed) } else { own };
         match standing {
             Standing::Unchanged => Status::Locked,
             Standing::Changed { files, new_scripts } => Status::Changed { files, new_scripts },

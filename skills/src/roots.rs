@@ -50,7 +50,8 @@ pub fn roots_with_data(
     data_home: Option<&Path>,
     bundled: Option<&Path>,
 ) -> Vec<(Source, PathBuf)> {
-    let project = folder.into_iter().flat_map(|folder| PROJECT_ROOTS.map(|place| (Source::Project, folder.join(place))));
+    let project =
+        folder.into_iter().flat_map(|folder| PROJECT_ROOTS.map(|place| (Source::Project, folder.join(place))));
     let own = home
         .into_iter()
         .flat_map(|home| [PROJECT_SKILLS, ".claude/skills"].map(|place| (Source::User, home.join(place))));

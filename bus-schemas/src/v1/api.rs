@@ -43,6 +43,7 @@ use super::{
     host::Beat,
     plan::{Budget, Plan},
     project::ProjectState,
+    skill::SkillReview,
     task::{FailureReason, Stage, TaskState},
 };
 use crate::{
@@ -298,6 +299,9 @@ pub struct ApprovalView {
     /// The SHA-256 of every skill its agents may use, by name, if a plan is asked about.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skills: BTreeMap<String, String>,
+    /// Those of them that no person admitted as they are now, if a plan is asked about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skill_reviews: Vec<SkillReview>,
     /// What the plan may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<EstimateView>,

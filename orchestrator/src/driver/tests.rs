@@ -176,7 +176,8 @@ impl Rig {
             replan_policy: Some(lowered.replan_policy),
         };
         let scripts = std::collections::BTreeMap::new();
-        let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts };
+        let detail =
+            ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts, skills: Vec::new() };
         let detail = Some(Detail::Project(Box::new(detail)));
         self.handle.ask(project_id, Fact::ProjectCreated(created), detail).await.map(|_| project_id)
     }

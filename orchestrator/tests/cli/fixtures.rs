@@ -104,6 +104,7 @@ pub fn approval() -> ApprovalView {
         scripts: BTreeMap::new(),
         handoff: Some(handoff),
         skills: BTreeMap::new(),
+        skill_reviews: Vec::new(),
         estimate: None,
         question: None,
         over_budget: None,

@@ -15,7 +15,8 @@ pub(super) fn look(path: &str, text: &str, kind: Kind, findings: &mut Vec<Findin
     let mut wrapped = (0_u32, 0_u32);
     for (number, line) in (1_u32..).zip(text.lines()) {
         if let Some((run, start)) = longest_run(line) {
-            let is_picture = line.get(..start).is_some_and(|head| head.ends_with(";base64,") && head.contains("data:image/"));
+            let is_picture =
+                line.get(..start).is_some_and(|head| head.ends_with(";base64,") && head.contains("data:image/"));
             let severity = if is_picture { Severity::Info } else { severity };
             let message = format!("{} characters of encoded data", run.len());
             let hint = "decode it and look at what it is, or ask for a file of its own";

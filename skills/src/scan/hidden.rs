@@ -20,7 +20,8 @@ pub(super) fn look(path: &str, text: &str, findings: &mut Vec<Finding>) {
         }
     }
     for (code, severity, what, line, count) in found {
-        let message = if count == 1 { format!("{what} is here") } else { format!("{what} is here, and {} more", count - 1) };
+        let message =
+            if count == 1 { format!("{what} is here") } else { format!("{what} is here, and {} more", count - 1) };
         let hint = "look at the file with `cat -A`; take out what has no business there";
         findings.push(Finding::new(severity, code, (path, line), message, Some(hint)));
     }
@@ -42,9 +43,11 @@ fn judge(
         '\u{e0000}'..='\u{e007f}' if !is_flag(chars, at) => {
             Some(("tag_character", Severity::Error, "an invisible tag character, which can spell out a whole text,"))
         }
-        '\u{e0100}'..='\u{e01ef}' if before.is_none_or(|c| !c.is_alphabetic()) => {
-            Some(("tag_character", Severity::Error, "an invisible variation selector, which can spell out a whole text,"))
-        }
+        '\u{e0100}'..='\u{e01ef}' if before.is_none_or(|c| !c.is_alphabetic()) => Some((
+            "tag_character",
+            Severity::Error,
+            "an invisible variation selector, which can spell out a whole text,",
+        )),
         '\u{fe00}'..='\u{fe0f}' if before.is_some_and(|c| ('\u{fe00}'..='\u{fe0f}').contains(&c)) => {
             Some(("tag_character", Severity::Error, "a row of variation selectors, which can spell out a whole text,"))
         }
@@ -59,7 +62,9 @@ fn judge(
             Some(("zero_width", Severity::Warning, "an invisible joiner"))
         }
         '\t' | '\n' | '\r' | '\u{c}' => None,
-        c if c.is_control() => Some(("control_character", Severity::Warning, "a control character a terminal would obey")),
+        c if c.is_control() => {
+            Some(("control_character", Severity::Warning, "a control character a terminal would obey"))
+        }
         _ => None,
     }
 }

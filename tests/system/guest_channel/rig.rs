@@ -19,7 +19,7 @@ use vm_pool::{
 };
 use worker::{
     driver::{ServeError, serve},
-    port::{Layout, Machine, MachineError, User},
+    port::{Layout, Machine, MachineError, Services, User},
 };
 
 /// Far longer than anything here takes; reaching it is a failure.
@@ -47,8 +47,13 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn new(root: &Path) -> Self {
         fs::set_permissions(root, fs::Permissions::from_mode(0o755)).expect("open the folder");
-        let layout =
-            Layout { workspace: root.join("workspace"), exchange: root.join("exchange"), home: root.join("home") };
+        let layout = Layout {
+            workspace: root.join("workspace"),
+            exchange: root.join("exchange"),
+            home: root.join("home"),
+            skills: root.join("skills"),
+            services: Some(Services { models: 0, proxy: 0 }),
+        };
         let user = rustix::process::getuid().is_root().then_some(User { uid: 65534, gid: 65534 });
         Self { layout, user }
     }

@@ -273,6 +273,10 @@ impl HostBus {
                     let place = subject::event(&envelope.body.attempt, EventKind::Failed);
                     nats::publish(&self.bus, place, envelope, Expect::Any).await
                 }
+                Ending::Paused(envelope) => {
+                    let place = subject::event(&envelope.body.attempt, EventKind::Paused);
+                    nats::publish(&self.bus, place, envelope, Expect::Any).await
+                }
             };
             match sent {
                 Ok(_) => return,
@@ -352,7 +356,8 @@ impl HostBus {
     pub async fn store_object(&self, name: &str, description: &str, from: &Path) -> Result<(), BusError> {
         let failed = |detail: String| BusError { operation: "store object", detail: format!("{name}: {detail}") };
         match self.objects.info(name).await {
-            Ok(_) => return Ok(()),
+            Ok(info) if !info.deleted => return Ok(()),
+            Ok(_) => {}
             Err(e) if e.kind() == InfoErrorKind::NotFound => {}
             Err(e) => {
                 self.mend().await;
@@ -363,6 +368,18 @@ impl HostBus {
         let meta =
             ObjectMetadata { name: name.to_owned(), description: Some(description.to_owned()), ..Default::default() };
         self.objects.put(meta, &mut file).await.map(drop).map_err(|e| failed(e.to_string()))
+    }
+
+    /// Stores `body` as an object in place of what has that name.
+    ///
+    /// # Errors
+    /// [`BusError`] if the server cannot be asked.
+    pub async fn overwrite_object(&self, name: &str, mut body: &[u8]) -> Result<(), BusError> {
+        if let Err(e) = self.objects.put(name, &mut body).await {
+            self.mend().await;
+            return Err(BusError { operation: "overwrite object", detail: format!("{name}: {e}") });
+        }
+        Ok(())
     }
 }
 

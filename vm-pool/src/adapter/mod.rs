@@ -1,10 +1,17 @@
 //! The pool's ways to the outside: one room per outside system.
 
 pub mod bus;
-mod cancellations;
+pub mod calls;
+pub mod checkpoints;
 pub mod claims;
+pub mod controls;
 mod ending;
+pub mod gateway;
+pub mod governor;
+mod governor_link;
 pub mod image;
+pub mod outside;
 pub mod qemu;
+pub mod scripted;
 pub mod session;
 pub mod workspace;

@@ -358,6 +358,7 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
         scripts: BTreeMap::new(),
         handoff: get_json_opt::<Handoff>(row, 11)?,
         skills: BTreeMap::new(),
+        skill_reviews: Vec::new(),
         estimate: None,
         question: None,
         over_budget: None,

@@ -33,6 +33,7 @@ use crate::{
     adapter::{
         bus::{ClaimOutcome, HostBus, fresh_id},
         claims::Claims,
+        outside::Nothing,
         workspace::{Snapshots, Store},
     },
     pool,
@@ -115,7 +116,8 @@ impl World {
         let store = Store::open(&state_dir.join("repos")).unwrap();
         let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), 1 << 30).unwrap();
         let bus = self.host_bus().await;
-        let host = Host::start(options, Arc::clone(&self.hypervisor), bus, store, snapshots).await.unwrap();
+        let host =
+            Host::start(options, Arc::clone(&self.hypervisor), bus, store, snapshots, Arc::new(Nothing)).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(host.run(async move {
             let _ = stopped.await;

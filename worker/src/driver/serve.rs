@@ -1,41 +1,31 @@
-//! The worker's loop: one place decides, the work itself is done by tasks that report back.
-//!
-//! ```text
-//!            Rejuvenate            Workspace             Assign
-//!  frozen ───────────────► empty ───────────► ready ──────────────► working
-//!                            ▲   (unpacking)   ▲  ▲  Changes: a tar    │
-//!                            └─ failed ────────┘  └── Finished ────────┘
-//! ```
-//! * Hello and Ping are answered in every state.
-//! * `frozen`: anything else is refused with `Frozen`, but for a rehearsal, which has nothing of the host's in it. Only a Rejuvenate whose every part was applied leads out.
-//! * `working`: another Assign, Rejuvenate, Workspace or Changes is refused with `Busy`; Stop kills what runs, and its end is reported.
-//! * `rehearsing` (a part of `frozen`): everything is refused, Stop brings its end forward.
-//! * Garbage is refused with `BadMessage` and changes nothing.
+//! The loop itself.
 
 use std::{io, sync::Arc};
 
-use bus_schemas::{
-    frame,
-    v1::guest::{Assignment, CHANNEL_VERSION, DataHeader, FromGuest, RefusalCode, Rejuvenate, ToGuest},
+use bus_schemas::v1::{
+    guest::{Assignment, CHANNEL_VERSION, DataHeader, FromGuest, RefusalCode, Rejuvenate, ToGuest},
+    task::Note,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     sync::mpsc,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
+use super::{
+    inbound::{self, Taken},
+    work::{self, Work},
+};
 use crate::{
     adapter::{
-        blocking::{BlockingReader, BlockingWriter},
-        changes,
+        calls::Asker,
         control::{self, Incoming, QUEUE},
         data::{self, Opener, Stream},
         identity,
         manifest::Manifest,
-        unpack::{self, UnpackError, Unpacked},
+        unpack::{UnpackError, Unpacked},
     },
-    harness::{HarnessError, checks, script},
     port::Machine,
 };
 
@@ -90,7 +80,7 @@ pub enum ServeError {
 
 /// What a task has to say.
 #[derive(Debug)]
-enum Report {
+pub(super) enum Report {
     /// A stream said what it is.
     Opened(DataHeader, Stream),
     /// A stream did not.
@@ -99,6 +89,8 @@ enum Report {
     Rehearsed,
     /// The tree is in place, or not.
     Unpacked(Result<Unpacked, UnpackError>),
+    /// Something for the next assignment came, or not; it was answered.
+    Taken(Taken),
     /// The assignment ended.
     Done(FromGuest),
     /// The changes went out, or not.
@@ -113,8 +105,25 @@ enum State {
     Empty,
     Unpacking,
     Ready(Arc<Manifest>),
-    Working(Arc<Manifest>, CancellationToken),
+    Restoring(Arc<Manifest>),
+    Working(Arc<Manifest>, Talk),
     Collecting(Arc<Manifest>),
+}
+
+/// How the host speaks with what works.
+#[derive(Debug)]
+struct Talk {
+    stop: CancellationToken,
+    notes: mpsc::UnboundedSender<Note>,
+    asker: Asker,
+}
+
+/// What came for the next assignment.
+#[derive(Debug, Default)]
+struct Kept {
+    transcript: Option<Vec<u8>>,
+    notes: Vec<Note>,
+    restored: bool,
 }
 
 struct Driver<M> {
@@ -124,13 +133,15 @@ struct Driver<M> {
     reports: mpsc::Sender<Report>,
     tasks: JoinSet<()>,
     state: State,
+    kept: Kept,
     assignments: u64,
 }
 
 impl<M: Machine> Driver<M> {
     fn new(machine: M, out: mpsc::Sender<FromGuest>, opener: Opener, reports: mpsc::Sender<Report>) -> Self {
         let machine = Arc::new(machine);
-        Self { machine, out, opener, reports, tasks: JoinSet::new(), state: State::Frozen, assignments: 0 }
+        let (tasks, state, kept) = (JoinSet::new(), State::Frozen, Kept::default());
+        Self { machine, out, opener, reports, tasks, state, kept, assignments: 0 }
     }
 
     async fn incoming(&mut self, incoming: Incoming) {
@@ -153,13 +164,22 @@ impl<M: Machine> Driver<M> {
             ToGuest::Rehearse => self.rehearse().await,
             ToGuest::Rejuvenate(identity) => self.rejuvenate(identity).await,
             ToGuest::Assign(assignment) => self.assign(assignment).await,
-            ToGuest::Tell { .. } | ToGuest::Answer { .. } => self.refuse_state().await,
+            ToGuest::Tell { note } => match &self.state {
+                State::Frozen | State::Rehearsing(_) => self.refuse_state().await,
+                State::Working(_, talk) => drop(talk.notes.send(note)),
+                _ => self.kept.notes.push(note),
+            },
+            ToGuest::Answer { id, answer } => match &self.state {
+                State::Frozen | State::Rehearsing(_) => self.refuse_state().await,
+                State::Working(_, talk) => talk.asker.answer(id, answer),
+                _ => {}
+            },
             ToGuest::Stop { reason } => match &self.state {
                 State::Frozen => self.refuse_state().await,
                 State::Rehearsing(stop) => stop.cancel(),
-                State::Working(_, stop) => {
+                State::Working(_, talk) => {
                     tracing::info!(reason, "stop");
-                    stop.cancel();
+                    talk.stop.cancel();
                 }
                 // It ended by itself while the stop was on its way.
                 _ => {}
@@ -187,20 +207,28 @@ impl<M: Machine> Driver<M> {
             Report::Opened(DataHeader::Output { .. }, _) => {
                 self.refuse(RefusalCode::BadMessage, "output flows from the guest to the host".into()).await;
             }
-            Report::Opened(
-                DataHeader::Skills
-                | DataHeader::Transcript
-                | DataHeader::Restore
-                | DataHeader::Connect { .. }
-                | DataHeader::Checkpoint { .. },
-                _,
-            ) => self.refuse_state().await,
+            Report::Opened(header @ (DataHeader::Skills | DataHeader::Transcript), stream) => {
+                if !matches!(self.state, State::Empty | State::Ready(_)) {
+                    return self.refuse_state().await;
+                }
+                self.take(header, stream);
+            }
+            Report::Opened(DataHeader::Restore, stream) => {
+                let State::Ready(manifest) = &self.state else { return self.refuse_state().await };
+                self.state = State::Restoring(Arc::clone(manifest));
+                self.take(DataHeader::Restore, stream);
+            }
+            Report::Opened(DataHeader::Connect { .. } | DataHeader::Checkpoint { .. }, _) => {
+                self.refuse(RefusalCode::BadMessage, "only the guest opens such a stream".into()).await;
+            }
+            Report::Taken(taken) => self.taken(taken),
             Report::Rehearsed => {
                 self.state = State::Frozen;
                 self.say(FromGuest::Rehearsed).await;
             }
             Report::Unpacked(Ok(Unpacked { manifest, entries, bytes })) => {
                 self.state = State::Ready(Arc::new(manifest));
+                self.kept.restored = false;
                 self.say(FromGuest::WorkspaceReady { entries, bytes }).await;
             }
             Report::Unpacked(Err(error)) => {
@@ -270,27 +298,60 @@ impl<M: Machine> Driver<M> {
         self.state = State::Unpacking;
         let (machine, reports) = (Arc::clone(&self.machine), self.reports.clone());
         self.tasks.spawn(async move {
-            let unpacking = tokio::task::spawn_blocking({
-                let tar = BlockingReader::new(stream);
-                move || unpack::unpack(machine.as_ref(), tar)
-            });
-            let unpacked = match unpacking.await {
-                Ok(unpacked) => unpacked,
-                Err(error) => Err(UnpackError::from(io::Error::other(error))),
-            };
+            let unpacked = inbound::workspace(machine, stream).await;
             let _ = reports.send(Report::Unpacked(unpacked)).await;
         });
     }
 
+    fn take(&mut self, header: DataHeader, stream: Stream) {
+        let (machine, reports): (Arc<dyn Machine>, _) = (Arc::clone(&self.machine) as _, self.reports.clone());
+        self.tasks.spawn(async move {
+            // The driver hears of it before the host does: what the host sends next meets the new state.
+            inbound::take(machine, header, stream, &reports).await;
+        });
+    }
+
+    fn taken(&mut self, taken: Taken) {
+        match taken {
+            Taken::Transcript(bytes) => self.kept.transcript = Some(bytes),
+            Taken::Restored => {
+                if let State::Restoring(manifest) = &self.state {
+                    self.state = State::Ready(Arc::clone(manifest));
+                    self.kept.restored = true;
+                }
+            }
+            // Half a tree is none.
+            Taken::NotRestored => self.state = State::Empty,
+        }
+    }
+
     async fn assign(&mut self, assignment: Assignment) {
         let State::Ready(manifest) = &self.state else { return self.refuse_state().await };
-        let stop = CancellationToken::new();
-        self.state = State::Working(Arc::clone(manifest), stop.clone());
+        let manifest = Arc::clone(manifest);
+        let (stop, asker) = (CancellationToken::new(), Asker::new(self.out.clone()));
+        let (notes, told) = mpsc::unbounded_channel();
+        let kept = std::mem::take(&mut self.kept);
+        for note in kept.notes {
+            let _ = notes.send(note);
+        }
         self.assignments += 1;
-        let label = format!("assignment-{}", self.assignments);
-        let (machine, opener, reports) = (Arc::clone(&self.machine), self.opener.clone(), self.reports.clone());
+        let work = Work {
+            machine: Arc::clone(&self.machine),
+            opener: self.opener.clone(),
+            before: Arc::clone(&manifest),
+            restored: kept.restored,
+            transcript: kept.transcript,
+            notes: told,
+            asker: asker.clone(),
+            label: format!("assignment-{}", self.assignments),
+            stop: stop.clone(),
+        };
+        // The files stay as they were put.
+        self.kept.restored = kept.restored;
+        self.state = State::Working(manifest, Talk { stop, notes, asker });
+        let reports = self.reports.clone();
         self.tasks.spawn(async move {
-            let message = work(&machine, &opener, assignment, &label, &stop).await;
+            let message = work.run(assignment).await;
             let _ = reports.send(Report::Done(message)).await;
         });
     }
@@ -301,7 +362,7 @@ impl<M: Machine> Driver<M> {
         self.state = State::Collecting(Arc::clone(&manifest));
         let (machine, reports) = (Arc::clone(&self.machine), self.reports.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = send_changes(machine, manifest, stream, limit_bytes).await {
+            if let Err(error) = work::send_changes(machine, manifest, stream, limit_bytes).await {
                 tracing::warn!(%error, "send the changes");
             }
             let _ = reports.send(Report::Collected).await;
@@ -315,6 +376,7 @@ impl<M: Machine> Driver<M> {
             State::Rehearsing(_) => (RefusalCode::Busy, "the rehearsal is under way"),
             State::Empty => (RefusalCode::BadMessage, "there is no workspace yet"),
             State::Unpacking => (RefusalCode::Busy, "the workspace is being unpacked"),
+            State::Restoring(_) => (RefusalCode::Busy, "an earlier attempt's changes are being put over the workspace"),
             State::Working(..) => (RefusalCode::Busy, "an assignment is being worked on"),
             State::Collecting(_) => (RefusalCode::Busy, "the changes are being sent"),
             State::Ready(_) => (RefusalCode::BadMessage, "not now"),
@@ -330,51 +392,4 @@ impl<M: Machine> Driver<M> {
     async fn say(&self, message: FromGuest) {
         let _ = self.out.send(message).await;
     }
-}
-
-async fn work<M: Machine>(
-    machine: &Arc<M>,
-    opener: &Opener,
-    assignment: Assignment,
-    label: &str,
-    stop: &CancellationToken,
-) -> FromGuest {
-    let done = match assignment {
-        Assignment::Attempt(attempt) => {
-            script::run(machine, opener, &attempt, label, stop).await.map(FromGuest::Finished)
-        }
-        Assignment::Checks { checks, env, output_bytes } => {
-            checks::run(machine, opener, &checks, &env, output_bytes, label, stop)
-                .await
-                .map(|results| FromGuest::ChecksFinished { results })
-        }
-    };
-    done.unwrap_or_else(|error: HarnessError| FromGuest::Refused { code: error.code(), detail: error.to_string() })
-}
-
-/// Sends the tar of changes, or a refusal in its place.
-async fn send_changes<M: Machine>(
-    machine: Arc<M>,
-    before: Arc<Manifest>,
-    mut stream: Stream,
-    limit_bytes: u64,
-) -> io::Result<()> {
-    let root = machine.layout().workspace.clone();
-    let surveyed = tokio::task::spawn_blocking({
-        let root = root.clone();
-        move || changes::survey(&root, &before, limit_bytes)
-    });
-    match surveyed.await.map_err(io::Error::other)? {
-        Err(error) => {
-            let refusal = FromGuest::Refused { code: error.code, detail: error.to_string() };
-            let frame = frame::encode(&serde_json::to_vec(&refusal)?).map_err(io::Error::other)?;
-            stream.write_all(&frame).await?;
-        }
-        Ok(packing) => {
-            let writer = BlockingWriter::new(stream);
-            let packed = tokio::task::spawn_blocking(move || changes::pack(&root, &packing, writer));
-            stream = packed.await.map_err(io::Error::other)??.into_stream();
-        }
-    }
-    stream.shutdown().await
 }
