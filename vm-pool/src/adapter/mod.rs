@@ -3,11 +3,13 @@
 pub mod bus;
 pub mod calls;
 pub mod checkpoints;
+mod child;
 pub mod claims;
 pub mod controls;
 pub mod egress;
 mod ending;
 pub mod image;
+mod objects;
 pub mod outside;
 pub mod qemu;
 pub mod scripted;
