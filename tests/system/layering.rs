@@ -132,7 +132,7 @@ fn crates_form_a_star() {
 
 #[test]
 fn cores_are_pure() {
-    for core in ["orchestrator/src/plan", "vm-pool/src/pool"] {
+    for core in ["orchestrator/src/plan", "vm-pool/src/pool", "vm-pool/src/governor"] {
         for (path, code) in sources(core) {
             for banned in [
                 "tokio",

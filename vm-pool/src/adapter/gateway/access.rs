@@ -77,13 +77,14 @@ impl Meter {
     }
 }
 
-/// A reservation that was granted. It is settled exactly once, whatever happens: at the latest when it is dropped.
+/// A reservation, asked for or granted. It is settled exactly once, whatever happens: at the latest when it is dropped.
 pub(super) struct Reservation {
     purse: Arc<dyn Purse>,
     meter: Meter,
     call_id: MessageId,
     /// What it is settled with if nobody says anything better.
     actual: Spend,
+    denied: bool,
 }
 
 impl fmt::Debug for Reservation {
@@ -93,9 +94,20 @@ impl fmt::Debug for Reservation {
 }
 
 impl Reservation {
-    /// For a call that the purse has granted; nothing is spent yet.
+    /// Nothing is spent yet.
     pub(super) fn new(access: &Access, call_id: MessageId) -> Self {
-        Self { purse: access.purse.clone(), meter: access.meter.clone(), call_id, actual: Spend::default() }
+        Self {
+            purse: access.purse.clone(),
+            meter: access.meter.clone(),
+            call_id,
+            actual: Spend::default(),
+            denied: false,
+        }
+    }
+
+    /// There is nothing to settle.
+    pub(super) const fn was_denied(&mut self) {
+        self.denied = true;
     }
 
     /// What the call has cost, as far as is known now.
@@ -106,6 +118,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        if self.denied {
+            return;
+        }
         self.meter.add(&self.actual);
         let (purse, meter, call_id, actual) = (self.purse.clone(), self.meter.clone(), self.call_id, self.actual);
         // Without a runtime the process ends: a reservation that is never settled counts as spent.
