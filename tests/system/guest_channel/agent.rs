@@ -120,10 +120,7 @@ calls = [{ tool = "hand_off", input = { goal = "Plan", done = "Planned", result 
     let mut host = Host::new(rig.wishes.take().expect("wishes"), script).await;
     let work = AgentWork { role: Role::Planner, ..work("Plan.") };
     rig.session.assign(Assignment::Attempt(agent(work))).await.expect("assigned");
-    for answer in [
-        GuestAnswer::Refused { detail: "not here".into() },
-        GuestAnswer::Sound { findings: Vec::new() },
-    ] {
+    for answer in [GuestAnswer::Refused { detail: "not here".into() }, GuestAnswer::Sound { findings: Vec::new() }] {
         let (id, call) = host.call().await;
         assert!(matches!(&call, GuestCall::CheckPlan { text } if text.contains("\"title\": \"T\"")), "{call:?}");
         rig.session.answer(id, answer).await.expect("answered");
@@ -149,7 +146,8 @@ calls = [{ tool = "exec", input = { command = "echo $$ > self; echo begun; sleep
         let mut attempt = agent(work("Sleep."));
         attempt.wall_ms = if limited { 3_000 } else { 600_000 };
         rig.session.assign(Assignment::Attempt(attempt)).await.expect("assigned");
-        rig.until_said("tool", "begun").await;
+        // Not the command's own line, which comes first.
+        rig.until_said("tool", "\nbegun\n").await;
         if !limited {
             rig.session.stop("enough").await.expect("stop");
         }

@@ -55,11 +55,8 @@ impl Checkpoints {
         let first = self.saved().tree.is_none();
         let looked = if look || first { Some(self.look().await?) } else { None };
         let (packing, now) = looked.map_or((None, None), |(packing, now)| (packing, Some(now)));
-        let header = DataHeader::Checkpoint {
-            turn,
-            transcript_bytes: transcript.len() as u64,
-            with_changes: packing.is_some(),
-        };
+        let header =
+            DataHeader::Checkpoint { turn, transcript_bytes: transcript.len() as u64, with_changes: packing.is_some() };
         let with_changes = packing.is_some();
         let sent = tokio::time::timeout(ANSWER_WAIT, self.send(&header, transcript, packing));
         match sent.await?? {
@@ -98,18 +95,12 @@ impl Checkpoints {
         looking.await.map_err(io::Error::other)?
     }
 
-    async fn send(
-        &self,
-        header: &DataHeader,
-        transcript: &[u8],
-        packing: Option<Packing>,
-    ) -> io::Result<StreamAnswer> {
+    async fn send(&self, header: &DataHeader, transcript: &[u8], packing: Option<Packing>) -> io::Result<StreamAnswer> {
         let mut stream: Stream = self.opener.open(header).await?;
         stream.write_all(transcript).await?;
         if let Some(packing) = packing {
             let (root, writer) = (self.root.clone(), BlockingWriter::new(stream));
-            let packed =
-                tokio::task::spawn_blocking(move || changes::pack(&root, &packing, Meanwhile::Take, writer));
+            let packed = tokio::task::spawn_blocking(move || changes::pack(&root, &packing, Meanwhile::Take, writer));
             stream = packed.await.map_err(io::Error::other)??.into_stream();
         }
         stream.shutdown().await?;
@@ -121,7 +112,8 @@ impl Checkpoints {
 fn is_settled(tree: &Manifest) -> bool {
     let now = clock_gettime(ClockId::Realtime);
     let (seconds, nanos) = tree.newest();
-    let age_ms = now.tv_sec.saturating_sub(seconds).saturating_mul(1000).saturating_add((now.tv_nsec - nanos) / 1_000_000);
+    let age_ms =
+        now.tv_sec.saturating_sub(seconds).saturating_mul(1000).saturating_add((now.tv_nsec - nanos) / 1_000_000);
     age_ms > TICK_MS
 }
 
@@ -172,7 +164,9 @@ mod tests {
             let host = async {
                 let mut stream = self.streams.recv().await.unwrap();
                 let header = data::read_header(&mut stream).await.unwrap();
-                let DataHeader::Checkpoint { turn, transcript_bytes, with_changes } = header else { panic!("{header:?}") };
+                let DataHeader::Checkpoint { turn, transcript_bytes, with_changes } = header else {
+                    panic!("{header:?}")
+                };
                 let mut bytes = Vec::new();
                 stream.read_to_end(&mut bytes).await.unwrap();
                 data::answer(&mut stream, &answer).await.unwrap();
@@ -222,7 +216,11 @@ mod tests {
         rig.write("a.txt", "two");
         rig.settled().await;
         assert_eq!(rig.saved(4, false).await, None, "nobody said that anything changed");
-        assert_eq!(rig.saved(5, true).await, Some(vec![("a.txt".into(), 3), ("b.txt".into(), 4)]), "all changes, every time");
+        assert_eq!(
+            rig.saved(5, true).await,
+            Some(vec![("a.txt".into(), 3), ("b.txt".into(), 4)]),
+            "all changes, every time"
+        );
         fs::remove_file(rig.root.path().join("b.txt")).unwrap();
         assert_eq!(rig.saved(6, true).await, Some(vec![("a.txt".into(), 3)]));
     }

@@ -3,10 +3,7 @@
 use std::{
     fs, io,
     io::Read,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::symlink,
-    },
+    os::unix::{ffi::OsStrExt, fs::symlink},
     path::{Component, Path},
 };
 

@@ -58,7 +58,7 @@ fn collect(path: &Path, workspace: &Path, shown: &str) -> Result<BTreeMap<String
         if entry.file_type().is_dir() {
             continue;
         }
-        let below = entry.path().strip_prefix(&folder).unwrap_or(entry.path());
+        let below = entry.path().strip_prefix(&folder).unwrap_or_else(|_| entry.path());
         let name = below.to_str().ok_or_else(|| format!("{}: a name that is not UTF-8", below.display()))?;
         if !entry.file_type().is_file() {
             return Err(format!("{name} is not a file: a skill has files only"));

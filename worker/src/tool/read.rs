@@ -93,8 +93,7 @@ fn number(
     let mut text = String::new();
     let mut line = 0_u64;
     let mut more = false;
-    loop {
-        let Some(content) = next_line(&mut from).map_err(failed)? else { break };
+    while let Some(content) = next_line(&mut from).map_err(failed)? {
         line += 1;
         if line < offset {
             continue;

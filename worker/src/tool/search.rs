@@ -138,7 +138,8 @@ impl Search {
             // What vanished or may not be read is passed over.
             let Ok(entry) = entry else { continue };
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-            if !is_file && !(entry.depth() == 0 && metadata.is_file()) {
+            let is_given = entry.depth() == 0 && metadata.is_file();
+            if !is_file && !is_given {
                 continue;
             }
             let path = entry.path();
