@@ -12,6 +12,7 @@ pub mod governor;
 mod governor_link;
 pub mod image;
 pub mod outside;
+pub mod probe;
 pub mod qemu;
 pub mod scripted;
 pub mod session;
