@@ -142,7 +142,9 @@ impl Failure {
             Self::TooLong { detail } => format!("the context is too long: {detail}"),
             Self::Refused { detail } => format!("refused: {detail}"),
             Self::RateLimited { provider, .. } => format!("{provider} lets nobody through for now"),
-            Self::Budget { resource, used, limit, .. } => format!("the budget is used up: {resource} {used} of {limit}"),
+            Self::Budget { resource, used, limit, .. } => {
+                format!("the budget is used up: {resource} {used} of {limit}")
+            }
         }
     }
 }

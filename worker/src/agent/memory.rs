@@ -165,7 +165,8 @@ impl Memory {
         match self.window.last_mut().map(|entry| &mut entry.message) {
             Some(message) if matches!(message.as_ref(), Message::Results(_)) => {
                 if let Message::Results(results) = Arc::make_mut(message) {
-                    let place = results.iter().position(|result| order(&result.id) > order(id)).unwrap_or(results.len());
+                    let place =
+                        results.iter().position(|result| order(&result.id) > order(id)).unwrap_or(results.len());
                     results.insert(place, outcome);
                 }
             }

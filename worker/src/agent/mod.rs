@@ -22,7 +22,6 @@ pub(crate) mod words;
 #[cfg(test)]
 mod tests;
 
-
 pub use command::{Command, End, GaveUp, Pause};
 pub use event::{Ending, Event, Failure, Said};
 pub use memory::Memory;

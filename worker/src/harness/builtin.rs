@@ -21,7 +21,7 @@ use crate::{
     adapter::{checkpoint::Checkpoints, console::Console, model::Models},
     agent::{Call, Command, End, Ending, Event, Fold, Input, Outcome, Said, State, digest, fold, step},
     tool::{
-        Bench, Toolbox,
+        Toolbox,
         call::{self, ToolCall, ToolOutcome},
     },
 };
@@ -53,20 +53,14 @@ pub(crate) async fn run(desk: Desk) -> FromGuest {
 /// The attempt, between the opening of its output and its end.
 async fn attempt(desk: Desk, says: Console, prints: Console) -> FromGuest {
     let clock = last::Clock::start(Arc::clone(&desk.budget));
-    let Desk { machine, opener, assignment, transcript, notes, asker, checkpoints, proxy, label, stop, .. } = desk;
+    let toolbox = desk.toolbox(prints);
+    let Desk { machine, opener, assignment, transcript, notes, checkpoints, models, proxy, stop, .. } = desk;
+    tracing::debug!(%models, %proxy, task = assignment.task_key, "an agent begins");
     let folded = tokio::task::spawn_blocking(move || fold(&transcript.unwrap_or_default()));
     let Fold { memory, unreadable, .. } = folded.await.unwrap_or_default();
     if unreadable > 0 {
         tracing::warn!(unreadable, "lines of the transcript cannot be read");
     }
-    let toolbox = Toolbox::new(Bench {
-        machine: Arc::clone(&machine),
-        assignment: Arc::clone(&assignment),
-        asker,
-        console: prints,
-        proxy: Some(proxy),
-        label,
-    });
     if let Some(state) = &memory.tools {
         toolbox.restore(state);
     }
@@ -212,7 +206,9 @@ impl Loop {
             self.toolbox.checkpointed();
             match self.checkpoints.save(turn, lines.as_bytes(), look).await {
                 Ok(_) => return Ok(vec![Event::CheckpointSaved]),
-                Err(error) if tries + 1 >= SAVE_TRIES => return Err(format!("turn {turn} could not be saved: {error}")),
+                Err(error) if tries + 1 >= SAVE_TRIES => {
+                    return Err(format!("turn {turn} could not be saved: {error}"));
+                }
                 Err(error) => tracing::warn!(%error, turn, "save a turn"),
             }
             tries += 1;

@@ -16,7 +16,10 @@ fn an_input_that_is_no_json_is_answered_with_what_is_wrong() {
     let bad = Call { id: "x".into(), name: "exec".into(), input: Input::Broken("{\"command\": ls}".into()) };
     let good = Call { id: "y".into(), name: "exec".into(), input: Input::Json(json!({"command": "ls"})) };
     calls(&mut sim, vec![bad.clone(), good], Stop::Tools);
-    assert!(matches!(&sim.last, Some(Command::RunTools(run)) if run.len() == 1 && run[0].id == "y"), "the good one runs");
+    assert!(
+        matches!(&sim.last, Some(Command::RunTools(run)) if run.len() == 1 && run[0].id == "y"),
+        "the good one runs"
+    );
     sim.done("y", "fine");
     assert!(sim.newest().contains("not valid JSON (expected value at line 1 column 13)"), "{}", sim.newest());
     calls(&mut sim, vec![bad], Stop::Length);

@@ -8,7 +8,10 @@ use crate::agent::{GaveUp, command::Pause, step::Rejected};
 #[test]
 fn calls_of_an_answer_run_together_and_their_results_keep_its_order() {
     let mut sim = Sim::new(setup());
-    sim.answer("I look.", &[("read", json!({"path": "a"})), ("read", json!({"path": "b"})), ("exec", json!({"command": "c"}))]);
+    sim.answer(
+        "I look.",
+        &[("read", json!({"path": "a"})), ("read", json!({"path": "b"})), ("exec", json!({"command": "c"}))],
+    );
     assert!(matches!(&sim.last, Some(Command::RunTools(calls)) if calls.len() == 3));
     sim.done("c2", "third").done("c0", "first");
     assert_eq!(sim.saves, 0, "a turn is saved when it is whole");
@@ -21,12 +24,9 @@ fn calls_of_an_answer_run_together_and_their_results_keep_its_order() {
 
 #[test]
 fn the_next_model_call_waits_for_the_checkpoint() {
-    let (state, _) = step(&State::default(), Event::Started {
-        setup: Box::new(setup()),
-        memory: Box::default(),
-        notes: Vec::new(),
-    })
-    .unwrap();
+    let (state, _) =
+        step(&State::default(), Event::Started { setup: Box::new(setup()), memory: Box::default(), notes: Vec::new() })
+            .unwrap();
     let call = Call { id: "c".into(), name: "exec".into(), input: Input::Json(json!({})) };
     let answer = Answer { calls: vec![call], ..Answer::default() };
     let (state, _) = step(&state, Event::ModelAnswered(Box::new(answer))).unwrap();

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Call, Command, End, Ending, Event, Failure, Input, Memory, Message, ModelLimits, Outcome, Phase, Said, Setup,
+    Answer, Call, Command, End, Ending, Event, Failure, Input, Message, ModelLimits, Outcome, Phase, Said, Setup,
     State, Stop, fold, message::Context, step,
 };
 

@@ -76,11 +76,17 @@ fn play(sim: &mut Sim, moves: &[Move], outs: &[Out], notes: &[bool]) -> usize {
                 };
                 let stop = if *length { Stop::Length } else { Stop::Done };
                 let calls = calls.iter().map(call).collect();
-                sim.send(Event::ModelAnswered(Box::new(Answer { text: text.clone(), calls, stop, ..Answer::default() })));
+                sim.send(Event::ModelAnswered(Box::new(Answer {
+                    text: text.clone(),
+                    calls,
+                    stop,
+                    ..Answer::default()
+                })));
             }
         }
         if let Phase::Running(running) = &sim.state.phase {
-            let mut open: Vec<Call> = running.calls.iter().filter(|(_, came)| came.is_none()).map(|(call, _)| call.clone()).collect();
+            let mut open: Vec<Call> =
+                running.calls.iter().filter(|(_, came)| came.is_none()).map(|(call, _)| call.clone()).collect();
             open.reverse();
             for call in open {
                 match out.next().copied().unwrap_or(Out::Bad) {

@@ -22,7 +22,8 @@ fn it_goes_on_with_the_answer_and_what_it_knew() {
     assert_eq!(text.matches("use tabs").count(), 1, "heard before");
     assert!(text.contains("The blue one.") && text.contains("Begin.") && text.contains("You go on."), "{text}");
     assert!(text.contains("The attempt ended with this call"), "the open call has its result");
-    let places = ["Begin.", "use tabs", "ask_person", "The attempt ended", "You go on.", "The blue one."].map(|part| text.find(part));
+    let places = ["Begin.", "use tabs", "ask_person", "The attempt ended", "You go on.", "The blue one."]
+        .map(|part| text.find(part));
     assert!(places.is_sorted() && places[0].is_some(), "{places:?} {text}");
 }
 
