@@ -103,7 +103,13 @@ const fn gpt(name: &'static str, input: u64, cache_read: u64, output: u64, as_of
 }
 
 const fn by_multiples(input: u64, output: u64) -> Price {
-    Price { input, output, cache_write_5m: input.saturating_mul(5) / 4, cache_write_1h: input.saturating_mul(2), cache_read: input / 10 }
+    Price {
+        input,
+        output,
+        cache_write_5m: input.saturating_mul(5) / 4,
+        cache_write_1h: input.saturating_mul(2),
+        cache_read: input / 10,
+    }
 }
 
 const AUTUMN: &str = "2025-11-24";

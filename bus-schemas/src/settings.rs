@@ -11,12 +11,69 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
     prices::{Priced, price_of},
     v1::agent::{Role, Structured, Wire},
 };
+
+/// The keys of `[models]`.
+pub const MODELS_KEYS: [&str; 6] = ["endpoint", "endpoint_key_env", "default", "worker", "planner", "judge"];
+/// The keys of `[providers.NAME]`.
+pub const PROVIDER_KEYS: [&str; 7] = ["kind", "base_url", "key_env", "key_file", "ca_file", "max_concurrent", "models"];
+/// The keys of `[providers.NAME.models.MODEL]`.
+pub const MODEL_KEYS: [&str; 9] = [
+    "context_tokens",
+    "max_output_tokens",
+    "wire",
+    "structured",
+    "usd_per_million_input",
+    "usd_per_million_output",
+    "usd_per_million_cache_write_5m",
+    "usd_per_million_cache_write_1h",
+    "usd_per_million_cache_read",
+];
+
+/// What a variable `BATON_PROVIDERS_<tail>` sets: the provider's name, of those `configured` the one it means, and the key.
+/// `tail` is in lower case. `None` if no key is at its end.
+#[must_use]
+pub fn provider_variable<'a>(
+    tail: &str,
+    configured: impl IntoIterator<Item = &'a str>,
+) -> Option<(String, &'static str)> {
+    // A provider's models are tables: too much for a variable.
+    let keys = PROVIDER_KEYS.into_iter().filter(|key| *key != "models");
+    let fits = |key: &&'static str| tail.strip_suffix(key).is_some_and(|name| name.len() > 1 && name.ends_with('_'));
+    let key = keys.filter(fits).max_by_key(|key| key.len())?;
+    let name = tail.strip_suffix(key)?.strip_suffix('_')?;
+    let meant = configured.into_iter().find(|known| known.to_lowercase().replace(['-', '.'], "_") == name);
+    Some((meant.unwrap_or(name).to_owned(), key))
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Names;
+    impl<'de> de::Visitor<'de> for Names {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the name of a model, or a list of names")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut names: A) -> Result<Self::Value, A::Error> {
+            let mut found = Vec::new();
+            while let Some(name) = names.next_element()? {
+                found.push(name);
+            }
+            Ok(found)
+        }
+    }
+    deserializer.deserialize_any(Names)
+}
 
 /// The provider that `models.endpoint` makes.
 pub const ENDPOINT_PROVIDER: &str = "endpoint";
@@ -31,11 +88,14 @@ pub struct Models {
     pub endpoint_key_env: Option<String>,
     /// The model of every role that names none. Without a provider (`name` alone) it is the endpoint's.
     pub default: Option<String>,
-    /// For tasks, the preferred one first.
+    /// For tasks, the preferred one first. A text is a list with commas, here and below.
+    #[serde(deserialize_with = "one_or_many")]
     pub worker: Vec<String>,
     /// For planning.
+    #[serde(deserialize_with = "one_or_many")]
     pub planner: Vec<String>,
     /// For comparing candidates.
+    #[serde(deserialize_with = "one_or_many")]
     pub judge: Vec<String>,
 }
 
@@ -197,6 +257,42 @@ mod tests {
         assert_eq!(setup.price("anthropic/claude-haiku-4-5").map(|p| p.price.input), Some(1_000));
         assert_eq!(setup.price("nobody/m"), None);
         assert_eq!(ModelSetup::default().provider("endpoint"), None);
+    }
+
+    #[test]
+    fn a_variable_names_provider_and_key() {
+        let configured = ["my-lab", "key"];
+        let found = |tail| provider_variable(tail, configured).map(|(name, key)| format!("{name} {key}"));
+        assert_eq!(found("my_lab_key_env").as_deref(), Some("my-lab key_env"));
+        assert_eq!(found("openai_base_url").as_deref(), Some("openai base_url"));
+        assert_eq!(found("key_key_file").as_deref(), Some("key key_file"));
+        for none in ["key_env", "_key_env", "openai", "openai_models", "openai_key"] {
+            assert_eq!(found(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_known_and_every_known_key_is_one() {
+        fn keys(value: impl Serialize) -> Vec<String> {
+            let serde_json::Value::Object(map) = serde_json::to_value(value).unwrap() else { unreachable!() };
+            map.keys().cloned().collect()
+        }
+        let sorted = |known: &[&str]| {
+            let mut known: Vec<String> = known.iter().map(|key| (*key).to_owned()).collect();
+            known.sort_unstable();
+            known
+        };
+        assert_eq!(keys(Models::default()), sorted(&MODELS_KEYS));
+        assert_eq!(keys(Provider::default()), sorted(&PROVIDER_KEYS));
+        assert_eq!(keys(ModelSettings::default()), sorted(&MODEL_KEYS));
+    }
+
+    #[test]
+    fn one_model_or_several() {
+        let read = |text| serde_json::from_str::<Models>(text).map(|models| models.worker);
+        assert_eq!(read(r#"{"worker":"a/b, c"}"#).unwrap(), ["a/b", "c"]);
+        assert_eq!(read(r#"{"worker":["a","b"]}"#).unwrap(), ["a", "b"]);
+        assert!(read(r#"{"worker":7}"#).unwrap_err().to_string().contains("the name of a model, or a list"));
     }
 
     #[test]

@@ -125,8 +125,7 @@ pub fn lower_again(
     scripts: &BTreeMap<String, String>,
 ) -> Result<Lowered, LowerError> {
     let mut id_of = |key: &String| known.get(key).copied().unwrap_or_else(&mut *ids);
-    let by_key: BTreeMap<String, TaskId> =
-        plan.tasks.iter().map(|task| (task.id.clone(), id_of(&task.id))).collect();
+    let by_key: BTreeMap<String, TaskId> = plan.tasks.iter().map(|task| (task.id.clone(), id_of(&task.id))).collect();
     let mut tasks = Vec::with_capacity(plan.tasks.len());
     for task in &plan.tasks {
         program_of(task, scripts)?;
