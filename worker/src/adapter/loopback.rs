@@ -106,9 +106,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_go_both_ways_and_each_way_ends_alone() {
         let mut rig = rig().await;
-        for (address, service) in
-            [(rig.loopback.models, Service::Models), (rig.loopback.proxy, Service::Proxy)]
-        {
+        for (address, service) in [(rig.loopback.models, Service::Models), (rig.loopback.proxy, Service::Proxy)] {
             let mut program = TcpStream::connect(address).await.unwrap();
             let mut stream = rig.streams.recv().await.unwrap();
             assert_eq!(read_header(&mut stream).await.unwrap(), DataHeader::Connect { service });
