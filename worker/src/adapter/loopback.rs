@@ -14,8 +14,8 @@ use tokio::{
 use super::data::Opener;
 use crate::port::Services;
 
-/// Connections at once, both services together; more wait to be accepted.
-pub(crate) const MAX_CONNECTIONS: usize = 64;
+/// Connections at once, both services together; more wait to be accepted. The host takes 64: a few are left for the agent itself.
+pub(crate) const MAX_CONNECTIONS: usize = 60;
 /// Copied at once, in bytes.
 const COPY_BYTES: usize = 32 * 1024;
 /// When nothing can be accepted (no descriptors left), something must end first.
