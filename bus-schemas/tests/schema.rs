@@ -7,9 +7,11 @@ use bus_schemas::{
     envelope::{Envelope, Message},
     stream,
     v1::{
+        agent::{AttemptPaused, Checkpoint, TellAttempt},
         api,
         approval::{ApprovalAsked, Decision},
-        guest::{DataHeader, FromGuest, ToGuest},
+        call::{HostAnswer, HostCall},
+        guest::{DataHeader, FromGuest, StreamAnswer, ToGuest},
         host::Beat,
         project::{ProjectChanged, TaskChanged},
         task::{AttemptFailed, CancelAttempt, Claimed, HandoffReady, LogChunk, Offer, Progress},
@@ -94,6 +96,14 @@ fn schema_of_the_bus_is_published() {
         "orchestrator",
         &format!("stream {}", stream::CONTROL.name),
     );
+    all.add::<AttemptPaused>(&format!("baton.v1.event.{attempt}.paused"), "host", &events);
+    all.add::<TellAttempt>(
+        &format!("baton.v1.control.{attempt}.tell"),
+        "orchestrator",
+        &format!("stream {}", stream::CONTROL.name),
+    );
+    all.add::<HostCall>("baton.v1.call", "host", "core NATS, request");
+    all.add::<HostAnswer>("baton.v1.call", "orchestrator", "core NATS, reply");
     all.add::<LogChunk>(&format!("baton.v1.log.{attempt}"), "host", &format!("stream {}", stream::LOGS.name));
     all.add::<Beat>("baton.v1.host.{host}.beat", "host", "core NATS");
     let feed = format!("stream {}", stream::FEED.name);
@@ -127,13 +137,14 @@ fn schema_of_the_guest_channel_is_published() {
         generator.subschema_for::<FromGuest>(),
         generator.subschema_for::<DataHeader>(),
     );
+    let (answer, checkpoint) = (generator.subschema_for::<StreamAnswer>(), generator.subschema_for::<Checkpoint>());
     let definitions = generator.take_definitions(true);
     published(
         "guest.schema.json",
         &json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "The guest channel",
-            "properties": { "to_guest": to, "from_guest": from, "data_header": data },
+            "properties": { "to_guest": to, "from_guest": from, "data_header": data, "stream_answer": answer, "checkpoint": checkpoint },
             "$defs": definitions,
         }),
     );

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, error::Error, fs, path::PathBuf};
 
 use bus_schemas::v1::api::PlanSource;
-use orchestrator::planfile::{check, runnable, script_files};
+use orchestrator::planfile::{ModelConfig, check, runnable, script_files};
 use skills::Catalog;
 
 #[test]
@@ -20,7 +20,7 @@ fn example_plans_are_free_of_findings() -> Result<(), Box<dyn Error>> {
         let report = check(&source, &Catalog::default());
         assert_eq!(report.findings, [], "{name}");
         let plan = report.plan.ok_or("no plan")?;
-        assert_eq!(runnable(&plan, &source), [], "{name}");
+        assert_eq!(runnable(&plan, &source, &ModelConfig::default()), [], "{name}");
         assert_eq!(report.layers.len(), layers, "{name}");
     }
     Ok(())

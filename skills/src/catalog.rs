@@ -1,10 +1,8 @@
 //! The skills that can be used, by name.
 
 use std::{
-    collections::BTreeMap,
-    fmt,
-    fs::File,
-    io::{self, Read},
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -12,43 +10,15 @@ use walkdir::WalkDir;
 
 use crate::{
     frontmatter::Frontmatter,
-    tree::{self, SkillFile},
+    load::{self, Loaded},
+    roots::{self, Source},
+    tree,
 };
 
 /// How deep below a root a skill's folder may be.
 const MAX_DEPTH: usize = 5;
 /// Folders looked at below one root; a root that was mistaken for another folder must not cost minutes.
 const MAX_FOLDERS: usize = 2000;
-/// The largest `SKILL.md`: the standard recommends below 500 lines.
-const MAX_SKILL_BYTES: u64 = 512 * 1024;
-/// The longest name, in characters, that the standard allows.
-const MAX_NAME_CHARS: usize = 64;
-/// The longest description, in characters, that the standard allows.
-const MAX_DESCRIPTION_CHARS: usize = 1024;
-/// The longest `compatibility`, in characters, that the standard allows.
-const MAX_COMPATIBILITY_CHARS: usize = 500;
-
-/// Where a skill comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The project's folder.
-    Project,
-    /// The person's home.
-    User,
-    /// What comes with the program.
-    Bundled,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Project => "project",
-            Self::User => "user",
-            Self::Bundled => "bundled",
-        })
-    }
-}
-
 /// A skill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skill {
@@ -62,10 +32,6 @@ pub struct Skill {
     pub source: Source,
     /// Its folder.
     pub folder: PathBuf,
-    /// Its files, in path order.
-    pub files: Vec<SkillFile>,
-    /// SHA-256 over `<path>\0<sha256>\n` of every file, in path order, lower-case hex.
-    pub digest: String,
 }
 
 /// Something a person should know about a skill.
@@ -109,24 +75,23 @@ pub struct Catalog {
     roots: Vec<(Source, PathBuf)>,
 }
 
-/// Where skills are looked for, highest precedence first: the project's folder, the home, what is bundled.
-#[must_use]
-pub fn roots_for(folder: Option<&Path>, home: Option<&Path>, bundled: Option<&Path>) -> Vec<(Source, PathBuf)> {
-    let project = folder.into_iter().flat_map(|folder| {
-        [".agents/skills", ".claude/skills", "skills"].map(|place| (Source::Project, folder.join(place)))
-    });
-    let user = home.map(|home| (Source::User, home.join(".agents/skills")));
-    let bundled = bundled.map(|bundled| (Source::Bundled, bundled.to_owned()));
-    project.chain(user).chain(bundled).collect()
-}
-
 impl Catalog {
     /// Reads every skill below the roots, highest precedence first. Roots that do not exist are skipped; whatever is
     /// wrong with a skill becomes a notice, never an error.
     #[must_use]
     pub fn discover(roots: &[(Source, PathBuf)]) -> Self {
         let mut catalog = Self { roots: roots.to_vec(), ..Self::default() };
+        let mut seen = BTreeSet::new();
         for (source, root) in roots {
+            // Two roots may be one folder, over a link.
+            if fs::canonicalize(root).is_ok_and(|real| !seen.insert(real)) {
+                continue;
+            }
+            if roots::escapes(*source, root) {
+                let message = "leads out of the project's folder over a link; it is not read".to_owned();
+                catalog.note(NoticeKind::LeftOut, root, message);
+                continue;
+            }
             for folder in catalog.folders(root) {
                 match catalog.load(*source, &folder) {
                     Ok(skill) => catalog.add(skill),
@@ -207,72 +172,14 @@ impl Catalog {
     }
 
     fn load(&mut self, source: Source, folder: &Path) -> Result<Skill, String> {
-        let text = read_text(&folder.join("SKILL.md")).map_err(|error| format!("read SKILL.md: {error}"))?;
-        let head = Frontmatter::parse(&text).map_err(|error| format!("SKILL.md: {error}"))?;
-        let description = head.description.clone().ok_or("SKILL.md: no description")?;
-        let folder_name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = head.name.clone().unwrap_or_else(|| folder_name.clone());
-        let tree = tree::read(folder).map_err(|error| match std::error::Error::source(&error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        })?;
-        let mut untidy = untidiness(&head, &name, &folder_name);
-        untidy.extend(tree.left_out.iter().map(|path| format!("`{path}` is a link or no plain file; it is not read")));
-        for message in untidy {
+        let Loaded { name, description, head, untidy } = load::load(folder)?;
+        let listing = tree::list(folder).map_err(|error| error.to_string())?;
+        let links = listing.left_out.iter().map(|path| format!("`{path}` is a link or no plain file; it is not read"));
+        for message in untidy.into_iter().chain(links) {
             self.note(NoticeKind::Untidy, folder, message);
         }
-        let (files, digest) = (tree.files, tree.digest);
-        Ok(Skill { name, description, head, source, folder: folder.to_owned(), files, digest })
+        Ok(Skill { name, description, head, source, folder: folder.to_owned() })
     }
-}
-
-fn untidiness(head: &Frontmatter, name: &str, folder_name: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    if head.name.is_none() {
-        found.push(format!("SKILL.md gives no name; the folder's is taken: `{folder_name}`"));
-    } else if name != folder_name {
-        found.push(format!("the name `{name}` is not the folder's, `{folder_name}`"));
-    }
-    if name.chars().count() > MAX_NAME_CHARS {
-        found.push(format!("the name is longer than {MAX_NAME_CHARS} characters"));
-    }
-    if !is_standard_name(name) {
-        found.push(format!("the name `{name}` is not made of lower-case letters, digits and single hyphens"));
-    }
-    if head.description.as_ref().is_some_and(|text| text.chars().count() > MAX_DESCRIPTION_CHARS) {
-        found.push(format!("the description is longer than {MAX_DESCRIPTION_CHARS} characters"));
-    }
-    if head.compatibility.as_ref().is_some_and(|text| text.chars().count() > MAX_COMPATIBILITY_CHARS) {
-        found.push(format!("`compatibility` is longer than {MAX_COMPATIBILITY_CHARS} characters"));
-    }
-    if head.was_mended {
-        found.push(
-            "the head is not valid YAML (quote values that have a colon in them); it was read all the same".to_owned(),
-        );
-    }
-    found
-}
-
-fn is_standard_name(name: &str) -> bool {
-    let plain = |c: char| c == '-' || (c.is_alphanumeric() && !c.is_uppercase());
-    !name.is_empty()
-        && name.chars().all(plain)
-        && !name.contains("--")
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-}
-
-fn read_text(path: &Path) -> Result<String, String> {
-    if path.is_symlink() {
-        return Err("is a link, and links are not followed".to_owned());
-    }
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(MAX_SKILL_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if text.len() as u64 > MAX_SKILL_BYTES {
-        return Err(format!("longer than {} KiB", MAX_SKILL_BYTES / 1024));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

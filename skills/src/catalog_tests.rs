@@ -1,6 +1,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use super::{Catalog, NoticeKind, Source, roots_for};
+use super::{Catalog, NoticeKind, Source};
+use crate::roots::roots_for;
 
 fn put(folder: &Path, path: &str, text: &str) {
     let path = folder.join(path);
@@ -40,7 +41,7 @@ fn the_first_root_wins_and_the_rest_is_named() {
     );
     assert_eq!(messages(&catalog, NoticeKind::Shadowed).len(), 2);
     assert!(messages(&catalog, NoticeKind::Untidy).is_empty());
-    assert_eq!(catalog.roots().len(), 5);
+    assert_eq!(catalog.roots().len(), 7);
     assert!(catalog.get("nothing").is_none());
 }
 
@@ -70,26 +71,6 @@ fn untidy_skills_load_and_broken_ones_do_not() {
 }
 
 #[test]
-fn digests_name_content_and_change_with_it() {
-    let room = tempfile::tempdir().unwrap();
-    let root = room.path();
-    put(root, "a/SKILL.md", &skill("a", "d"));
-    put(root, "a/scripts/run.sh", "abc");
-    let read = || Catalog::discover(&[(Source::User, root.to_owned())]).get("a").unwrap().clone();
-    let first = read();
-    let paths: Vec<_> = first.files.iter().map(|file| file.path.as_str()).collect();
-    assert_eq!(paths, ["SKILL.md", "scripts/run.sh"]);
-    let sha256_of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    assert_eq!((first.files[1].sha256.as_str(), first.files[1].bytes), (sha256_of_abc, 3));
-    assert_eq!(read().digest, first.digest);
-    put(root, "a/scripts/run.sh", "abd");
-    let changed = read();
-    assert_ne!(changed.digest, first.digest);
-    fs::rename(root.join("a/scripts/run.sh"), root.join("a/scripts/walk.sh")).unwrap();
-    assert_ne!(read().digest, changed.digest);
-}
-
-#[test]
 fn links_are_never_followed() {
     let room = tempfile::tempdir().unwrap();
     let root = room.path().join("skills");
@@ -104,7 +85,6 @@ fn links_are_never_followed() {
     let catalog = Catalog::discover(&[(Source::Project, root)]);
     let names: Vec<_> = catalog.iter().map(|skill| skill.name.as_str()).collect();
     assert_eq!(names, ["real"]);
-    assert_eq!(catalog.get("real").unwrap().files.len(), 1);
     assert_eq!(messages(&catalog, NoticeKind::LeftOut).len(), 2);
     assert_eq!(messages(&catalog, NoticeKind::Untidy), ["`notes.txt` is a link or no plain file; it is not read"]);
 }
@@ -122,7 +102,10 @@ fn bounds_hold() {
     let catalog = Catalog::discover(&[(Source::User, root.to_owned())]);
     let names: Vec<_> = catalog.iter().map(|skill| skill.name.as_str()).collect();
     assert_eq!(names, ["fine"]);
-    assert_eq!(messages(&catalog, NoticeKind::LeftOut), ["more than 32 MiB", "folders more than 6 deep"]);
+    assert_eq!(
+        messages(&catalog, NoticeKind::LeftOut),
+        ["more than 32 MiB, `data.bin` is the largest file", "folders more than 6 deep"]
+    );
 
     let crowd = tempfile::tempdir().unwrap();
     for number in 0..2100 {
@@ -132,4 +115,70 @@ fn bounds_hold() {
     let catalog = Catalog::discover(&[(Source::User, crowd.path().to_owned())]);
     assert_eq!(catalog.iter().count(), 0);
     assert_eq!(messages(&catalog, NoticeKind::LeftOut), ["more than 2000 folders; the rest was not read"]);
+}
+
+#[test]
+fn a_name_that_leads_out_of_its_folder_is_refused() {
+    let room = tempfile::tempdir().unwrap();
+    for (number, name) in
+        ["../../etc", "/etc/passwd", "..", ".", ".hidden", "a/b", "a\\\\b", "a\\nb", "a\\u202eb"].iter().enumerate()
+    {
+        let text = format!("---\nname: \"{name}\"\ndescription: d\n---\n");
+        put(room.path(), &format!("s{number}/SKILL.md"), &text);
+    }
+    put(room.path(), "long/SKILL.md", &skill(&"x".repeat(300), "d"));
+    let catalog = Catalog::discover(&[(Source::Project, room.path().to_owned())]);
+    assert_eq!(catalog.iter().map(|skill| &skill.name).collect::<Vec<_>>(), Vec::<&String>::new());
+    let left_out = messages(&catalog, NoticeKind::LeftOut);
+    assert_eq!(left_out.len(), 10, "{left_out:?}");
+    assert!(left_out.iter().all(|message| message.contains("cannot be a folder's")), "{left_out:?}");
+}
+
+#[test]
+fn a_huge_file_is_refused_unread() {
+    let room = tempfile::tempdir().unwrap();
+    // A file of holes: reading it would take 100 MB of memory and find no text.
+    let huge = |path: &str| {
+        let path = room.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::File::create(path).unwrap().set_len(100_000_000).unwrap();
+    };
+    huge("body/SKILL.md");
+    put(room.path(), "data/SKILL.md", &skill("data", "d"));
+    huge("data/assets/blob.bin");
+    let catalog = Catalog::discover(&[(Source::Project, room.path().to_owned())]);
+    let left_out = messages(&catalog, NoticeKind::LeftOut);
+    assert_eq!(left_out, ["SKILL.md: longer than 512 KiB", "more than 32 MiB, `assets/blob.bin` is the largest file"]);
+}
+
+#[test]
+fn only_the_head_of_a_skill_is_read() {
+    let room = tempfile::tempdir().unwrap();
+    let mut bytes = skill("odd", "d").into_bytes();
+    bytes.extend([b'x'; 40_000]);
+    bytes.extend([0xff, 0xfe]);
+    fs::create_dir(room.path().join("odd")).unwrap();
+    fs::write(room.path().join("odd/SKILL.md"), bytes).unwrap();
+    fs::create_dir(room.path().join("worse")).unwrap();
+    fs::write(room.path().join("worse/SKILL.md"), b"---\nname: worse\ndescription: \xff\n---\n").unwrap();
+    put(room.path(), "endless/SKILL.md", &format!("---\nname: endless\n{}", "# no end\n".repeat(10_000)));
+    let catalog = Catalog::discover(&[(Source::Project, room.path().to_owned())]);
+    assert_eq!(catalog.iter().map(|skill| skill.name.as_str()).collect::<Vec<_>>(), ["odd"]);
+    let left_out = messages(&catalog, NoticeKind::LeftOut);
+    assert_eq!(left_out, ["SKILL.md: the head is longer than 32768 bytes", "SKILL.md: is not UTF-8"]);
+}
+
+#[test]
+fn a_projects_root_may_be_a_link_only_inside_the_project() {
+    let room = tempfile::tempdir().unwrap();
+    let folder = room.path().join("p");
+    put(&folder, ".agents/skills/inside/SKILL.md", &skill("inside", "d"));
+    put(room.path(), "outside/evil/SKILL.md", &skill("evil", "d"));
+    fs::create_dir(folder.join(".claude")).unwrap();
+    symlink("../.agents/skills", folder.join(".claude/skills")).unwrap();
+    symlink(room.path().join("outside"), folder.join("skills")).unwrap();
+    let catalog = Catalog::discover(&roots_for(Some(&folder), None, None));
+    assert_eq!(catalog.iter().map(|skill| skill.name.as_str()).collect::<Vec<_>>(), ["inside"]);
+    assert!(messages(&catalog, NoticeKind::Shadowed).is_empty(), "one folder over two roads is one folder");
+    assert!(messages(&catalog, NoticeKind::LeftOut)[0].starts_with("leads out of the project's folder"));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 /// The longest head, in bytes: the standard's fields together stay far below.
-const MAX_BYTES: usize = 32 * 1024;
+pub(crate) const MAX_BYTES: usize = 32 * 1024;
 
 /// What a skill says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,32 @@ pub struct Frontmatter {
     pub metadata: BTreeMap<String, String>,
     /// The YAML was broken and could be read after quoting values with a colon in them.
     pub was_mended: bool,
+    /// Every key in the order it is written, those of `metadata` as `metadata.key`.
+    pub fields: Vec<Field>,
+}
+
+/// A key of the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// The line in the file, from 1.
+    pub line: u32,
+    /// What its value is.
+    pub kind: FieldKind,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// Text.
+    Text,
+    /// A number, a truth value, nothing, or an alias.
+    Other,
+    /// A list.
+    List,
+    /// A mapping.
+    Mapping,
 }
 
 /// Why a head could not be read.
@@ -69,68 +95,107 @@ impl Frontmatter {
 }
 
 fn head_of(text: &str) -> Option<&str> {
+    split(text).map(|(head, _)| head)
+}
+
+/// The head and the body of a `SKILL.md`, without the lines between them.
+pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let rest = text.strip_prefix("---")?;
     let rest = rest.trim_start_matches([' ', '\t', '\r']).strip_prefix('\n')?;
     let mut end = 0;
     for line in rest.split_inclusive('\n') {
         if line.trim_end() == "---" {
-            return rest.get(..end);
+            return Some((rest.get(..end)?, rest.get(end + line.len()..)?));
         }
         end += line.len();
     }
     None
 }
 
-/// Reads scalars of the top mapping and of `metadata`. Works on the parser's events, without recursion, so that no
-/// depth of nesting can exhaust the stack.
+/// Reads the top mapping and `metadata`. Works on the parser's events, without recursion, so that no depth of nesting
+/// can exhaust the stack.
 fn read(head: &str) -> Result<Frontmatter, FrontmatterError> {
-    let mut found = Frontmatter::default();
-    let mut depth = 0_usize;
-    let mut key: Option<String> = None;
-    let mut group: Option<String> = None;
+    let mut reader = Reader::default();
     let mut parser = Parser::new_from_str(head);
     while let Some(event) = parser.next_event() {
-        let (event, _) = event.map_err(|error| FrontmatterError::BadYaml {
+        let (event, span) = event.map_err(|error| FrontmatterError::BadYaml {
             line: error.marker().line() + 1,
             message: error.info().to_owned(),
         })?;
-        match event {
-            Event::MappingStart(..) | Event::SequenceStart(..) => {
-                if depth == 0 && matches!(event, Event::SequenceStart(..)) {
-                    return Err(FrontmatterError::NotMapping);
-                }
-                if depth == 1 {
-                    let is_mapping = matches!(event, Event::MappingStart(..));
-                    group = key.take().filter(|_| is_mapping);
-                }
-                depth += 1;
-            }
-            Event::MappingEnd | Event::SequenceEnd => {
-                depth = depth.saturating_sub(1);
-                if depth == 1 {
-                    group = None;
-                    key = None;
-                }
-            }
-            Event::Scalar(_, _, _, _) if depth == 0 => return Err(FrontmatterError::NotMapping),
-            Event::Scalar(value, style, _, _) if depth == 1 || (depth == 2 && group.as_deref() == Some("metadata")) => {
-                match key.take() {
-                    None => key = Some(value.into_owned()),
-                    Some(name) if depth == 2 => {
-                        found.metadata.insert(name, value.into_owned());
-                    }
-                    Some(name) => found.set(&name, &value, style),
-                }
-            }
-            Event::Alias(_) if depth == 1 => key = None,
-            _ => {}
-        }
+        reader.take(event, u32::try_from(span.start.line() + 1).unwrap_or(u32::MAX))?;
     }
-    if depth == 0 && found == Frontmatter::default() && head.trim().is_empty() {
+    if reader.found == Frontmatter::default() && head.trim().is_empty() {
         return Err(FrontmatterError::NotMapping);
     }
-    Ok(found)
+    Ok(reader.found)
+}
+
+/// Where the reading is.
+#[derive(Default)]
+struct Reader {
+    found: Frontmatter,
+    depth: usize,
+    key: Option<(String, u32)>,
+    in_metadata: bool,
+}
+
+impl Reader {
+    fn take(&mut self, event: Event<'_>, line: u32) -> Result<(), FrontmatterError> {
+        let is_here = self.depth == 1 || (self.depth == 2 && self.in_metadata);
+        match event {
+            Event::MappingStart(..) | Event::SequenceStart(..) => {
+                let kind = if matches!(event, Event::MappingStart(..)) { FieldKind::Mapping } else { FieldKind::List };
+                if self.depth == 0 && kind == FieldKind::List {
+                    return Err(FrontmatterError::NotMapping);
+                }
+                if is_here {
+                    let Some((name, line)) = self.key.take() else { return Err(FrontmatterError::NotMapping) };
+                    if self.depth == 1 {
+                        self.in_metadata = name == "metadata" && kind == FieldKind::Mapping;
+                    }
+                    self.field(&name, line, kind);
+                }
+                self.depth += 1;
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                self.depth = self.depth.saturating_sub(1);
+                if self.depth == 1 {
+                    self.in_metadata = false;
+                }
+            }
+            Event::Scalar(..) if self.depth == 0 => return Err(FrontmatterError::NotMapping),
+            Event::Scalar(value, style, _, _) if is_here => match self.key.take() {
+                None => self.key = Some((value.into_owned(), line)),
+                Some((name, line)) => {
+                    let is_plain = style == ScalarStyle::Plain;
+                    let kind = if is_plain && is_other(&value) { FieldKind::Other } else { FieldKind::Text };
+                    self.field(&name, line, kind);
+                    if self.depth == 2 {
+                        self.found.metadata.insert(name, value.into_owned());
+                    } else {
+                        self.found.set(&name, &value, style);
+                    }
+                }
+            },
+            Event::Alias(_) if is_here => {
+                let Some((name, line)) = self.key.take() else { return Err(FrontmatterError::NotMapping) };
+                self.field(&name, line, FieldKind::Other);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, name: &str, line: u32, kind: FieldKind) {
+        let name = if self.depth == 2 { format!("metadata.{name}") } else { name.to_owned() };
+        self.found.fields.push(Field { name, line, kind });
+    }
+}
+
+/// A plain value that YAML takes for something else than text.
+fn is_other(value: &str) -> bool {
+    matches!(value, "" | "~" | "null" | "true" | "false") || value.parse::<f64>().is_ok()
 }
 
 impl Frontmatter {
@@ -170,57 +235,5 @@ fn is_key(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Frontmatter, FrontmatterError};
-
-    #[test]
-    fn the_standard_fields_are_read() {
-        let text = "---\nname: pdf-tools\ndescription: >\n  Works with\n  PDF files.\nlicense: MIT\ncompatibility: python3\n\
-                    allowed-tools: Read Bash\nmetadata:\n  author: someone\n  version: 1.2\nextra: [1, {a: b}]\n---\n# Body\n";
-        let head = Frontmatter::parse(text).unwrap();
-        assert_eq!(head.name.as_deref(), Some("pdf-tools"));
-        assert_eq!(head.description.as_deref(), Some("Works with PDF files."));
-        assert_eq!(head.license.as_deref(), Some("MIT"));
-        assert_eq!(head.compatibility.as_deref(), Some("python3"));
-        assert_eq!(head.allowed_tools.as_deref(), Some("Read Bash"));
-        assert_eq!(head.metadata["version"], "1.2");
-        assert_eq!(head.metadata.len(), 2);
-        assert!(!head.was_mended);
-    }
-
-    #[test]
-    fn a_colon_in_a_plain_value_is_mended() {
-        let head = Frontmatter::parse("---\r\nname: x\r\ndescription: Use when: it's needed\r\n---\r\n").unwrap();
-        assert_eq!(head.description.as_deref(), Some("Use when: it's needed"));
-        assert!(head.was_mended);
-    }
-
-    #[test]
-    fn what_is_no_head_is_refused() {
-        for (text, error) in [
-            ("# Only text", FrontmatterError::Missing),
-            ("---\nname: x\n", FrontmatterError::Missing),
-            ("---\n- a\n---\n", FrontmatterError::NotMapping),
-            ("---\njust text\n---\n", FrontmatterError::NotMapping),
-            ("---\n---\n", FrontmatterError::NotMapping),
-        ] {
-            assert_eq!(Frontmatter::parse(text), Err(error), "{text:?}");
-        }
-        assert!(matches!(Frontmatter::parse("---\nname: [\n---\n"), Err(FrontmatterError::BadYaml { .. })));
-        let long = format!("---\nname: {}\n---\n", "x".repeat(40_000));
-        assert_eq!(Frontmatter::parse(&long), Err(FrontmatterError::TooLong));
-    }
-
-    #[test]
-    fn deep_nesting_does_not_exhaust_the_stack() {
-        let text = format!("---\ndescription: d\ndeep:\n  {}x\n---\n", "- ".repeat(10_000));
-        assert_eq!(Frontmatter::parse(&text).unwrap().description.as_deref(), Some("d"));
-    }
-
-    #[test]
-    fn an_empty_description_is_none() {
-        for text in ["---\ndescription:\n---\n", "---\ndescription: ~\n---\n", "---\ndescription: ''\n---\n"] {
-            assert_eq!(Frontmatter::parse(text).unwrap().description, None, "{text:?}");
-        }
-    }
-}
+#[path = "frontmatter_tests.rs"]
+mod tests;

@@ -51,6 +51,7 @@ impl Rig {
             folder: self.home.path().join("folder").display().to_string(),
             owner: "bench".to_owned(),
             approve_plan: false,
+            ..NewProject::default()
         };
         match self.service.create_project(new).await {
             Ok(view) => Ok(view),

@@ -1,5 +1,7 @@
 //! The command line of `baton-vm-pool`: putting the parts together.
 
+mod models;
+
 use std::{
     fs,
     io::Write as _,
@@ -22,6 +24,7 @@ use uuid::Uuid;
 use vm_pool::{
     adapter::{
         bus::{self, HostBus},
+        outside::Nothing,
         qemu::{QemuHypervisor, QemuOptions},
         workspace::{Snapshots, Store},
     },
@@ -53,6 +56,8 @@ enum Verb {
     Serve(Serve),
     /// Print as JSON what would run VMs here.
     Probe(Shared),
+    /// Models: try them out, or play a scripted one.
+    Models(models::Models),
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +116,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Verb::Serve(serve_arguments) => serve(serve_arguments).await,
         Verb::Probe(shared) => probe(&shared).await,
+        Verb::Models(models) => models.run().await,
     }
 }
 
@@ -167,7 +173,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     tracing::info!(host.id = %host_id, accelerator = found.name, note = %found.note, slots = host.slots, "host is up");
     let store = Store::open(&state_dir.join("repos"))?;
     let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), SNAPSHOT_BYTES)?;
-    let host = Host::start(host, Arc::new(hypervisor), bus, store, snapshots).await?;
+    let host = Host::start(host, Arc::new(hypervisor), bus, store, snapshots, Arc::new(Nothing)).await?;
     let mut stopped = stop;
     host.run(async move {
         let _ = stopped.wait_for(|stop| *stop).await;

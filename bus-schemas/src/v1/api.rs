@@ -11,6 +11,10 @@
 //! | `GET /v1/projects/{id}/logs?task=KEY&follow=BOOL` | → server-sent [`super::task::LogChunk`]s |
 //! | `GET /v1/projects/{id}/journal` | → `Vec<`[`JournalEntry`]`>` |
 //! | `GET /v1/projects/{id}/diff?task=KEY` | → [`DiffView`] |
+//! | `GET /v1/projects/{id}/plan` | → [`PlanView`] |
+//! | `POST /v1/projects/{id}/plan` | [`EditPlanRequest`] → [`ProjectView`] |
+//! | `POST /v1/projects/{id}/tell` | [`TellRequest`] → [`TellView`] |
+//! | `POST /v1/projects/{id}/budget` | [`BudgetRequest`] → [`ProjectView`] |
 //! | `POST /v1/projects/{id}/cancel` | [`CancelRequest`] → [`ProjectView`] |
 //! | `POST /v1/projects/{id}/apply` | [`ApplyRequest`] → [`ApplyView`] |
 //! | `POST /v1/projects/{id}/undo` | [`UndoRequest`] → [`ApplyView`] |
@@ -27,12 +31,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::apply::{ApplyRequest, ApplyView, Conflict, DiffView, UndoRequest};
+pub use super::work::{
+    BudgetRequest, EditPlanRequest, EstimateView, LimitView, OverBudgetView, PlanView, QuestionView, SkillProposal,
+    SpendView, TellRequest, TellView,
+};
 use super::{
     approval::{ApprovalSubject, Decision, Verdict},
-    handoff::{ChangedPath, Handoff, Usage},
+    call::PlanPatch,
+    handoff::{Handoff, Usage},
     host::Beat,
-    plan::Plan,
+    plan::{Budget, Plan},
     project::ProjectState,
+    skill::SkillReview,
     task::{FailureReason, Stage, TaskState},
 };
 use crate::{
@@ -92,7 +103,7 @@ pub enum Severity {
 }
 
 /// A plan as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanSource {
     /// The file's name, for findings.
@@ -121,12 +132,22 @@ pub struct PlanReport {
     pub layers: Vec<Vec<String>>,
 }
 
-/// A new project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A new project: with a plan, or with a goal of which an agent makes one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NewProject {
-    /// The plan.
+    /// The plan; empty if there is a goal.
+    #[serde(default)]
     pub plan: PlanSource,
+    /// What is to be achieved; an agent works out the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<String>,
+    /// Limits of the whole project; those the plan itself names count as well: the smaller one.
+    #[serde(default)]
+    pub budget: Budget,
+    /// Who approves the plan that is worked out: `ask` (the default) or `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// The folder to work on: an absolute path on the orchestrator's machine.
     pub folder: String,
     /// Who starts it.
@@ -161,6 +182,9 @@ pub struct ProjectView {
     pub counts: BTreeMap<String, u32>,
     /// What its attempts used.
     pub usage: Usage,
+    /// What it spent so far, running attempts included, and its limits.
+    #[serde(default, skip_serializing_if = "SpendView::is_nothing")]
+    pub spend: SpendView,
     /// The commit its folder was copied into.
     pub base_commit: String,
     /// The commit that holds its result, once it is completed and merged.
@@ -216,6 +240,9 @@ pub struct TaskView {
     /// Its handoff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<Handoff>,
+    /// What it spent so far, all attempts, and its limits.
+    #[serde(default, skip_serializing_if = "SpendView::is_nothing")]
+    pub spend: SpendView,
 }
 
 /// How an attempt failed.
@@ -260,7 +287,7 @@ pub struct ApprovalView {
     /// The decision, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
-    /// The plan, if that is what is asked about.
+    /// The plan, if that is what is asked about; the plan as it would be, for a change of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
     /// The SHA-256 of every script file the plan runs, by path, if that is what is asked about.
@@ -269,6 +296,27 @@ pub struct ApprovalView {
     /// The handoff, if that is what is asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<Handoff>,
+    /// The SHA-256 of every skill its agents may use, by name, if a plan is asked about.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skills: BTreeMap<String, String>,
+    /// Those of them that no person admitted as they are now, if a plan is asked about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skill_reviews: Vec<SkillReview>,
+    /// What the plan may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<EstimateView>,
+    /// The question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<QuestionView>,
+    /// The limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_budget: Option<OverBudgetView>,
+    /// The change of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<PlanPatch>,
+    /// The skill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skill: Option<SkillProposal>,
 }
 
 /// A person decides.
@@ -300,74 +348,6 @@ pub struct CancelRequest {
     /// Why.
     #[serde(default)]
     pub reason: String,
-}
-
-/// Put the result into the folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct ApplyRequest {
-    /// Who asks.
-    pub by: String,
-    /// Only say what would happen.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// Take the last apply back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct UndoRequest {
-    /// Who asks.
-    pub by: String,
-    /// Also put back files that were changed after the apply (their present content is lost).
-    #[serde(default)]
-    pub force: bool,
-}
-
-/// What applying (or undoing) did, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct ApplyView {
-    /// The folder.
-    pub folder: String,
-    /// Nothing was written.
-    pub dry_run: bool,
-    /// The paths that changed in the folder.
-    pub changed: Vec<ChangedPath>,
-    /// Those of them the person had changed meanwhile, too: both changes are in the file now.
-    pub merged_with_yours: Vec<String>,
-    /// Paths where both changed the same place. Not empty means nothing was written.
-    pub conflicts: Vec<Conflict>,
-}
-
-/// Both sides changed the same place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Conflict {
-    /// The path.
-    pub path: String,
-    /// What collided: `content`, `modify/delete`, `binary` …
-    pub kind: String,
-    /// The text with conflict markers, where there is one (at most 16 KiB).
-    #[serde(default)]
-    pub text: String,
-}
-
-/// A difference between two commits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct DiffView {
-    /// From.
-    pub base_commit: String,
-    /// To.
-    pub commit: String,
-    /// The paths that differ.
-    pub changed: Vec<ChangedPath>,
-    /// A unified diff in git's format (binary files named only).
-    pub text: String,
-    /// The text was cut at 4 MiB.
-    #[serde(default)]
-    pub truncated: bool,
 }
 
 /// Something happened in a project; `watch` and `events` render these.

@@ -2,11 +2,13 @@
 //!
 //! [`plan`] is the plan file and the plan on the bus; [`task`] is what hosts are offered and what they report;
 //! [`handoff`] is what a task hands on; [`approval`] is what people are asked; [`host`] is how hosts show themselves;
-//! [`agent`] is work for an AI agent, [`call`] what hosts ask while it runs;
-//! [`guest`] is the channel between a host and the worker in its VM; [`api`] is the HTTP API of `baton serve`.
+//! [`agent`] is work for an AI agent, [`skill`] what people are shown of its skills, [`call`] what hosts ask while it runs;
+//! [`guest`] is the channel between a host and the worker in its VM; [`api`] is the HTTP API of `baton serve`, with [`apply`] and
+//! [`work`].
 
 pub mod agent;
 pub mod api;
+pub mod apply;
 pub mod approval;
 pub mod call;
 pub mod guest;
@@ -14,4 +16,6 @@ pub mod handoff;
 pub mod host;
 pub mod plan;
 pub mod project;
+pub mod skill;
 pub mod task;
+pub mod work;

@@ -121,6 +121,7 @@ pub(super) fn show(style: Style, approval: &ApprovalView) -> String {
     if let Some(plan) = &approval.plan {
         text.push_str(&show_plan(plan));
         text.push_str(&show_scripts(style, &approval.scripts));
+        text.push_str(&super::skills::reviews(style, &approval.skill_reviews));
     }
     if let Some(handoff) = &approval.handoff {
         text.push_str(&show_handoff(style, handoff));

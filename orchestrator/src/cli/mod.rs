@@ -34,6 +34,7 @@ mod render;
 mod replay;
 mod run;
 mod serve;
+mod skills;
 mod status;
 mod style;
 mod tree;

@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliEr
     let folder = folder(&args.folder)?;
     let mut plan = read_plan(&args.plan)?;
     plan.folder = Some(folder.clone());
-    let new = NewProject { plan, folder, owner: context.person(), approve_plan: args.yes };
+    let new = NewProject { plan, folder, owner: context.person(), approve_plan: args.yes, ..NewProject::default() };
     let mut project = client.create_project(&new).await?;
     if ui.json {
         ui.json_line(&project)?;

@@ -26,6 +26,7 @@ fn task(key: &str, state: TaskState) -> TaskView {
         ended_at: None,
         failure: None,
         handoff: None,
+        spend: bus_schemas::v1::api::SpendView::default(),
     }
 }
 
@@ -45,6 +46,7 @@ fn project(tasks: Vec<TaskView>) -> ProjectView {
         changed_at: UnixMs(0),
         counts,
         usage: bus_schemas::v1::handoff::Usage { vm_ms: 5_500, ..Default::default() },
+        spend: bus_schemas::v1::api::SpendView::default(),
         base_commit: String::new(),
         result_commit: None,
         applied_at: None,

@@ -11,6 +11,7 @@ use bus_schemas::{
     v1::{
         handoff::{CheckEvidence, Handoff, Usage},
         plan,
+        skill::SkillReview,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,9 @@ pub struct ProjectDetail {
     pub plan: plan::Plan,
     /// Texts of the script files it names.
     pub scripts: BTreeMap<String, String>,
+    /// The skills its agents may use, as they were when it was shown.
+    #[serde(default)]
+    pub skills: Vec<SkillReview>,
 }
 
 /// What is kept of a failed attempt.

@@ -96,6 +96,38 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
                 detail.lines().next().unwrap_or_default()
             ),
         ),
+        Fact::AttemptPaused { task_id, number, .. } => {
+            ("attempt.paused", Some(*task_id), format!("{} attempt {number} waits", name(task_id)))
+        }
+        Fact::SpendReserved { task_id, .. } => {
+            ("spend.reserved", Some(*task_id), format!("{} calls a model", name(task_id)))
+        }
+        Fact::SpendSettled { task_id, .. } => {
+            ("spend.settled", Some(*task_id), format!("{} called a model", name(task_id)))
+        }
+        Fact::BudgetReached { task_id, .. } => {
+            ("budget.reached", Some(*task_id), format!("{} waits: its budget is used up", name(task_id)))
+        }
+        Fact::BudgetRaised { task_id, by, .. } => {
+            let what = task_id.as_ref().map_or_else(|| "the project".to_owned(), name);
+            ("budget.raised", *task_id, format!("{by} changed the budget of {what}"))
+        }
+        Fact::NoteTold { task_id, from, .. } => {
+            ("task.told", Some(*task_id), format!("{from} said something to {}", name(task_id)))
+        }
+        Fact::PlanProposed { tasks, by, .. } => {
+            ("plan.proposed", None, format!("{by} proposes a plan with {} tasks", tasks.len()))
+        }
+        Fact::PlanUnusable { task_id, reason } => {
+            let first = reason.lines().next().unwrap_or_default();
+            ("plan.unusable", Some(*task_id), format!("the plan of {} cannot be used: {first}", name(task_id)))
+        }
+        Fact::PatchProposed { task_id, .. } => {
+            ("patch.proposed", Some(*task_id), format!("{} proposes a change of the plan", name(task_id)))
+        }
+        Fact::SkillProposed { task_id, .. } => {
+            ("skill.proposed", Some(*task_id), format!("{} proposes a skill", name(task_id)))
+        }
         Fact::LimitReached { task_id, number, limit } => {
             ("attempt.limit", Some(*task_id), format!("{} attempt {number}: {}", name(task_id), limit_text(*limit)))
         }
@@ -128,6 +160,11 @@ fn about(plan: &Plan, approval_id: ApprovalId) -> (Option<TaskId>, String) {
     match plan.approval(approval_id).map(|approval| approval.subject) {
         Some(Subject::Handoff { task_id, .. }) => (Some(task_id), format!("the handoff of {}", key(plan, task_id))),
         Some(Subject::Plan) | None => (None, "the plan".to_owned()),
+        Some(subject) => {
+            let task_id = subject.attempt().map(|(task_id, _)| task_id);
+            let of = task_id.map_or_else(String::new, |task_id| format!(" of {}", key(plan, task_id)));
+            (task_id, format!("the {}{of}", subject.word()))
+        }
     }
 }
 

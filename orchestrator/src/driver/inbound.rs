@@ -45,6 +45,7 @@ pub(super) fn fact_of(observation: Observation, ids: &dyn Ids) -> Result<(Projec
                 reason: words::word(&failed.reason),
                 detail: crate::plan::policy::bounded(&failed.detail, TEXT_BYTES),
                 retryable: failed.reason.is_retryable(),
+                vm_ms: failed.usage.vm_ms,
             };
             let detail = FailureDetail {
                 output_tail: crate::plan::policy::bounded(&failed.output_tail, TEXT_BYTES),
@@ -74,6 +75,8 @@ fn handoff(
         proven: handoff.is_proven(),
         digest,
         approval_id: bus_schemas::id::ApprovalId::from_uuid(ids.next()),
+        vm_ms: handoff.usage.vm_ms,
+        answer: None,
     };
     Ok((attempt.project_id, fact, Some(Detail::Handoff(Box::new(handoff)))))
 }

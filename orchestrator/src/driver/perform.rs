@@ -157,6 +157,7 @@ fn unofferable<J: Journal, B: Bus>(
         reason: words::word(&reason),
         detail: format!("the attempt could not be offered to hosts: {detail}"),
         retryable: false,
+        vm_ms: 0,
     }
 }
 

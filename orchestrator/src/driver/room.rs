@@ -15,7 +15,7 @@ use crate::{
     plan::{
         self, Command, Outcome, Plan,
         event::Fact,
-        request::{Approval, Subject},
+        request::Approval,
         task::{Task, TaskState},
     },
     port::journal::{ApprovalRow, Change, Progress, ProjectRow, Projector, Record, TaskRow},
@@ -182,7 +182,12 @@ impl Room {
 fn approval_is_new(fact: &Fact, approval: &Approval) -> bool {
     match fact {
         Fact::ProjectCreated(created) => created.approval_id == approval.approval_id,
-        Fact::HandoffReceived { approval_id, .. } => *approval_id == approval.approval_id,
+        Fact::HandoffReceived { approval_id, .. }
+        | Fact::AttemptPaused { approval_id, .. }
+        | Fact::BudgetReached { approval_id, .. }
+        | Fact::PlanProposed { approval_id, .. }
+        | Fact::PatchProposed { approval_id, .. }
+        | Fact::SkillProposed { approval_id, .. } => *approval_id == approval.approval_id,
         _ => false,
     }
 }
@@ -192,10 +197,7 @@ fn approval_row(
     approval: &Approval,
     handoff: Option<&bus_schemas::v1::handoff::Handoff>,
 ) -> ApprovalRow {
-    let attempt = match approval.subject {
-        Subject::Plan => None,
-        Subject::Handoff { task_id, number } => Some((task_id, number)),
-    };
+    let attempt = approval.subject.attempt();
     ApprovalRow {
         approval_id: approval.approval_id,
         project_id,

@@ -171,9 +171,13 @@ impl Rig {
             plan_digest: "d".to_owned(),
             plan_policy: lowered.plan_policy,
             approval_id: ApprovalId::from_uuid(Uuid::now_v7()),
+            budget: lowered.budget,
+            planning: None,
+            replan_policy: Some(lowered.replan_policy),
         };
         let scripts = std::collections::BTreeMap::new();
-        let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts };
+        let detail =
+            ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts, skills: Vec::new() };
         let detail = Some(Detail::Project(Box::new(detail)));
         self.handle.ask(project_id, Fact::ProjectCreated(created), detail).await.map(|_| project_id)
     }

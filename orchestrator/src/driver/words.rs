@@ -15,6 +15,7 @@ use crate::plan::{
 
 pub(super) const fn project_state(state: ProjectState) -> WireProjectState {
     match state {
+        ProjectState::Planning => WireProjectState::Planning,
         ProjectState::AwaitingApproval => WireProjectState::AwaitingApproval,
         ProjectState::Working => WireProjectState::Working,
         ProjectState::Completed => WireProjectState::Completed,

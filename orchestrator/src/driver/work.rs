@@ -141,7 +141,12 @@ pub(super) struct Need {
 pub(super) const fn is_work(command: &Command) -> bool {
     !matches!(
         command,
-        Command::Ask { .. } | Command::Tell { .. } | Command::TaskChanged { .. } | Command::ProjectChanged
+        Command::Ask { .. }
+            | Command::Tell { .. }
+            | Command::PatchApplied { .. }
+            | Command::Warn { .. }
+            | Command::TaskChanged { .. }
+            | Command::ProjectChanged
     )
 }
 
@@ -221,9 +226,15 @@ fn act(room: &Room, project_id: ProjectId, seq: u64, command: &Command) -> (Lane
             };
             (Lane::Project(project_id), act)
         }
-        Command::Ask { .. } | Command::Tell { .. } | Command::TaskChanged { .. } | Command::ProjectChanged => {
-            (Lane::Project(project_id), Act::Nothing)
-        }
+        Command::Ask { .. }
+        | Command::Tell { .. }
+        | Command::TellAttempt { .. }
+        | Command::AdoptPlan { .. }
+        | Command::PatchApplied { .. }
+        | Command::AdmitSkill { .. }
+        | Command::Warn { .. }
+        | Command::TaskChanged { .. }
+        | Command::ProjectChanged => (Lane::Project(project_id), Act::Nothing),
     }
 }
 
@@ -237,7 +248,7 @@ fn offer(room: &Room, project_id: ProjectId, task_id: TaskId, number: u32) -> Ac
         notes: task
             .notes
             .iter()
-            .map(|note| Note { from: note.from.clone(), text: note.text.clone(), id: String::new() })
+            .map(|note| Note { from: note.from.clone(), text: note.text.clone(), id: note.id.clone() })
             .collect(),
     }
 }

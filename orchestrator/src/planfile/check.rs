@@ -1,7 +1,7 @@
 //! Checking a plan: one pass over the text that finds everything there is to find.
 
 use bus_schemas::v1::{
-    api::{Finding, PlanReport, PlanSource, Severity},
+    api::{PlanReport, PlanSource, Severity},
     plan::Plan,
 };
 use serde_json::{Map, Number, Value};
@@ -9,7 +9,7 @@ use skills::Catalog;
 
 use super::{
     condition,
-    finding::{Findings, quote},
+    finding::Findings,
     order::Tasks,
     overlap, rules, shape,
     tree::{self, Data, Node, Place},
@@ -38,26 +38,6 @@ pub fn check(source: &PlanSource, skills: &Catalog) -> PlanReport {
     let plan = if findings.has_errors() { None } else { read(&root, &mut findings) };
     let layers = if plan.is_some() { layers } else { Vec::new() };
     report(findings, plan, layers)
-}
-
-/// What keeps a sound plan from being worked on now: tasks for agents. `plan check` accepts them, `run` does not.
-#[must_use]
-pub fn runnable(plan: &Plan, source: &PlanSource) -> Vec<Finding> {
-    let mut findings = Findings::new(&source.file);
-    // The text is read again only for the places.
-    if plan.tasks.iter().all(|task| task.agent.is_none()) {
-        return findings.finish();
-    }
-    let root = tree::parse(&source.text).ok().flatten();
-    let nodes = root.as_ref().and_then(|root| root.get("tasks")).map(Node::elements).unwrap_or_default();
-    for (number, task) in plan.tasks.iter().enumerate().filter(|(_, task)| task.agent.is_some()) {
-        let place =
-            nodes.get(number).and_then(|node| node.entry("agent")).map(|(key, _)| key.place).unwrap_or_default();
-        let message = format!("task {} is for an agent, and agent tasks cannot be carried out yet", quote(&task.id));
-        let hint = "give it a script with `run:`; `plan check` and `plan show` accept it as it is".to_owned();
-        findings.error(place, "agent_not_available", message, Some(hint));
-    }
-    findings.finish()
 }
 
 /// The files that a plan's `run: { file: … }` name, each once, in order; what is not a plan names none. Paths that

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use bus_schemas::{
     id::TaskId,
     v1::{
-        plan::{Check, Decide, Plan, Run, Script, Span, Task},
+        agent::AgentWork,
+        plan::{Agent, Budget, Check, Decide, Plan, Run, Script, Span, Task},
         task::{CheckSpec, Interpreter, Limits, Machine, Program},
     },
 };
 
 use super::expression::Expression;
-use crate::plan::event::{LimitSpec, PolicySpec, TaskSpec};
+use crate::plan::{
+    BudgetSpec,
+    event::{LimitSpec, PolicySpec, TaskKind, TaskSpec},
+};
 
 /// The policy that needs nobody.
 pub const POLICY_AUTO: &str = "auto";
@@ -21,6 +25,10 @@ pub const POLICY_ASK: &str = "ask";
 pub const DEFAULT_TIMEOUT_MS: u64 = 30 * 60 * 1000;
 /// How long one check may take when the plan does not say: 5 minutes.
 pub const DEFAULT_CHECK_TIMEOUT_MS: u64 = 5 * 60 * 1000;
+/// The most turns of one attempt of an agent when the plan does not say.
+pub const DEFAULT_MAX_TURNS: u32 = 200;
+/// The harness of an agent when the plan does not say.
+pub const DEFAULT_HARNESS: &str = "builtin";
 /// The most elements a `foreach.from` may yield when the plan does not say.
 pub const DEFAULT_FOREACH_MAX: u32 = 1000;
 
@@ -77,12 +85,6 @@ pub enum LowerError {
         /// The task.
         task: String,
     },
-    /// An agent task: understood, but there is no harness that carries it out yet.
-    #[error("task `{task}` is for an agent, and agent tasks cannot be carried out yet")]
-    AgentNotAvailable {
-        /// The task.
-        task: String,
-    },
 }
 
 /// A plan as the core wants it.
@@ -94,6 +96,10 @@ pub struct Lowered {
     pub ids: BTreeMap<String, TaskId>,
     /// Who approves the plan.
     pub plan_policy: PolicySpec,
+    /// Who approves changes of it while it runs.
+    pub replan_policy: PolicySpec,
+    /// The most the whole project may use.
+    pub budget: BudgetSpec,
 }
 
 /// Turns a checked plan into the core's tasks; `ids` makes a new id per call, `scripts` are the texts of `run.file`s.
@@ -105,7 +111,21 @@ pub fn lower(
     ids: &mut dyn FnMut() -> TaskId,
     scripts: &BTreeMap<String, String>,
 ) -> Result<Lowered, LowerError> {
-    let by_key: BTreeMap<String, TaskId> = plan.tasks.iter().map(|task| (task.id.clone(), ids())).collect();
+    lower_again(plan, &BTreeMap::new(), ids, scripts)
+}
+
+/// As [`lower()`], for a plan of which some tasks are known by id already.
+///
+/// # Errors
+/// As [`lower()`].
+pub fn lower_again(
+    plan: &Plan,
+    known: &BTreeMap<String, TaskId>,
+    ids: &mut dyn FnMut() -> TaskId,
+    scripts: &BTreeMap<String, String>,
+) -> Result<Lowered, LowerError> {
+    let mut id_of = |key: &String| known.get(key).copied().unwrap_or_else(&mut *ids);
+    let by_key: BTreeMap<String, TaskId> = plan.tasks.iter().map(|task| (task.id.clone(), id_of(&task.id))).collect();
     let mut tasks = Vec::with_capacity(plan.tasks.len());
     for task in &plan.tasks {
         program_of(task, scripts)?;
@@ -115,7 +135,9 @@ pub fn lower(
         tasks.push(spec(plan, task, task_id, needs.collect::<Result<_, _>>()?)?);
     }
     let plan_policy = policy(plan, plan.approval.as_deref().unwrap_or(POLICY_ASK))?;
-    Ok(Lowered { tasks, ids: by_key, plan_policy })
+    let replan_policy = policy(plan, plan.replan.as_deref().unwrap_or(POLICY_ASK))?;
+    let budget = budget_of("budget", &plan.budget)?;
+    Ok(Lowered { tasks, ids: by_key, plan_policy, replan_policy, budget })
 }
 
 /// The child number `index` of a `foreach` task: same limits and needs, its own key and id. A `when` that speaks of
@@ -160,17 +182,14 @@ pub fn title_of(task: &Task) -> &str {
     task.title.as_deref().unwrap_or(&task.id)
 }
 
-/// What an attempt of the task does.
+/// What an attempt of the task does. An agent's skills, and where it resumes, are filled in when it is offered.
 ///
 /// # Errors
-/// [`LowerError::AgentNotAvailable`], [`LowerError::MissingScript`] or [`LowerError::NoProgram`].
+/// [`LowerError::MissingScript`] or [`LowerError::NoProgram`].
 pub fn program_of(task: &Task, scripts: &BTreeMap<String, String>) -> Result<Program, LowerError> {
     let none = || LowerError::NoProgram { task: task.id.clone() };
     let Some(run) = &task.run else {
-        return Err(match task.agent {
-            Some(_) => LowerError::AgentNotAvailable { task: task.id.clone() },
-            None => none(),
-        });
+        return task.agent.as_ref().map(|agent| Program::Agent(agent_work(agent))).ok_or_else(none);
     };
     let (interpreter, text) = match run {
         Run::Bash(text) => (Interpreter::Bash, text),
@@ -184,6 +203,17 @@ pub fn program_of(task: &Task, scripts: &BTreeMap<String, String>) -> Result<Pro
         Run::Script(_) => return Err(none()),
     };
     Ok(Program::Script { interpreter, text: text.clone() })
+}
+
+fn agent_work(agent: &Agent) -> AgentWork {
+    AgentWork {
+        harness: agent.harness.clone().unwrap_or_else(|| DEFAULT_HARNESS.to_owned()),
+        instructions: agent.instructions.clone(),
+        models: agent.model.iter().cloned().collect(),
+        max_turns: agent.max_turns.unwrap_or(DEFAULT_MAX_TURNS).max(1),
+        may_replan: agent.may_replan,
+        ..AgentWork::default()
+    }
 }
 
 fn interpreter_of(file: &str) -> Interpreter {
@@ -273,7 +303,30 @@ fn spec(plan: &Plan, task: &Task, task_id: TaskId, needs: Vec<TaskId>) -> Result
         policy: policy(plan, approval)?,
         has_when: task.when.is_some() && !when_is_per_item(task),
         is_foreach: task.foreach.is_some(),
+        kind: if task.agent.is_some() { TaskKind::Agent } else { TaskKind::Script },
+        budget: budget_of(&task.id, &task.budget)?,
     })
+}
+
+/// A budget as the core counts it.
+///
+/// # Errors
+/// [`LowerError::BadDuration`]; `of` names whose it is.
+pub fn budget_of(of: &str, budget: &Budget) -> Result<BudgetSpec, LowerError> {
+    Ok(BudgetSpec {
+        usd_nanos: budget.usd.map(usd_nanos),
+        tokens: budget.tokens,
+        vm_ms: budget.vm_seconds.map(|seconds| seconds.saturating_mul(1000)),
+        wall_ms: budget.wall.as_ref().map(|span| span_ms(of, span)).transpose()?,
+        turns: budget.turns,
+    })
+}
+
+/// Dollars to billionths. What is no amount of money counts as none at all; [`super::check`] refuses it before.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, and that is meant")]
+#[must_use]
+pub fn usd_nanos(usd: f64) -> u64 {
+    (usd * 1e9).round() as u64
 }
 
 fn timeout_ms(plan: &Plan, task: &Task) -> Result<u64, LowerError> {

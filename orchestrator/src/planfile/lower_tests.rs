@@ -92,7 +92,9 @@ fn programs_come_from_text_or_from_the_scripts_that_were_sent() {
     assert_eq!(program(3), script(Interpreter::Python, "2"));
     assert_eq!(program(4), script(Interpreter::Bash, "ls"));
     assert_eq!(program(5), Err(LowerError::NoProgram { task: "f".to_owned() }));
-    assert_eq!(program(6), Err(LowerError::AgentNotAvailable { task: "g".to_owned() }));
+    let Ok(Program::Agent(work)) = program(6) else { panic!("an agent's work") };
+    assert_eq!((work.harness.as_str(), work.instructions.as_str(), work.max_turns), ("builtin", "do", 200));
+    assert!(work.models.is_empty() && !work.may_replan);
     assert_eq!(program(7), Err(LowerError::MissingScript { task: "h".to_owned(), file: "gone".to_owned() }));
 }
 

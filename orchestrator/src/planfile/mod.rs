@@ -13,6 +13,8 @@ mod check;
 mod condition;
 mod finding;
 mod glob;
+mod limits;
+mod models;
 mod order;
 mod overlap;
 mod rules;
@@ -23,10 +25,14 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub mod estimate;
 pub mod expression;
 pub mod lower;
+pub mod patch;
+pub mod planner;
 pub mod reference;
 
-pub use check::{check, runnable, script_files};
+pub use check::{check, script_files};
 pub use lower::{Lowered, lower};
+pub use models::{ModelConfig, no_planner, runnable};
 pub use schema::json_schema;

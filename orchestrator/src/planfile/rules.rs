@@ -8,7 +8,7 @@ use skills::{Catalog, NoticeKind};
 
 use super::{
     finding::{Findings, quote, suggestion},
-    glob,
+    glob, limits,
     lower::{POLICY_ASK, POLICY_AUTO},
     order::Tasks,
     shape::MAX_TASKS,
@@ -38,14 +38,15 @@ pub(super) fn check_plan(root: &Node, findings: &mut Findings) {
         }
     }
     check_policies(root, findings);
-    check_approval(root, root, findings);
+    check_policy(root, root, "approval", findings);
+    check_policy(root, root, "replan", findings);
     if let Some(defaults) = root.get("defaults") {
-        check_approval(root, defaults, findings);
+        check_policy(root, defaults, "approval", findings);
         check_retries(defaults, findings);
     }
     let any_agent =
         root.get("tasks").is_some_and(|tasks| tasks.elements().iter().any(|task| task.get("agent").is_some()));
-    check_budget(root, None, any_agent, findings);
+    limits::check_budget(root, None, any_agent, findings);
 }
 
 /// Rules for one task.
@@ -53,19 +54,15 @@ pub(super) fn check_task(root: &Node, tasks: &Tasks<'_>, number: usize, around: 
     let Some(task) = tasks.nodes.get(number).filter(|node| matches!(node.data, Data::Map(_))) else { return };
     let name = tasks.name(number);
     check_program(task, &name, around, findings);
-    check_approval(root, task, findings);
+    check_policy(root, task, "approval", findings);
     check_retries(task, findings);
-    check_budget(task, root.get("budget"), task.get("agent").is_some(), findings);
+    limits::check_budget(task, root.get("budget"), task.get("agent").is_some(), findings);
     for field in ["inputs", "outputs"] {
         check_globs(task, field, findings);
     }
     check_env(task, findings);
     check_foreach(task, &name, findings);
-    if let Some(network) = task.get("network").filter(|network| !network.elements().is_empty()) {
-        let message = format!("{name} asks for the network, and there is no way out of a VM yet");
-        let hint = "remove `network`; bring what the task needs into the folder beforehand".to_owned();
-        findings.error(network.place, "network_not_available", message, Some(hint));
-    }
+    limits::check_network(task, findings);
     if task.get("checks").is_none_or(|checks| matches!(&checks.data, Data::List(list) if list.is_empty())) {
         let message = format!("{name} has no checks, so it ends `unverified`");
         let hint = "add a command that proves it done: `checks: [\"test -s report.md\"]`".to_owned();
@@ -86,8 +83,8 @@ fn check_policies(root: &Node, findings: &mut Findings) {
     }
 }
 
-fn check_approval(root: &Node, holder: &Node, findings: &mut Findings) {
-    let Some(node) = holder.get("approval") else { return };
+fn check_policy(root: &Node, holder: &Node, field: &str, findings: &mut Findings) {
+    let Some(node) = holder.get(field) else { return };
     let Some(name) = node.text().filter(|name| !name.trim().is_empty()) else { return };
     let own: Vec<&str> = match root.get("policies").map(|policies| &policies.data) {
         Some(Data::Map(entries)) => entries.iter().filter_map(|(key, _)| key.text()).collect(),
@@ -113,32 +110,6 @@ fn check_retries(holder: &Node, findings: &mut Findings) {
         let message = "`backoff` is longer than `max_backoff`".to_owned();
         let hint = "`max_backoff` is 2m where the plan does not say".to_owned();
         findings.error(retries.place, "out_of_range", message, Some(hint));
-    }
-}
-
-/// A budget in which nothing can be done, or that is larger than the plan's.
-fn check_budget(holder: &Node, plan: Option<&Node>, calls_models: bool, findings: &mut Findings) {
-    let Some(budget) = holder.get("budget") else { return };
-    for field in ["usd", "tokens", "vm_seconds"] {
-        let Some((node, amount)) = budget.get(field).and_then(|node| Some((node, amount(node)?))) else { continue };
-        if amount == 0.0 && (calls_models || field == "vm_seconds") {
-            let hint = "write what it may use, or remove the line: what is absent is not limited".to_owned();
-            findings.error(node.place, "bad_budget", format!("with `{field}: 0` nothing can be done"), Some(hint));
-        }
-        let most = plan.and_then(|plan| plan.get(field)).and_then(|node| Some((node.place.line, self::amount(node)?)));
-        if let Some((line, most)) = most.filter(|(_, most)| amount > *most) {
-            let message = format!("the task's `{field}` of {amount} is more than the whole plan's {most}");
-            findings.error(node.place, "bad_budget", message, Some(format!("the plan's budget is in line {line}")));
-        }
-    }
-}
-
-fn amount(node: &Node) -> Option<f64> {
-    match node.data {
-        #[expect(clippy::cast_precision_loss, reason = "budgets are compared, and far below 2^53")]
-        Data::Int(value) => Some(value as f64),
-        Data::Float(value) if value.is_finite() => Some(value),
-        _ => None,
     }
 }
 
@@ -170,8 +141,23 @@ fn check_program(task: &Node, name: &str, around: &Around<'_>, findings: &mut Fi
     if let Some(file) = task.get("run").and_then(|run| run.get("file")) {
         check_script(file, around, findings);
     }
-    for skill in task.get("agent").and_then(|agent| agent.get("skills")).map(Node::elements).unwrap_or_default() {
-        check_skill(skill, around.skills, findings);
+    if let Some(agent) = task.get("agent") {
+        for skill in agent.get("skills").map(Node::elements).unwrap_or_default() {
+            check_skill(skill, around.skills, findings);
+        }
+        check_model(agent, findings);
+    }
+}
+
+/// A model is named with its provider, or alone if it is the endpoint's.
+fn check_model(agent: &Node, findings: &mut Findings) {
+    let Some(node) = agent.get("model") else { return };
+    let Some(name) = node.text().filter(|name| !name.trim().is_empty()) else { return };
+    let is_sound = !name.chars().any(|c| c.is_whitespace() || c.is_control())
+        && name.split_once('/').is_none_or(|(provider, model)| !provider.is_empty() && !model.is_empty());
+    if !is_sound {
+        let hint = "write `provider/model`, such as `anthropic/claude-sonnet-4-5`".to_owned();
+        findings.error(node.place, "bad_model", format!("{} is not a model's name", quote(name)), Some(hint));
     }
 }
 

@@ -12,6 +12,12 @@ use super::{
 pub(super) const MAX_TASKS: usize = 20_000;
 /// The longest attempt: the limit on all attempts together, a week.
 const MAX_TIMEOUT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// The largest budget, in US dollars: its billionths are counted in 64 bits.
+const MAX_DOLLARS: f64 = 1e9;
+/// The most turns of one attempt of an agent.
+const MAX_TURNS: i64 = 10_000;
+/// The longest time a budget may give: a year.
+const MAX_WALL_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 /// The longest time a person may take: ten years.
 const MAX_DEADLINE_MS: u64 = 3650 * 24 * 60 * 60 * 1000;
 
@@ -32,6 +38,8 @@ pub(super) enum Shape {
     Word(&'static str, &'static [&'static str]),
     /// A whole number from, to; the code outside.
     Whole(&'static str, i64, i64),
+    /// `true` or `false`.
+    Truth,
     /// US dollars.
     Dollars,
     /// A duration from, to, in milliseconds.
@@ -66,7 +74,7 @@ const TEXTS: Shape = Shape::List(&TITLE);
 const COUNT: Shape = Shape::Whole("bad_budget", 0, i64::MAX);
 
 /// The harnesses that `agent.harness` may name.
-pub(super) const HARNESSES: [&str; 2] = ["builtin", "script"];
+pub(super) const HARNESSES: [&str; 1] = ["builtin"];
 
 /// A plan file.
 pub(super) const PLAN: Shape = Shape::Map(&[
@@ -76,6 +84,7 @@ pub(super) const PLAN: Shape = Shape::Map(&[
     field("defaults", &DEFAULTS),
     field("policies", &Shape::Names(&POLICY)),
     field("approval", &TITLE),
+    field("replan", &TITLE),
     field("budget", &BUDGET),
     required("tasks", &Shape::List(&TASK)),
 ]);
@@ -119,6 +128,8 @@ pub(super) const AGENT: Shape = Shape::Map(&[
     field("skills", &TEXTS),
     field("harness", &Shape::Word("unknown_harness", &HARNESSES)),
     field("model", &TITLE),
+    field("max_turns", &Shape::Whole("out_of_range", 1, MAX_TURNS)),
+    field("may_replan", &Shape::Truth),
 ]);
 
 pub(super) const CHECK: Shape =
@@ -130,8 +141,13 @@ pub(super) const RETRIES: Shape = Shape::Map(&[
     field("max_backoff", &BACKOFF),
 ]);
 
-pub(super) const BUDGET: Shape =
-    Shape::Map(&[field("usd", &Shape::Dollars), field("tokens", &COUNT), field("vm_seconds", &COUNT)]);
+pub(super) const BUDGET: Shape = Shape::Map(&[
+    field("usd", &Shape::Dollars),
+    field("tokens", &COUNT),
+    field("vm_seconds", &COUNT),
+    field("wall", &Shape::Span(1, MAX_WALL_MS)),
+    field("turns", &COUNT),
+]);
 
 pub(super) const FOREACH: Shape = Shape::Map(&[
     field("list", &Shape::List(&Shape::Json)),
@@ -152,6 +168,11 @@ pub(super) fn compare(node: &Node, shape: &Shape, name: &str, findings: &mut Fin
         Shape::Text | Shape::Filled(_) | Shape::Word(..) | Shape::Span(..) => text(node, shape, name, findings),
         Shape::Whole(code, from, to) => whole(node, code, *from, *to, name, findings),
         Shape::Dollars => dollars(node, name, findings),
+        Shape::Truth => {
+            if !matches!(node.data, Data::Bool(_)) {
+                wrong_type(node, name, "`true` or `false`", findings);
+            }
+        }
         Shape::List(element) => match &node.data {
             Data::List(list) => {
                 let name = match name {
@@ -251,7 +272,7 @@ fn dollars(node: &Node, name: &str, findings: &mut Findings) {
         Data::Float(value) => value,
         _ => return wrong_type(node, name, "a number", findings),
     };
-    if !value.is_finite() || value < 0.0 {
+    if !value.is_finite() || value < 0.0 || value > MAX_DOLLARS {
         let hint = Some("write an amount of US dollars, such as `2.50`".to_owned());
         findings.error(node.place, "bad_budget", format!("{name} cannot be {value}"), hint);
     }

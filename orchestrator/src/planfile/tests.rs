@@ -1,15 +1,18 @@
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, time::Instant};
 
-use bus_schemas::v1::{
-    api::{PlanReport, PlanSource, Severity},
-    plan::Plan,
+use bus_schemas::{
+    settings::Provider,
+    v1::{
+        api::{PlanReport, PlanSource, Severity},
+        plan::Plan,
+    },
 };
 use proptest::prelude::{any, prop, prop_assert, proptest};
 use serde_json::Value;
 use skills::Catalog;
 
 use super::{
-    check, json_schema, runnable, script_files,
+    ModelConfig, check, json_schema, runnable, script_files,
     shape::{self, Field, Shape},
 };
 
@@ -53,17 +56,31 @@ fn json_is_a_plan_file_too() {
 }
 
 #[test]
-fn agent_tasks_are_sound_but_cannot_be_worked_on_yet() {
+fn agents_need_a_model_and_know_their_provider() {
     let text = "version: 1\ntitle: t\ntasks:\n  - id: a\n    agent: { instructions: do it, harness: builtin }\n    checks: [x]\n";
     let report = report(text);
     assert_eq!(report.findings, []);
     let plan = report.plan.unwrap();
-    let findings = runnable(&plan, &source(text));
+    let mut config = ModelConfig::default();
+    let findings = runnable(&plan, &source(text), &config);
     assert_eq!(findings.len(), 1);
-    assert_eq!((findings[0].code.as_str(), findings[0].line, findings[0].column), ("agent_not_available", 5, 5));
+    assert_eq!((findings[0].code.as_str(), findings[0].line, findings[0].column), ("no_model", 5, 5));
     assert_eq!(findings[0].severity, Severity::Error);
+    assert!(findings[0].hint.as_ref().unwrap().contains("endpoint = "));
+    config.models.default = Some("anthropic/claude-sonnet-4-5".to_owned());
+    assert_eq!(runnable(&plan, &source(text), &config), []);
+
+    let named = text.replace("do it,", "do it, model: nowhere/m,");
+    let found = |config: &ModelConfig| {
+        let plan = self::report(&named).plan.unwrap();
+        let findings = runnable(&plan, &source(&named), config);
+        findings.into_iter().map(|finding| (finding.code, finding.severity)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&config), [("unknown_provider".to_owned(), Severity::Warning)]);
+    config.providers.insert("nowhere".to_owned(), Provider::default());
+    assert_eq!(found(&config), []);
     let scripts = "version: 1\ntitle: t\ntasks: [{ id: a, run: x }]";
-    assert_eq!(runnable(&self::report(scripts).plan.unwrap(), &source(scripts)), []);
+    assert_eq!(runnable(&self::report(scripts).plan.unwrap(), &source(scripts), &ModelConfig::default()), []);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use bus_schemas::{
     v1::{
         api::{Finding, NewProject, PlanReport, PlanSource, Problem, Severity},
         plan::Plan,
+        skill::SkillReview,
     },
 };
 use serde::Serialize;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use super::{
     orchestrator::Orchestrator,
     problem::{hinted, of_refusal, problem},
+    skills::review,
 };
 use crate::{
     adapter::shadow::ImportError,
@@ -29,19 +31,19 @@ use crate::{
 impl Orchestrator {
     /// Checks a plan with the skills of its folder.
     pub(super) async fn report(&self, source: PlanSource) -> Result<PlanReport, Problem> {
-        let roots = skills::roots_for(
+        let roots = ::skills::roots_for(
             source.folder.as_deref().map(Path::new),
             self.places.home.as_deref(),
             self.places.bundled_skills.as_deref(),
         );
-        blocking(move || planfile::check(&source, &skills::Catalog::discover(&roots))).await
+        blocking(move || planfile::check(&source, &::skills::Catalog::discover(&roots))).await
     }
 
     /// The plan, if it can be worked on.
     async fn sound(&self, source: &PlanSource) -> Result<Plan, Problem> {
         let report = self.report(source.clone()).await?;
         let Some(plan) = report.plan else { return Err(invalid(&source.file, report.findings)) };
-        let findings = planfile::runnable(&plan, source);
+        let findings = planfile::runnable(&plan, source, &planfile::ModelConfig::default());
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(invalid(&source.file, findings));
         }
@@ -50,16 +52,19 @@ impl Orchestrator {
 
     /// Starts a project and returns its id.
     pub(super) async fn create(&self, new: NewProject) -> Result<ProjectId, Problem> {
-        let NewProject { plan: mut source, folder, owner, approve_plan } = new;
+        let NewProject { plan: mut source, folder, owner, approve_plan, .. } = new;
         source.folder = Some(folder.clone());
         let plan = self.sound(&source).await?;
-        let lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &source.scripts)
+        let mut lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &source.scripts)
             .map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let project_id = ProjectId::from_uuid(self.ids.next());
         let base_commit = self.import(project_id, PathBuf::from(&folder)).await?;
-        let detail = ProjectDetail { folder, owner: owner.clone(), plan, scripts: source.scripts };
+        let skills: Vec<_> = self.skills_of(&plan, &folder).await?.iter().map(review).collect();
+        let detail = ProjectDetail { folder, owner: owner.clone(), plan, scripts: source.scripts, skills };
         let plan_digest = digest_of(&detail, &base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let approval_id = ApprovalId::from_uuid(self.ids.next());
+        // A policy approves a plan, but no skill that a person has not seen as it is.
+        lowered.plan_policy.asks |= detail.skills.iter().any(SkillReview::needs_approval);
         let asks = lowered.plan_policy.asks;
         let fact = Fact::ProjectCreated(ProjectCreated {
             project_id,
@@ -68,6 +73,9 @@ impl Orchestrator {
             plan_digest: plan_digest.clone(),
             plan_policy: lowered.plan_policy,
             approval_id,
+            budget: lowered.budget,
+            planning: None,
+            replan_policy: Some(lowered.replan_policy),
         });
         if let Err(refusal) = self.handle.ask(project_id, fact, Some(Detail::Project(Box::new(detail)))).await {
             self.forget(project_id).await;
@@ -119,10 +127,13 @@ fn digest_of(detail: &ProjectDetail, base_commit: &str) -> Result<String, serde_
     struct Shown<'a> {
         plan: &'a Plan,
         scripts: &'a BTreeMap<String, String>,
+        skills: BTreeMap<&'a str, &'a str>,
         folder: &'a str,
         base_commit: &'a str,
     }
-    digest::of(&Shown { plan: &detail.plan, scripts: &detail.scripts, folder: &detail.folder, base_commit })
+    let skills = detail.skills.iter().map(|skill| (skill.name.as_str(), skill.sha256.as_str())).collect();
+    let (plan, scripts, folder) = (&detail.plan, &detail.scripts, &detail.folder);
+    digest::of(&Shown { plan, scripts, skills, folder, base_commit })
 }
 
 /// Runs what blocks off the async threads.
@@ -151,13 +162,16 @@ pub(super) fn unimportable(error: &ImportError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use bus_schemas::v1::skill::SkillStatus;
+
     use super::*;
 
     #[test]
     fn a_plans_digest_covers_all_that_decides_what_runs() -> Result<(), serde_json::Error> {
         let plan: Plan = serde_json::from_str(r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true"}]}"#)?;
         let scripts = BTreeMap::from([("a.sh".to_owned(), "true".to_owned())]);
-        let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts };
+        let detail =
+            ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts, skills: Vec::new() };
         let digest = digest_of(&detail, "base")?;
         assert_eq!(digest, digest_of(&detail, "base")?);
         assert_ne!(digest, digest_of(&detail, "other")?, "another base commit");
@@ -167,6 +181,22 @@ mod tests {
         let mut other = detail.clone();
         other.folder = "/g".to_owned();
         assert_ne!(digest, digest_of(&other, "base")?, "another folder");
+        let mut other = detail.clone();
+        other.skills.push(SkillReview {
+            name: "s".to_owned(),
+            description: String::new(),
+            source: "project".to_owned(),
+            sha256: "1".to_owned(),
+            bytes: 1,
+            status: SkillStatus::Locked,
+            changed: Vec::new(),
+            new_scripts: Vec::new(),
+            findings: Vec::new(),
+        });
+        let with_skill = digest_of(&other, "base")?;
+        assert_ne!(digest, with_skill, "another skill");
+        other.skills[0].sha256 = "2".to_owned();
+        assert_ne!(with_skill, digest_of(&other, "base")?, "the skill is another");
         let mut other = detail;
         other.plan.title = "u".to_owned();
         assert_ne!(digest, digest_of(&other, "base")?, "another plan");

@@ -7,6 +7,7 @@ mod orchestrator;
 mod problem;
 mod resolve;
 mod running;
+mod skills;
 
 pub use orchestrator::Orchestrator;
 pub use running::{OrchestratorOptions, Running, StartError, start};

@@ -11,6 +11,7 @@ use bus_schemas::{
             TaskView, UndoRequest,
         },
         approval::{ApprovalSubject, Verdict as WireVerdict},
+        skill::SkillReview,
         task::LogChunk,
     },
 };
@@ -91,6 +92,8 @@ impl Orchestrator {
         if let Some(Ok(Detail::Project(detail))) = text.as_deref().map(serde_json::from_str) {
             let digests = detail.scripts.iter().map(|(path, text)| (path.clone(), digest::of_bytes(text.as_bytes())));
             view.scripts = digests.collect();
+            view.skills = detail.skills.iter().map(|skill| (skill.name.clone(), skill.sha256.clone())).collect();
+            view.skill_reviews = detail.skills.into_iter().filter(SkillReview::needs_approval).collect();
             view.plan = Some(detail.plan);
         }
         Ok(view)

@@ -137,13 +137,12 @@ pub fn plan(
     Ok(Plan { nats, nats_url: url, nats_health_url: health, specs })
 }
 
-/// The host service's section with all layers merged, in a file of its own.
+/// The host service's sections with all layers merged, in a file of its own.
 fn pool_config(config: &Config, paths: &Paths) -> Result<PathBuf, SuperviseError> {
     let path = paths.runtime_dir.join("pool.toml");
     let written = |source| SuperviseError::Io { operation: "write", path: path.clone(), source };
-    let table = toml::Table::try_from(&config.pool).map_err(|error| written(io::Error::other(error)))?;
-    let mut whole = toml::Table::new();
-    whole.insert("pool".to_owned(), toml::Value::Table(table));
+    let mut whole = toml::Table::try_from(config).map_err(|error| written(io::Error::other(error)))?;
+    whole.retain(|section, _| ["pool", "models", "providers"].contains(&section));
     fs::write(&path, whole.to_string()).map_err(written)?;
     Ok(path)
 }

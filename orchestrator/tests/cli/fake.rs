@@ -6,26 +6,29 @@ use std::{
 };
 
 use bus_schemas::{
-    id::{ApprovalId, AttemptRef, HostId, LeaseId, ProjectId, TaskId},
+    id::{ApprovalId, HostId, ProjectId, TaskId},
     json::Json,
     time::UnixMs,
     v1::{
         api::{
             ApplyRequest, ApplyView, ApprovalView, CancelRequest, Conflict, DeadLetterView, DecisionRequest, DiffView,
             FeedEvent, Finding, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem,
-            ProjectView, RebuildReport, Severity, TaskView, UndoRequest,
+            ProjectView, RebuildReport, Severity, UndoRequest,
         },
-        approval::{ApprovalSubject, Decision, Verdict},
-        handoff::{ChangeKind, ChangedPath, CheckEvidence, Handoff, Isolation, Usage},
+        approval::{Decision, Verdict},
+        handoff::{ChangeKind, ChangedPath, Isolation},
         host::Beat,
         project::ProjectState,
-        task::{LogChunk, LogSource, TaskState},
+        task::LogChunk,
     },
 };
 use futures::{Stream, StreamExt as _, stream};
 use orchestrator::{adapter::web::problem, port::Service};
 use tokio::sync::watch;
 use uuid::Uuid;
+
+pub use super::fixtures::chunk;
+use super::fixtures::{approval, project};
 
 /// The digest of the one request.
 pub const DIGEST: &str = "5f1d0c0ffee0000000000000000000000000000000000000000000000000abcd";
@@ -40,7 +43,8 @@ pub fn approval_id() -> ApprovalId {
     ApprovalId::from_uuid(Uuid::from_u128(0x0193_abcd_4f99_7000_8000_0000_0000_0002))
 }
 
-fn task_id() -> TaskId {
+/// The one task's id.
+pub fn task_id() -> TaskId {
     TaskId::from_uuid(Uuid::from_u128(7))
 }
 
@@ -336,97 +340,8 @@ fn finding(file: &str) -> Finding {
     }
 }
 
-fn changed(path: &str) -> ChangedPath {
+pub fn changed(path: &str) -> ChangedPath {
     ChangedPath { path: path.to_owned(), kind: ChangeKind::Added, bytes: 2048 }
-}
-
-fn project() -> ProjectView {
-    let task = TaskView {
-        task_id: task_id(),
-        key: "scan".to_owned(),
-        title: "Look at everything".to_owned(),
-        needs: Vec::new(),
-        state: TaskState::Working,
-        reason: String::new(),
-        attempt: 1,
-        max_attempts: 2,
-        stage: None,
-        host_id: None,
-        claimed_at: Some(UnixMs(0)),
-        ended_at: None,
-        failure: None,
-        handoff: None,
-    };
-    ProjectView {
-        project_id: project_id(),
-        title: "Audit".to_owned(),
-        goal: String::new(),
-        folder: "/f".to_owned(),
-        owner: "ada".to_owned(),
-        state: ProjectState::Working,
-        created_at: UnixMs(0),
-        changed_at: UnixMs(0),
-        counts: BTreeMap::from([("working".to_owned(), 1)]),
-        usage: Usage::default(),
-        base_commit: "a".repeat(40),
-        result_commit: Some("b".repeat(40)),
-        applied_at: None,
-        pending_approvals: vec![approval_id()],
-        tasks: vec![task],
-    }
-}
-
-fn approval() -> ApprovalView {
-    let evidence = CheckEvidence {
-        name: "report is there".to_owned(),
-        run: "test -s report.md".to_owned(),
-        passed: true,
-        exit_code: Some(0),
-        timed_out: false,
-        wall_ms: 1200,
-        output_tail: String::new(),
-        lease_id: LeaseId::from_uuid(Uuid::from_u128(9)),
-    };
-    let handoff = Handoff {
-        summary: "wrote \u{1b}[2Jthe report".to_owned(),
-        commit: "b".repeat(40),
-        base_commit: "a".repeat(40),
-        changed_paths: vec![changed("report.md")],
-        artifacts: Vec::new(),
-        result: None,
-        open_questions: vec!["keep the old one?".to_owned()],
-        report: None,
-        egress: Vec::new(),
-        evidence: vec![evidence],
-        usage: Usage::default(),
-        isolation: Isolation::Emulated,
-    };
-    ApprovalView {
-        approval_id: approval_id(),
-        project_id: project_id(),
-        project_title: "Audit".to_owned(),
-        subject: ApprovalSubject::Handoff { task_id: task_id(), attempt: 1 },
-        task_key: Some("scan".to_owned()),
-        digest: DIGEST.to_owned(),
-        policy: "ask".to_owned(),
-        asked_at: UnixMs(0),
-        expires_at: None,
-        decision: None,
-        plan: None,
-        scripts: BTreeMap::new(),
-        handoff: Some(handoff),
-    }
-}
-
-/// A piece of output of the one task.
-pub fn chunk(sequence: u64, source: LogSource, text: &str) -> LogChunk {
-    LogChunk {
-        attempt: AttemptRef { project_id: project_id(), task_id: task_id(), number: 1 },
-        source,
-        sequence,
-        received_at: UnixMs(0),
-        text: text.to_owned(),
-    }
 }
 
 /// The verdict of the one request, once there is one.

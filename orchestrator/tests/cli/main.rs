@@ -4,6 +4,8 @@
 mod api;
 mod commands;
 mod fake;
+mod fixtures;
 mod following;
+mod skills;
 mod up;
 mod world;

@@ -97,6 +97,7 @@ impl Rig {
             folder: self.folder().display().to_string(),
             owner: "tester".to_owned(),
             approve_plan: false,
+            ..NewProject::default()
         }
     }
 

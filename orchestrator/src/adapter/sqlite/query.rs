@@ -6,7 +6,7 @@ use bus_schemas::{
     id::{ApprovalId, HostId, ProjectId, TaskId},
     time::UnixMs,
     v1::{
-        api::{ApprovalView, FeedEvent, JournalEntry, ProjectView, TaskView},
+        api::{ApprovalView, FeedEvent, JournalEntry, ProjectView, SpendView, TaskView},
         approval::ApprovalSubject,
         handoff::{Handoff, Usage},
     },
@@ -286,6 +286,7 @@ fn project(row: &Row<'_>) -> rusqlite::Result<ProjectView> {
             output_bytes: row.get(15)?,
             ..Usage::default()
         },
+        spend: SpendView::default(),
         base_commit: row.get(8)?,
         result_commit: row.get(9)?,
         applied_at: row.get::<_, Option<i64>>(10)?.map(UnixMs),
@@ -327,6 +328,7 @@ fn task(row: &Row<'_>) -> rusqlite::Result<TaskView> {
         ended_at: row.get::<_, Option<i64>>(11)?.map(UnixMs),
         failure: get_json_opt(row, 12)?,
         handoff: get_json_opt(row, 13)?,
+        spend: SpendView::default(),
     })
 }
 
@@ -355,6 +357,13 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
         plan: None,
         scripts: BTreeMap::new(),
         handoff: get_json_opt::<Handoff>(row, 11)?,
+        skills: BTreeMap::new(),
+        skill_reviews: Vec::new(),
+        estimate: None,
+        question: None,
+        over_budget: None,
+        patch: None,
+        skill: None,
     })
 }
 

@@ -145,6 +145,11 @@ impl Model {
             | Command::Tell { .. }
             | Command::KeepCommit { .. }
             | Command::WriteFolder { .. }
+            | Command::TellAttempt { .. }
+            | Command::AdoptPlan { .. }
+            | Command::PatchApplied { .. }
+            | Command::AdmitSkill { .. }
+            | Command::Warn { .. }
             | Command::TaskChanged { .. }
             | Command::ProjectChanged => {}
         }
@@ -220,6 +225,7 @@ impl Model {
                 reason: "program_failed".to_owned(),
                 detail: "exit code 1".to_owned(),
                 retryable: !serial.is_multiple_of(4),
+                vm_ms: 0,
             }),
             // It goes silent.
             2 => {}
@@ -231,6 +237,8 @@ impl Model {
                 commit,
                 proven: end != 4,
                 approval_id: approval(serial),
+                vm_ms: 0,
+                answer: None,
             }),
         }
     }
@@ -256,6 +264,8 @@ impl Model {
             proven: true,
             digest: String::new(),
             approval_id: approval(serial),
+            vm_ms: 0,
+            answer: None,
         });
         assert!(
             self.plan.tasks().iter().all(|task| task.commit.as_deref() != Some("forged")),
