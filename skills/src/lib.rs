@@ -17,7 +17,10 @@
 //!   bundled                 ─┘             .agents/skills.lock ◀── add, lock (a person)
 //! ```
 
+mod add;
 mod catalog;
+mod evals;
+mod export;
 mod files;
 mod finding;
 mod frontmatter;
@@ -28,8 +31,12 @@ mod resolve;
 mod roots;
 mod scan;
 mod tree;
+mod validate;
 
+pub use add::{Added, Admission, Candidate, Fetched, candidates, fetch, install};
 pub use catalog::{Catalog, Notice, NoticeKind, Skill};
+pub use evals::{Check, Eval, Evals, Outcome, perform};
+pub use export::{Deed, Exported, export, remove};
 pub use finding::{Class, Finding, Severity, SkillError, worst};
 pub use frontmatter::{Field, FieldKind, Frontmatter, FrontmatterError};
 pub use lock::{Lock, Locked, Standing};
@@ -38,3 +45,4 @@ pub use resolve::{Locks, Resolved, Status, find, resolve, resolve_one};
 pub use roots::{LOCKFILE, PROJECT_SKILLS, Source, roots_for, roots_with_data};
 pub use scan::scan;
 pub use tree::{SkillFile, TreeError};
+pub use validate::validate;

@@ -132,7 +132,7 @@ fn crates_form_a_star() {
 
 #[test]
 fn cores_are_pure() {
-    for core in ["orchestrator/src/plan", "vm-pool/src/pool", "vm-pool/src/governor"] {
+    for core in ["orchestrator/src/plan", "vm-pool/src/pool", "vm-pool/src/governor", "worker/src/agent"] {
         for (path, code) in sources(core) {
             for banned in [
                 "tokio",
@@ -167,7 +167,7 @@ fn cores_are_pure() {
 
 #[test]
 fn only_adapters_touch_the_world() {
-    let worldly = ["async_nats", "rusqlite", "reqwest", "slack_morphism", "lettre", "axum"];
+    let worldly = ["async_nats", "rusqlite", "reqwest", "slack_morphism", "lettre", "axum", "hyper", "hyper_util", "rustls"];
     for service in ["orchestrator", "worker", "vm-pool"] {
         for (path, code) in sources(&format!("{service}/src")) {
             let worldly_room =

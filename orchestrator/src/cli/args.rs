@@ -135,6 +135,9 @@ pub enum Command {
     Doctor,
     /// List hosts
     Hosts,
+    /// Find, check, add and admit skills
+    #[command(subcommand)]
+    Skills(super::skills::SkillsCommand),
     /// Print a completion script
     Completions {
         /// For which shell

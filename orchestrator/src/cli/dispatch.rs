@@ -10,7 +10,7 @@ use super::{
     CliError, Context, Exit, Ui, apply, approvals,
     args::{Cli, Command},
     cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, plan, ps, rebuild, replay, run,
-    serve, status, up, watch,
+    serve, skills, status, up, watch,
 };
 use crate::paths::Env;
 
@@ -103,6 +103,7 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Rebuild => rebuild::rebuild(context).await,
         Command::Doctor => doctor::doctor(context).await,
         Command::Hosts => hosts::hosts(context).await,
+        Command::Skills(command) => skills::skills(context, command),
         Command::Completions { shell } => completions::completions(context, shell),
         Command::Child(args) => child::child(&args),
     }

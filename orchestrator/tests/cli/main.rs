@@ -6,5 +6,6 @@ mod commands;
 mod fake;
 mod fixtures;
 mod following;
+mod skills;
 mod up;
 mod world;

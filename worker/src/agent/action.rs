@@ -45,7 +45,8 @@ pub fn read(text: &str, cut: bool) -> Action {
         let value = serde_json::from_str::<Value>(piece).or_else(mend).ok();
         if let Some(mut action) = value.as_ref().and_then(from_value) {
             if action.thought.is_empty() {
-                action.thought = text[..start].trim().trim_end_matches("```json").trim_end_matches("```").trim().to_owned();
+                action.thought =
+                    text[..start].trim().trim_end_matches("```json").trim_end_matches("```").trim().to_owned();
             }
             return action;
         }
@@ -56,7 +57,11 @@ pub fn read(text: &str, cut: bool) -> Action {
         }
     }
     if text.contains("\"tool\"") {
-        let broken = Call { id: String::new(), name: tool_name(text).unwrap_or_default(), input: Input::Broken(text[start..].to_owned()) };
+        let broken = Call {
+            id: String::new(),
+            name: tool_name(text).unwrap_or_default(),
+            input: Input::Broken(text[start..].to_owned()),
+        };
         return Action { thought: String::new(), calls: vec![broken] };
     }
     Action { thought: text.trim().to_owned(), calls: Vec::new() }
@@ -74,7 +79,12 @@ fn from_value(value: &Value) -> Option<Action> {
         Value::Array(items) if !items.is_empty() => {
             let actions: Option<Vec<Action>> = items.iter().map(from_value).collect();
             actions.map(|actions| Action {
-                thought: actions.iter().map(|action| action.thought.as_str()).find(|thought| !thought.is_empty()).unwrap_or_default().to_owned(),
+                thought: actions
+                    .iter()
+                    .map(|action| action.thought.as_str())
+                    .find(|thought| !thought.is_empty())
+                    .unwrap_or_default()
+                    .to_owned(),
                 calls: actions.into_iter().flat_map(|action| action.calls).collect(),
             })
         }
@@ -195,7 +205,8 @@ mod tests {
         ] {
             assert_eq!(one(text), ("look".into(), "exec".into(), input.clone()), "{text}");
         }
-        let (_, name, found) = one("In {braces} there is: {\"tool\": \"exec\", \"input\": {\"command\": \"ls {a}\",},}");
+        let (_, name, found) =
+            one("In {braces} there is: {\"tool\": \"exec\", \"input\": {\"command\": \"ls {a}\",},}");
         assert_eq!((name.as_str(), found), ("exec", input), "prose with braces, and commas too many");
         let two = read(r#"[{"tool":"read","input":{"path":"a"}},{"tool":"read","input":{"path":"b"}}]"#, false);
         assert_eq!(two.calls.len(), 2);

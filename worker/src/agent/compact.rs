@@ -59,7 +59,8 @@ pub fn plan(memory: &Memory, room: usize, squeezes: u32) -> Vec<Line> {
     // Even one turn is too much: its texts are cut.
     let before = first_kept(1);
     let recap = memory.digest.recap(before, goal / 2);
-    let texts: usize = memory.window.iter().filter(|entry| entry.turn >= before).map(|entry| texts(&entry.message)).sum();
+    let texts: usize =
+        memory.window.iter().filter(|entry| entry.turn >= before).map(|entry| texts(&entry.message)).sum();
     let left = goal.saturating_sub(opening.len() + recap.len());
     let clip_bytes = Some((left / texts.max(1)).max(LEAST_BYTES));
     vec![Line::Compacted { before, recap, clip_bytes }]
@@ -140,9 +141,11 @@ fn short_value(value: &Value, limit: usize) -> Value {
     match value {
         Value::String(text) if text.len() > limit => Value::String(clip(text, limit)),
         Value::Array(items) => items.iter().map(|item| short_value(item, limit)).collect(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), short_value(value, limit))).collect::<serde_json::Map<_, _>>().into()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), short_value(value, limit)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
         other => other.clone(),
     }
 }

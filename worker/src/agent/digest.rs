@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     message::{Call, Input, Outcome},
-    words::{clip, frame, one_line},
+    words::{clip, frame, one_line, share},
 };
 
 /// The longest decision or question, in bytes.
@@ -93,7 +93,9 @@ impl Digest {
             keep(&mut self.questions, turn, question);
         } else if let Some(settled) = after("settled") {
             let settled = settled.to_lowercase();
-            self.questions.retain(|(_, question)| !settled.contains(question.trim_start_matches("(asked) ").to_lowercase().trim_end_matches('?')));
+            self.questions.retain(|(_, question)| {
+                !settled.contains(question.trim_start_matches("(asked) ").to_lowercase().trim_end_matches('?'))
+            });
         }
     }
 
@@ -115,19 +117,14 @@ impl Digest {
             return;
         }
         let Input::Json(input) = &call.input else { return };
-        match call.name.as_str() {
-            "todo" => self.todo = Some(clip(&todo_text(input), NOTE_BYTES)),
-            "write" | "edit" => {
-                if let Some(path) = input.get("path").and_then(Value::as_str) {
-                    self.files.insert(one_line(path, 300), turn);
-                }
-                if self.files.len() > FILES
-                    && let Some(oldest) = self.files.iter().min_by_key(|(_, turn)| **turn).map(|(path, _)| path.clone())
-                {
-                    self.files.remove(&oldest);
-                }
-            }
-            _ => {}
+        let path = input.get("path").and_then(Value::as_str);
+        if let Some(path) = path.filter(|_| matches!(call.name.as_str(), "write" | "edit")) {
+            self.files.insert(one_line(path, 300), turn);
+        }
+        if self.files.len() > FILES
+            && let Some(oldest) = self.files.iter().min_by_key(|(_, turn)| **turn).map(|(path, _)| path.clone())
+        {
+            self.files.remove(&oldest);
         }
     }
 
@@ -144,54 +141,62 @@ impl Digest {
         self.log.back().map_or("nothing", |(_, line)| line)
     }
 
-    /// What a model is told in place of the turns before `before`, in at most about `bytes`. What people said comes first and is cut last.
+    /// What a model is told in place of the turns before `before`, in at most about `bytes`. What was said and decided comes before what
+    /// was done; the newest comes before the oldest.
     #[must_use]
     pub fn recap(&self, before: u32, bytes: usize) -> String {
-        let mut left = bytes.saturating_sub(400);
+        let dated = |items: &mut dyn Iterator<Item = &Dated>| -> Vec<String> {
+            items.filter(|(turn, _)| *turn < before).map(|(_, item)| format!("- {item}\n")).collect()
+        };
+        let log = self.log.iter().filter(|(turn, _)| *turn < before).map(|(turn, line)| format!("- {turn}: {line}\n"));
+        let mut files: Vec<(&String, &u32)> = self.files.iter().collect();
+        files.sort_by_key(|(_, turn)| **turn);
+        let told = [
+            ("Notes that you have heard", dated(&mut self.notes.iter())),
+            ("Decisions", dated(&mut self.decisions.iter())),
+            ("Open questions", dated(&mut self.questions.iter())),
+        ];
+        let done = [
+            ("Todo list", self.todo.iter().map(|todo| clip(todo, NOTE_BYTES) + "\n").collect()),
+            ("Files you wrote", files.iter().map(|(path, _)| format!("- {path}\n")).collect()),
+            ("What you did, turn by turn", log.collect()),
+        ];
         let mut text = String::from(
             "The conversation before this point was dropped to save room. This is what remains of it; the files are as you left them.\n",
         );
-        let dated = |items: &[Dated]| -> Vec<String> {
-            items.iter().filter(|(turn, _)| *turn < before).map(|(_, item)| format!("- {item}")).collect()
-        };
-        let mut files: Vec<(&String, &u32)> = self.files.iter().collect();
-        files.sort_by_key(|(_, turn)| **turn);
-        let sections = [
-            ("Notes that you have heard", dated(&self.notes)),
-            ("Decisions", dated(&self.decisions)),
-            ("Open questions", dated(&self.questions)),
-            ("Todo list", self.todo.iter().cloned().collect()),
-            ("Files you wrote", files.iter().map(|(path, _)| format!("- {path}")).collect()),
-            ("What you did, turn by turn", self.log.iter().filter(|(turn, _)| *turn < before).map(|(turn, line)| format!("- {turn}: {line}")).collect()),
-        ];
-        for (title, items) in sections {
-            section(&mut text, title, &items, &mut left);
-        }
+        let left = bytes.saturating_sub(text.len());
+        sections(&mut text, &told, left / 4 * 3);
+        let left = bytes.saturating_sub(text.len());
+        sections(&mut text, &done, left);
         text
     }
 }
 
-/// Writes a section with as many of the newest items as there is room for.
-fn section(text: &mut String, title: &str, items: &[String], left: &mut usize) {
-    if items.is_empty() {
-        return;
-    }
-    let mut kept = 0;
-    for item in items.iter().rev() {
-        if item.len() + 1 > *left {
-            break;
+/// Writes sections, each with a fair share of the room.
+fn sections(text: &mut String, sections: &[(&str, Vec<String>)], bytes: usize) {
+    let wanted: Vec<usize> = sections.iter().map(|(_, items)| items.iter().map(String::len).sum()).collect();
+    for ((title, items), room) in sections.iter().zip(share(bytes, &wanted)) {
+        if !items.is_empty() {
+            section(text, title, items, room);
         }
-        *left -= item.len() + 1;
-        kept += 1;
     }
+}
+
+/// Writes a section with as many of the newest items as there is room for.
+fn section(text: &mut String, title: &str, items: &[String], mut left: usize) {
+    let fits = |item: &&String| match left.checked_sub(item.len()) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    let kept = items.iter().rev().take_while(fits).count();
     text.push_str(&format!("\n## {title}\n"));
     if kept < items.len() {
         text.push_str(&format!("- ({} older ones left out)\n", items.len() - kept));
     }
-    for item in &items[items.len() - kept..] {
-        text.push_str(item);
-        text.push('\n');
-    }
+    items[items.len() - kept..].iter().for_each(|item| text.push_str(item));
 }
 
 /// Adds what is not there yet.
@@ -218,20 +223,4 @@ pub fn brief(call: &Call) -> String {
         Input::Json(other) => one_line(&other.to_string(), 80),
     };
     if telling.is_empty() { call.name.clone() } else { format!("{}: {telling}", call.name) }
-}
-
-/// A todo list, however its tool takes it: an item per line.
-fn todo_text(input: &Value) -> String {
-    let Some(items) = input.get("items").or_else(|| input.get("todos")).and_then(Value::as_array) else {
-        return input.to_string();
-    };
-    let line = |item: &Value| {
-        let field = |names: &[&str]| names.iter().find_map(|name| item.get(*name).and_then(Value::as_str));
-        match (field(&["text", "content", "title"]), field(&["state", "status"])) {
-            (Some(text), Some(state)) => format!("- [{state}] {text}"),
-            (Some(text), None) => format!("- {text}"),
-            _ => format!("- {}", item.as_str().map_or_else(|| item.to_string(), str::to_owned)),
-        }
-    };
-    items.iter().map(line).collect::<Vec<_>>().join("\n")
 }

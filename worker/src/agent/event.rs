@@ -37,6 +37,13 @@ pub enum Event {
         /// How.
         ending: Ending,
     },
+    /// The tools have something to remember.
+    ToolState {
+        /// For the tools of an agent that goes on.
+        state: Value,
+        /// The todo list, an item per line.
+        todo: String,
+    },
     /// Somebody said something while the agent worked.
     NoteHeard(Said),
     /// What was to be saved is durable.
@@ -135,7 +142,9 @@ impl Failure {
             Self::TooLong { detail } => format!("the context is too long: {detail}"),
             Self::Refused { detail } => format!("refused: {detail}"),
             Self::RateLimited { provider, .. } => format!("{provider} lets nobody through for now"),
-            Self::Budget { resource, used, limit, .. } => format!("the budget is used up: {resource} {used} of {limit}"),
+            Self::Budget { resource, used, limit, .. } => {
+                format!("the budget is used up: {resource} {used} of {limit}")
+            }
         }
     }
 }

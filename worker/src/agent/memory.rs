@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use serde_json::Value;
+
 use super::{
     compact,
     digest::Digest,
@@ -40,6 +42,8 @@ pub struct Memory {
     pub task_key: String,
     /// What a fresh agent was told first.
     pub opening: Option<String>,
+    /// What the tools remember.
+    pub tools: Option<Value>,
     /// Calls of tools that did something.
     pub worked: u64,
     /// Answers in a row without a call.
@@ -107,6 +111,8 @@ impl Memory {
                 self.repeats.clear();
             }
             Line::Told { why, text } => self.told(why, text),
+            // A turn may have been saved twice.
+            Line::Answered { turn, .. } if turn <= self.turn => {}
             Line::Answered { turn, text, calls, .. } => {
                 self.turn = turn;
                 self.idle = if calls.is_empty() { self.idle + 1 } else { 0 };
@@ -115,6 +121,10 @@ impl Memory {
                 self.push(turn, Message::Model { text, calls });
             }
             Line::Result { id, text, is_error } => self.result(&id, text, is_error),
+            Line::Tools { state, todo } => {
+                self.tools = Some(state);
+                self.digest.todo = Some(todo).filter(|todo| !todo.trim().is_empty());
+            }
             Line::Elided { before } => compact::elide(&mut self.window, before),
             Line::Compacted { before, recap, clip_bytes } => {
                 let opening = self.opening.clone().unwrap_or_default();
@@ -147,13 +157,17 @@ impl Memory {
     /// A result without its call is passed over.
     fn result(&mut self, id: &str, text: String, is_error: bool) {
         let Some(call) = self.open_calls().into_iter().find(|call| call.id == id) else { return };
+        let ids: Vec<String> = self.last_calls().0.iter().map(|call| call.id.clone()).collect();
+        let order = |id: &str| ids.iter().position(|known| known == id);
         let outcome = Outcome { id: call.id.clone(), name: call.name.clone(), text, is_error };
         self.digest.done(self.turn, &call, &outcome);
         self.worked += u64::from(!is_error && !IDLE_TOOLS.contains(&call.name.as_str()));
         match self.window.last_mut().map(|entry| &mut entry.message) {
             Some(message) if matches!(message.as_ref(), Message::Results(_)) => {
                 if let Message::Results(results) = Arc::make_mut(message) {
-                    results.push(outcome);
+                    let place =
+                        results.iter().position(|result| order(&result.id) > order(id)).unwrap_or(results.len());
+                    results.insert(place, outcome);
                 }
             }
             _ => self.push(self.turn, Message::Results(vec![outcome])),

@@ -5,6 +5,7 @@
 //! ([`transcript`]), so that another computer can go on where this one was lost.
 
 pub mod action;
+pub mod bench;
 pub mod command;
 pub mod compact;
 pub mod digest;
@@ -18,6 +19,8 @@ pub mod step;
 pub mod transcript;
 pub(crate) mod words;
 
+#[cfg(test)]
+mod tests;
 
 pub use command::{Command, End, GaveUp, Pause};
 pub use event::{Ending, Event, Failure, Said};

@@ -96,7 +96,8 @@ mod tests {
     fn cycles_are_noticed() {
         for cycle in 2..=CYCLE {
             let mut repeats = Repeats::default();
-            let noticed: Vec<bool> = (0..cycle * TIMES).map(|at| turn(&mut repeats, &format!("t{}", at % cycle), "x")).collect();
+            let noticed: Vec<bool> =
+                (0..cycle * TIMES).map(|at| turn(&mut repeats, &format!("t{}", at % cycle), "x")).collect();
             assert_eq!(noticed.iter().position(|noticed| *noticed), Some(cycle * TIMES - 1), "a cycle of {cycle}");
         }
     }

@@ -65,6 +65,9 @@ pub fn step(state: &State, event: Event) -> Result<(State, Vec<Command>), Reject
         (Phase::Ended, _) => return Err(Rejected::Over),
         (_, Event::Stopped) => next.end(End::Stop),
         (_, Event::NoteHeard(note)) => next.heard(note),
+        (Phase::Calling | Phase::Running(_), Event::ToolState { state, todo }) => {
+            next.remember(Line::Tools { state, todo });
+        }
         (Phase::Fresh, Event::Started { setup, memory, notes }) => next.start(*setup, *memory, notes),
         (Phase::Calling, Event::ModelAnswered(answer)) => next.answered(*answer),
         (Phase::Calling, Event::ModelFailed(failure)) => next.failed(&failure),
@@ -115,10 +118,8 @@ impl Next {
     fn start(&mut self, setup: Setup, memory: Memory, notes: Vec<Said>) {
         let goes_on = !memory.is_empty();
         self.state.memory = memory;
-        if goes_on {
-            // A last line that was cut off must not spoil the next one.
-            self.state.unsaved.push('\n');
-        }
+        // A last line that was cut off must not spoil the next one.
+        self.state.unsaved.push('\n');
         self.remember(Line::Began { version: VERSION, task_key: setup.task_key.clone(), attempt: setup.attempt });
         for call in self.state.memory.open_calls() {
             let text = tools::lost_result(&call.name);
@@ -150,7 +151,11 @@ impl Next {
         }
         (self.state.failures, self.state.squeezes) = (0, 0);
         while let Some(note) = self.state.notes.pop_front() {
-            let text = format!("{} has something to say to you:\n{}", one_line(&note.from, 80), frame("note", &note.from, &note.text));
+            let text = format!(
+                "{} has something to say to you:\n{}",
+                one_line(&note.from, 80),
+                frame("note", &note.from, &note.text)
+            );
             self.tell(Why::Note { id: note.id, from: note.from, said: note.text }, text);
         }
         if left == LAST_TURNS && max > 2 * LAST_TURNS {
@@ -200,10 +205,14 @@ impl Next {
         if calls.is_empty() {
             return self.idle(&text, stop);
         }
-        let known: Vec<_> = calls.into_iter().enumerate().map(|(at, call)| {
-            let refusal = tools::refuse(&self.state.setup.tools, at, &call, stop);
-            (call, refusal)
-        }).collect();
+        let known: Vec<_> = calls
+            .into_iter()
+            .enumerate()
+            .map(|(at, call)| {
+                let refusal = tools::refuse(&self.state.setup.tools, at, &call, stop);
+                (call, refusal)
+            })
+            .collect();
         let run: Vec<_> = known.iter().filter(|(_, refusal)| refusal.is_none()).map(|(call, _)| call.clone()).collect();
         self.state.phase = Phase::Running(Running { calls: known });
         if run.is_empty() {
@@ -216,15 +225,33 @@ impl Next {
     /// An answer that does nothing.
     fn idle(&mut self, text: &str, stop: Stop) {
         if self.state.memory.idle > IDLE_TURNS {
-            let last = if text.trim().is_empty() { "Its last answer was empty.".into() } else { format!("Its last words: {}", one_line(text, 400)) };
-            let question = format!("The agent answered {} times without doing anything. {last} What should it do?", self.state.memory.idle);
+            let last = if text.trim().is_empty() {
+                "Its last answer was empty.".into()
+            } else {
+                format!("Its last words: {}", one_line(text, 400))
+            };
+            let question = format!(
+                "The agent answered {} times without doing anything. {last} What should it do?",
+                self.state.memory.idle
+            );
             return self.save(Some(stuck(question)));
         }
         let (said, nudge) = match (stop, text.trim().is_empty()) {
-            (Stop::Length, _) => ("answer cut off", "Your answer was cut off at its longest length, and it called no tool. Think less at once, take a smaller step, and call a tool."),
-            (Stop::Refused, _) => ("answer withheld", "The provider withheld your answer. Go about it differently and call a tool."),
-            (_, true) => ("empty answer", "Your answer was empty. Call a tool: the next step of your work, or `hand_off` if everything is done."),
-            (_, false) => ("no tool call", "You called no tool, so nothing happened. Go on with a tool call. If everything is done, call `hand_off` with your report; if only a person can decide, call `ask_person`."),
+            (Stop::Length, _) => (
+                "answer cut off",
+                "Your answer was cut off at its longest length, and it called no tool. Think less at once, take a smaller step, and call a tool.",
+            ),
+            (Stop::Refused, _) => {
+                ("answer withheld", "The provider withheld your answer. Go about it differently and call a tool.")
+            }
+            (_, true) => (
+                "empty answer",
+                "Your answer was empty. Call a tool: the next step of your work, or `hand_off` if everything is done.",
+            ),
+            (_, false) => (
+                "no tool call",
+                "You called no tool, so nothing happened. Go on with a tool call. If everything is done, call `hand_off` with your report; if only a person can decide, call `ask_person`.",
+            ),
         };
         self.say(format!("({said}: reminded)"));
         self.tell(Why::Nudge, nudge);

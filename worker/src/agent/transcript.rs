@@ -1,6 +1,7 @@
 //! What an agent remembers, as lines of JSON: only ever appended to, saved after every turn, read back by another attempt.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     memory::Memory,
@@ -54,6 +55,14 @@ pub enum Line {
         /// It failed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
+    },
+    /// What the tools remember.
+    Tools {
+        /// For the tools of an agent that goes on.
+        state: Value,
+        /// The todo list, an item per line.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        todo: String,
     },
     /// Results of turns before this one are kept as one line each.
     Elided {

@@ -18,7 +18,8 @@ pub fn one_line(text: &str, bytes: usize) -> String {
 
 /// Text of others, between tags that it cannot close.
 pub fn frame(tag: &str, from: &str, text: &str) -> String {
-    let from: String = from.chars().map(|c| if c == '"' || c == '<' || c == '>' || c.is_control() { ' ' } else { c }).collect();
+    let from: String =
+        from.chars().map(|c| if c == '"' || c == '<' || c == '>' || c.is_control() { ' ' } else { c }).collect();
     let closing = format!("</{tag}");
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;

@@ -6,7 +6,7 @@ use bus_schemas::{
     frame,
     v1::{
         guest::{Assignment, AttemptAssignment, Finished, FromGuest},
-        task::{FailureReason, Note, Program},
+        task::{Note, Program},
     },
 };
 use tokio::{io::AsyncWriteExt, sync::mpsc};
@@ -24,7 +24,7 @@ use crate::{
         manifest::Manifest,
         output::Budget,
     },
-    harness::{HarnessError, checks, desk::Desk, script},
+    harness::{HarnessError, builtin, checks, desk::Desk, script},
     port::Machine,
 };
 
@@ -85,12 +85,7 @@ impl<M: Machine> Work<M> {
         let wall = Duration::from_millis(attempt.wall_ms);
         let stop = self.stop.child_token();
         let desk = Desk {
-            checkpoints: Checkpoints::new(
-                self.opener.clone(),
-                layout.workspace.clone(),
-                self.before,
-                self.restored,
-            ),
+            checkpoints: Checkpoints::new(self.opener.clone(), layout.workspace.clone(), self.before, self.restored),
             machine: self.machine.clone(),
             opener: self.opener,
             budget: Arc::new(Budget::new(attempt.output_bytes)),
@@ -104,8 +99,7 @@ impl<M: Machine> Work<M> {
             stop: stop.clone(),
         };
         let budget = Arc::clone(&desk.budget);
-        let agent = run_agent(desk);
-        tokio::pin!(agent);
+        let mut agent = Box::pin(builtin::run(desk));
         let timed_out = tokio::select! {
             done = &mut agent => return Ok(done),
             () = self.stop.cancelled() => false,
@@ -119,13 +113,6 @@ impl<M: Machine> Work<M> {
         };
         Ok(FromGuest::Finished(Finished { timed_out, exit_code: None, ..finished }))
     }
-}
-
-/// The seam to the agent's loop: `harness::builtin::run(desk)`.
-async fn run_agent(desk: Desk) -> FromGuest {
-    drop(desk);
-    let detail = "this worker has no agent".to_string();
-    FromGuest::GaveUp { reason: FailureReason::ModelFailed, detail, usage: Default::default() }
 }
 
 /// Sends the tar of changes, or a refusal in its place.

@@ -97,9 +97,15 @@ impl World {
         Self::with(&created(tasks, true))
     }
 
-    fn with(event: &Event) -> Self {
+    pub(super) fn with(event: &Event) -> Self {
         let (plan, created) = Plan::create(event).unwrap();
         Self { plan, now: START, created, next_approval: 1000 }
+    }
+
+    /// An id that no request has yet.
+    pub(super) fn fresh(&mut self) -> ApprovalId {
+        self.next_approval += 1;
+        approval(self.next_approval)
     }
 
     /// Steps; a rejection must leave the plan as it was.

@@ -81,6 +81,10 @@ impl SavedTurn {
         let Some(frame) = serde_json::to_vec(answer).ok().and_then(|body| frame::encode(&body).ok()) else { return };
         let say = async {
             self.stream.write_all(&frame).await?;
+            self.stream.flush().await?;
+            // A guest that is still sending hears the answer when it has sent all, or sees the stream end when that takes long.
+            let mut rest = vec![0; COPY_BYTES];
+            while self.stream.read(&mut rest).await? > 0 {}
             self.stream.shutdown().await
         };
         if !matches!(tokio::time::timeout(ANSWER_WAIT, say).await, Ok(Ok(()))) {

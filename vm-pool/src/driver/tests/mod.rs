@@ -1,8 +1,12 @@
 //! A whole host over a real nats-server, with VMs that are tasks.
 
+mod agent;
+mod agents;
 mod faults;
 mod guest;
+mod lies;
 mod nats;
+mod resuming;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -33,7 +37,6 @@ use crate::{
     adapter::{
         bus::{ClaimOutcome, HostBus, fresh_id},
         claims::Claims,
-        outside::Nothing,
         workspace::{Snapshots, Store},
     },
     pool,
@@ -117,7 +120,9 @@ impl World {
         let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), 1 << 30).unwrap();
         let bus = self.host_bus().await;
         let host =
-            Host::start(options, Arc::clone(&self.hypervisor), bus, store, snapshots, Arc::new(Nothing)).await.unwrap();
+            Host::start(options, Arc::clone(&self.hypervisor), bus, store, snapshots, Arc::new(agent::FakeOutside))
+                .await
+                .unwrap();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(host.run(async move {
             let _ = stopped.await;

@@ -20,9 +20,11 @@ pub(super) fn body(request: &Request<'_>) -> Value {
     if tools {
         native(request.context, &mut messages);
     } else {
-        messages.extend(plain::turns(request.context).into_iter().map(|(by_model, text)| {
-            json!({ "role": if by_model { "assistant" } else { "user" }, "content": text })
-        }));
+        messages.extend(
+            plain::turns(request.context).into_iter().map(
+                |(by_model, text)| json!({ "role": if by_model { "assistant" } else { "user" }, "content": text }),
+            ),
+        );
     }
     let limit = if request.completion_tokens { "max_completion_tokens" } else { "max_tokens" };
     let mut body = json!({

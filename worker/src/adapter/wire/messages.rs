@@ -16,7 +16,8 @@ pub(super) fn body(request: &Request<'_>) -> Value {
     let brief = request.brief;
     let tools = brief.structured == Structured::Tools;
     let mut messages = if tools { native(request.context) } else { flat(request.context) };
-    let mut system = json!({ "type": "text", "text": if tools { request.system.to_owned() } else { plain::system(request) } });
+    let mut system =
+        json!({ "type": "text", "text": if tools { request.system.to_owned() } else { plain::system(request) } });
     let mut specs: Vec<Value> = request
         .tools
         .iter()
@@ -84,9 +85,7 @@ fn native(context: &[Arc<Message>]) -> Vec<Value> {
 }
 
 fn flat(context: &[Arc<Message>]) -> Vec<Value> {
-    let message = |(by_model, text): (bool, String)| {
-        json!({ "role": if by_model { "assistant" } else { "user" }, "content": [text_block(text.trim_end())] })
-    };
+    let message = |(by_model, text): (bool, String)| json!({ "role": if by_model { "assistant" } else { "user" }, "content": [text_block(text.trim_end())] });
     plain::turns(context).into_iter().map(message).collect()
 }
 
@@ -102,7 +101,12 @@ pub(super) struct Reader {
 #[derive(Debug)]
 enum Block {
     Text(String),
-    Call { id: String, name: String, start: Value, json: String },
+    Call {
+        id: String,
+        name: String,
+        start: Value,
+        json: String,
+    },
     /// Thoughts and what is not known yet.
     Other,
 }

@@ -27,7 +27,8 @@ pub(super) fn system(request: &Request<'_>) -> String {
 
 /// The member `response_format` of a chat completion.
 pub(super) fn response_format(tools: &[ToolSpec]) -> Value {
-    let tools: Vec<(String, Value)> = tools.iter().map(|tool| (tool.name.to_owned(), tool.input_schema.clone())).collect();
+    let tools: Vec<(String, Value)> =
+        tools.iter().map(|tool| (tool.name.to_owned(), tool.input_schema.clone())).collect();
     json!({ "type": "json_schema", "json_schema": { "name": "action", "schema": action::schema(&tools) } })
 }
 

@@ -48,7 +48,7 @@ impl Decoder {
         }
     }
 
-    /// What came is no stream of events at all.
+    #[cfg(test)]
     pub(crate) fn is_untouched(&self) -> bool {
         self.line.is_empty() && !self.has_data
     }

@@ -31,7 +31,8 @@ pub fn refuse(tools: &[String], at: usize, call: &Call, stop: Stop) -> Option<Ca
     } else if at >= MAX_CALLS {
         format!("Not run: an answer may have at most {MAX_CALLS} calls. Call it again, if it is still wanted.")
     } else if let Input::Broken(text) = &call.input {
-        let error = serde_json::from_str::<serde_json::Value>(text).err().map(|error| error.to_string()).unwrap_or_default();
+        let error =
+            serde_json::from_str::<serde_json::Value>(text).err().map(|error| error.to_string()).unwrap_or_default();
         if stop == Stop::Length {
             "Not run: your answer was cut off at its longest length, so this input is not complete. Write less in one call.".into()
         } else {
@@ -94,7 +95,9 @@ impl Next {
         for (call, came) in running.calls {
             let (text, is_error) = match came {
                 Some(Came::Done(outcome)) => (outcome.text, outcome.is_error),
-                Some(Came::Ends(_)) if end.is_some() => ("Not done: another call of this answer ends the attempt.".into(), true),
+                Some(Came::Ends(_)) if end.is_some() => {
+                    ("Not done: another call of this answer ends the attempt.".into(), true)
+                }
                 Some(Came::Ends(ending)) => match self.judge(ending, failed.as_deref(), worked) {
                     Ok(chosen) => {
                         end = Some(chosen);
@@ -116,7 +119,9 @@ impl Next {
         if end.is_none() && self.state.memory.repeating {
             if self.state.memory.warned.is_some() {
                 let doing = self.state.memory.digest.last_turn();
-                let question = format!("The agent repeats itself and does not get on. It does this over and over: {doing}. What should it do instead?");
+                let question = format!(
+                    "The agent repeats itself and does not get on. It does this over and over: {doing}. What should it do instead?"
+                );
                 end = Some(stuck(question));
             } else {
                 self.commands.push(Command::Say("(it repeats itself: warned)".into()));
