@@ -16,6 +16,7 @@ use crate::{
     },
     config::{Config, Overrides, Secret},
     paths::{self, Paths, private_dir},
+    planfile::ModelConfig,
     service::{OrchestratorOptions, StartError, start},
 };
 
@@ -90,6 +91,8 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
         max_total_mib: config.folder.max_total_mib,
         max_files: config.folder.max_files,
     };
+    options.data_home = context.env.get(OsStr::new("XDG_DATA_HOME")).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    options.models = ModelConfig::default();
     options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
     options.bundled_skills = paths::bundled_skills();
     Ok(options)

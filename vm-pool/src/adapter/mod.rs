@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod calls;
 pub mod checkpoints;
+mod child;
 pub mod claims;
 pub mod controls;
 pub mod egress;
@@ -11,6 +12,7 @@ pub mod gateway;
 pub mod governor;
 mod governor_link;
 pub mod image;
+mod objects;
 pub mod outside;
 pub mod probe;
 pub mod qemu;

@@ -81,6 +81,8 @@ impl State {
             self.shared.strikes = self.shared.strikes.saturating_add(1);
             self.struck_at = at.plus_ms(1);
         }
+        // The one that tries the door is held back by the block alone.
+        self.level = REQUEST;
         let wait_ms = match signals.retry_after_ms {
             // Believed the first time; a provider that goes on refusing at its own word is given more, and
             // everybody comes a little later than told, not all at once.
@@ -117,7 +119,6 @@ impl State {
         let pace = self.pace(at).saturating_mul(REQUEST);
         let from = self.shared.rate.unwrap_or(pace);
         self.shared.rate = Some((from / 10 * 7).max(MIN_RATE));
-        self.level = 0;
         self.level_at = at;
     }
 

@@ -50,10 +50,11 @@ impl Loopback {
 async fn accept(listener: TcpListener, service: Service, opener: Opener, room: Arc<Semaphore>) {
     let mut connections = JoinSet::new();
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((connection, _)) => {
+                // Only now: a service that nobody uses keeps no room from the other one.
+                let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
                 let opener = opener.clone();
                 connections.spawn(async move {
                     if let Err(error) = splice(connection, service, &opener).await {

@@ -63,7 +63,12 @@ pub async fn newest(
     mut say: impl FnMut(String),
 ) -> io::Result<Option<Resumed>> {
     for from in candidates {
-        match fetch(bus, scratch, from).await? {
+        let mut found = fetch(bus, scratch, from).await?;
+        if found.is_err() {
+            // An attempt that still runs somewhere may have saved another turn meanwhile, and tidied up after it.
+            found = fetch(bus, scratch, from).await?;
+        }
+        match found {
             Ok(Some(resumed)) => return Ok(Some(resumed)),
             Ok(None) => {}
             Err(flaw) => say(format!("the checkpoint of attempt {} cannot be used: {flaw}", from.number)),

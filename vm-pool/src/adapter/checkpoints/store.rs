@@ -1,6 +1,6 @@
 //! Saving the turns of one attempt.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
 
 use bus_schemas::{
     id::AttemptRef,
@@ -17,7 +17,7 @@ use super::{
     resume::Resumed,
 };
 use crate::adapter::{
-    bus::{HostBus, first_pause, pause},
+    bus::{BusError, HostBus, first_pause, pause},
     session::SavedTurn,
 };
 
@@ -46,6 +46,8 @@ pub struct Checkpoints {
     /// What was saved before the last turn, and that turn's piece: the guest may not have heard that it was taken, and
     /// send it again.
     last: Option<(Saved, u32, Arc<Piece>)>,
+    /// Pieces in the object store that this attempt has stored, or made sure that nobody removes.
+    held: BTreeSet<String>,
 }
 
 /// A checkpoint whose transcript is at hand.
@@ -88,7 +90,7 @@ impl Checkpoints {
             base_commit: String::new(),
         });
         let now = Saved { base_commit: base_commit.to_owned(), ..now };
-        Self { bus, attempt, scratch, bounds, now, last: None }
+        Self { bus, attempt, scratch, bounds, now, last: None, held: BTreeSet::new() }
     }
 
     /// The last turn that is saved by this attempt or one it goes on from; 0 if none is.
@@ -108,6 +110,7 @@ impl Checkpoints {
             }
         };
         turn.answer(&answer).await;
+        self.tidy().await;
     }
 
     async fn take(&mut self, turn: &mut SavedTurn) -> Result<(), Untaken> {
@@ -140,6 +143,7 @@ impl Checkpoints {
         for piece in fresh.iter().map(|piece| &**piece).chain(&changes) {
             self.store(piece).await;
         }
+        self.share(&saved).await;
         self.point(&saved).await?;
         self.now = saved;
         self.last = Some((before, turn.turn, added));
@@ -167,12 +171,34 @@ impl Checkpoints {
     }
 
     /// Stores a piece under its digest, however long that takes.
-    async fn store(&self, piece: &Piece) {
-        let name = blob_object(&piece.part.sha256);
-        let mut delay = first_pause();
-        while let Err(error) = self.bus.store_object(&name, "", &piece.path).await {
-            tracing::warn!(%error, "a checkpoint waits for the bus");
-            pause(&mut delay).await;
+    async fn store(&mut self, piece: &Piece) {
+        let (name, owner) = (blob_object(&piece.part.sha256), self.attempt.to_string());
+        patiently(|| self.bus.keep_object(&name, &owner, &piece.path)).await;
+        self.held.insert(piece.part.sha256.clone());
+    }
+
+    /// What was resumed was stored by another attempt, which may still run somewhere and must not remove it now.
+    async fn share(&mut self, saved: &Saved) {
+        let owner = self.attempt.to_string();
+        for sha256 in saved.digests() {
+            if !self.held.contains(sha256) {
+                let name = blob_object(sha256);
+                patiently(|| self.bus.share_object(&name, &owner)).await;
+                self.held.insert(sha256.to_owned());
+            }
+        }
+    }
+
+    /// Removes what the checkpoint, and the one before it, do not need any more. What fails is tried again after the next turn.
+    async fn tidy(&mut self) {
+        let before = self.last.as_ref().map(|(before, ..)| before);
+        let needed: BTreeSet<&str> = self.now.digests().chain(before.into_iter().flat_map(Saved::digests)).collect();
+        let spent: Vec<String> = self.held.iter().filter(|held| !needed.contains(held.as_str())).cloned().collect();
+        for sha256 in spent {
+            match self.bus.drop_object(&blob_object(&sha256), &self.attempt.to_string()).await {
+                Ok(()) => drop(self.held.remove(&sha256)),
+                Err(error) => return tracing::debug!(%error, "a piece of an old checkpoint stays"),
+            }
         }
     }
 
@@ -186,11 +212,22 @@ impl Checkpoints {
         };
         let body = serde_json::to_vec(&checkpoint).map_err(|e| Untaken::Host(e.into()))?;
         let name = checkpoint_object(&self.attempt);
-        let mut delay = first_pause();
-        while let Err(error) = self.bus.overwrite_object(&name, &body).await {
-            tracing::warn!(%error, "a checkpoint waits for the bus");
-            pause(&mut delay).await;
-        }
+        patiently(|| self.bus.overwrite_object(&name, &body)).await;
         Ok(())
+    }
+}
+
+impl Saved {
+    fn digests(&self) -> impl Iterator<Item = &str> {
+        let parts = self.parts.iter().map(|piece| piece.part.sha256.as_str());
+        parts.chain(self.changes.iter().map(|part| part.sha256.as_str()))
+    }
+}
+
+async fn patiently<F: Future<Output = Result<(), BusError>>>(ask: impl Fn() -> F) {
+    let mut delay = first_pause();
+    while let Err(error) = ask().await {
+        tracing::warn!(%error, "a checkpoint waits for the bus");
+        pause(&mut delay).await;
     }
 }

@@ -112,6 +112,11 @@ async fn many_turns_make_few_parts() {
     }
     let want: String = (1..=40).map(|turn| format!("{turn:03} ")).collect();
     assert_eq!(String::from_utf8(whole).unwrap(), want);
+    // What was merged is gone, but for what the turn before the last needed.
+    let objects = world.bus.jetstream().get_object_store(OBJECTS_BUCKET).await.unwrap();
+    let kept: Vec<_> = objects.list().await.unwrap().map(|info| info.unwrap().name).collect().await;
+    let blobs = kept.iter().filter(|name| **name != checkpoint_object(&attempt(1)) && !name.starts_with("commit/"));
+    assert!(blobs.count() <= 6, "{kept:?}");
     host.stop().await;
 }
 
