@@ -15,6 +15,8 @@ pub(super) const MAX_BLOCK_MS: u64 = 60 * 60_000;
 pub(super) const MAX_WINDOW_MS: u64 = 60_000;
 /// A caller that is sent away comes again after at least this, in milliseconds.
 pub(super) const MIN_RESUME_MS: u64 = 10_000;
+/// The first bucket is not slower than this, 30 requests a minute, in thousandths: few calls say little about a limit.
+pub(super) const FIRST_RATE: u64 = 30_000;
 /// The slowest bucket: 6 requests a minute, in thousandths.
 pub(super) const MIN_RATE: u64 = 6_000;
 /// After so long without a refusal there is no bucket, in milliseconds.

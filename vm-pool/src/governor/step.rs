@@ -7,7 +7,9 @@ use bus_schemas::{id::ProjectId, time::UnixMs};
 use super::{
     Answer, Command, Event, Fact, Shared, Signals, State, Window,
     schedule::schedule,
-    state::{Allowance, InFlight, MAX_BLOCK_MS, MAX_WINDOW_MS, MIN_RATE, QUIET_MS, REQUEST, Waiting, spread},
+    state::{
+        Allowance, FIRST_RATE, InFlight, MAX_BLOCK_MS, MAX_WINDOW_MS, MIN_RATE, QUIET_MS, REQUEST, Waiting, spread,
+    },
 };
 
 /// Takes an event in and says what is to be done. What makes no sense changes nothing.
@@ -117,8 +119,10 @@ impl State {
     /// A refusal takes three tenths off the pace.
     fn slower(&mut self, at: UnixMs) {
         let pace = self.pace(at).saturating_mul(REQUEST);
-        let from = self.shared.rate.unwrap_or(pace);
-        self.shared.rate = Some((from / 10 * 7).max(MIN_RATE));
+        self.shared.rate = Some(match self.shared.rate {
+            None => (pace / 10 * 7).max(FIRST_RATE),
+            Some(rate) => (rate / 10 * 7).max(MIN_RATE),
+        });
         self.level_at = at;
     }
 
@@ -157,7 +161,8 @@ impl State {
         }
         let rate = match (self.shared.rate, heard.rate) {
             (Some(own), Some(other)) => Some(own.min(other).max(MIN_RATE)),
-            (own, other) => own.or(other.map(|rate| rate.max(MIN_RATE))),
+            (None, Some(other)) => Some(other.max(MIN_RATE)),
+            (own, None) => own,
         };
         // Another host's clock may be wrong; its word binds no longer than a provider's would.
         let blocked_until = heard.blocked_until.min(at.plus_ms(MAX_BLOCK_MS));

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{Answer, CallId, Command, Event, Fact, HOLD_MS, Shared, Signals, State, Tuning, Window, step};
 
-fn project(n: u8) -> ProjectId {
-    ProjectId::from_uuid(Uuid::from_u128(u128::from(n)))
+fn project(n: usize) -> ProjectId {
+    ProjectId::from_uuid(Uuid::from_u128(n as u128))
 }
 
 /// What a call does next in the simulation.
@@ -274,7 +274,7 @@ fn a_caller_that_goes_leaves_nothing_behind() {
 proptest! {
     #[test]
     fn ten_minutes_of_429_fail_nothing(
-        calls in proptest::collection::vec(0_u8..4, 1..30),
+        calls in proptest::collection::vec(0_usize..4, 1..30),
         retry_after_ms in prop_oneof![Just(None), (0_u64..120_000).prop_map(Some), (0_u64..4_000_000).prop_map(Some)],
         max_concurrent in 1_u32..8,
         takes_ms in 1_i64..5_000,
@@ -309,12 +309,12 @@ proptest! {
         }
         for (n, count) in wanted.iter().enumerate() {
             for _ in 0..*count {
-                world.ask(project(n as u8));
+                world.ask(project(n));
             }
         }
         let before = world.admitted.len();
         for admitted in &world.admitted {
-            let n = (0..wanted.len()).find(|n| project(*n as u8) == *admitted).unwrap_or_default();
+            let n = (0..wanted.len()).find(|n| project(*n) == *admitted).unwrap_or_default();
             wanted[n] -= 1;
         }
         world.run_until(i64::MAX);
@@ -326,7 +326,7 @@ proptest! {
 fn fair(admitted: &[ProjectId], wanted: &[usize]) -> Result<(), TestCaseError> {
     let mut had = vec![0; wanted.len()];
     for whose in admitted {
-        let n = (0..wanted.len()).find(|n| project(*n as u8) == *whose).unwrap_or_default();
+        let n = (0..wanted.len()).find(|n| project(*n) == *whose).unwrap_or_default();
         had[n] += 1;
         let open: Vec<usize> = (0..wanted.len()).filter(|n| had[*n] < wanted[*n]).map(|n| had[n]).collect();
         if let (Some(least), Some(most)) = (open.iter().min(), open.iter().max()) {

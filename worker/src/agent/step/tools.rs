@@ -26,7 +26,7 @@ const NO_PLAN: &str = "You handed off without a plan. A planner hands off its pl
 
 /// A result at once, for a call that is not run.
 pub fn refuse(tools: &[String], at: usize, call: &Call, stop: Stop) -> Option<Came> {
-    let text = if !tools.iter().any(|name| *name == call.name) {
+    let text = if !tools.contains(&call.name) {
         format!("There is no tool `{}`. The tools are: {}.", one_line(&call.name, 80), tools.join(", "))
     } else if at >= MAX_CALLS {
         format!("Not run: an answer may have at most {MAX_CALLS} calls. Call it again, if it is still wanted.")
