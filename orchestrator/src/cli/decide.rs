@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bus_schemas::v1::{
     api::{ApprovalView, DecisionRequest},
-    approval::{Decision, Verdict},
+    approval::{ApprovalSubject, Decision, Verdict},
     handoff::Handoff,
     plan::Plan,
 };
@@ -45,6 +45,12 @@ pub(super) async fn decide(
     let approval = client.approval(ids::check("approvals", id)?).await?;
     if let Some(decision) = &approval.decision {
         return Err(decided(&approval, decision));
+    }
+    let is_question = matches!(approval.subject, ApprovalSubject::Question { .. });
+    if is_question && verdict == Verdict::Approved && note.trim().is_empty() {
+        context.ui.say(show(context.ui.err, &approval).trim_end());
+        let hint = format!("baton answer {} \"…\"", ids::alone(&approval.approval_id));
+        return Err(CliError::new(Exit::Usage, "usage", "a question is approved with an answer", Some(&hint)));
     }
     if let Some(wanted) = digest {
         let wanted = wanted.to_lowercase();
