@@ -92,7 +92,7 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
         max_files: config.folder.max_files,
     };
     options.data_home = context.env.get(OsStr::new("XDG_DATA_HOME")).map(PathBuf::from).filter(|dir| dir.is_absolute());
-    options.models = ModelConfig::default();
+    options.models = ModelConfig { models: config.models.clone(), providers: config.providers.clone() };
     options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
     options.bundled_skills = paths::bundled_skills();
     Ok(options)
