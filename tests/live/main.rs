@@ -33,8 +33,7 @@ async fn live_model() {
     ));
 
     // The wire, the schema and the usage, call by call.
-    let config = world.home().join("config/baton.toml").display().to_string();
-    let checked = world.baton(&["--json", "--config", &config, "models", "check"]);
+    let checked = world.baton(&["--json", "models", "check"]);
     let report = checked.lines().pop().unwrap_or_else(|| panic!("no report: {}", checked.err));
     for probe in ["answer", "stream", "schema", "usage"] {
         let found = report["checks"].as_array().expect("checks").iter().find(|check| check["probe"] == probe).cloned();

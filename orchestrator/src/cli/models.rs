@@ -10,7 +10,8 @@ pub(super) fn models(context: &Context, rest: &[OsString]) -> Result<Exit, CliEr
     let program = vm_pool(&launcher, &context.env)?;
     let mut command = Command::new(&program);
     command.arg("models").args(rest);
-    if let Some(config) = &context.global.config {
+    let standard = || context.paths().ok().map(|paths| paths.config_file()).filter(|file| file.exists());
+    if let Some(config) = context.global.config.clone().or_else(standard) {
         command.arg("--config").arg(config);
     }
     if context.global.json && !rest.iter().any(|argument| argument == "--json") {

@@ -120,10 +120,7 @@ calls = [{ tool = "hand_off", input = { goal = "Plan", done = "Planned", result 
     let mut host = Host::new(rig.wishes.take().expect("wishes"), script).await;
     let work = AgentWork { role: Role::Planner, ..work("Plan.") };
     rig.session.assign(Assignment::Attempt(agent(work))).await.expect("assigned");
-    for answer in [
-        GuestAnswer::Refused { detail: "not here".into() },
-        GuestAnswer::Sound { findings: Vec::new() },
-    ] {
+    for answer in [GuestAnswer::Refused { detail: "not here".into() }, GuestAnswer::Sound { findings: Vec::new() }] {
         let (id, call) = host.call().await;
         assert!(matches!(&call, GuestCall::CheckPlan { text } if text.contains("\"title\": \"T\"")), "{call:?}");
         rig.session.answer(id, answer).await.expect("answered");

@@ -18,7 +18,8 @@ async fn push(rig: &Rig, tar: &[u8]) -> Result<(), SessionError> {
 async fn skills_are_put_in_their_place_and_cannot_be_written() {
     let mut rig = Rig::with(&[]).await;
     // As a host sends them: one tar per skill, one behind the other.
-    let mut tars = tar_of(&[("sums/SKILL.md", File(0o644, b"# Sums\n")), ("sums/bin/add", File(0o755, b"#!/bin/sh\n"))]);
+    let mut tars =
+        tar_of(&[("sums/SKILL.md", File(0o644, b"# Sums\n")), ("sums/bin/add", File(0o755, b"#!/bin/sh\n"))]);
     tars.extend(tar_of(&[("words/SKILL.md", File(0o666, b"# Words\n"))]));
     push(&rig, &tars).await.expect("skills");
     let root = rig.root.join("skills");
