@@ -91,6 +91,7 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
         max_files: config.folder.max_files,
     };
     options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
+    options.data_home = paths::data_home(&context.env);
     options.bundled_skills = paths::bundled_skills();
     Ok(options)
 }

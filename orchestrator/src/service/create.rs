@@ -31,11 +31,7 @@ use crate::{
 impl Orchestrator {
     /// Checks a plan with the skills of its folder.
     pub(super) async fn report(&self, source: PlanSource) -> Result<PlanReport, Problem> {
-        let roots = ::skills::roots_for(
-            source.folder.as_deref().map(Path::new),
-            self.places.home.as_deref(),
-            self.places.bundled_skills.as_deref(),
-        );
+        let roots = self.places.skill_roots(source.folder.as_deref().map(Path::new));
         blocking(move || planfile::check(&source, &::skills::Catalog::discover(&roots))).await
     }
 

@@ -58,6 +58,7 @@ impl std::fmt::Debug for Orchestrator {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     pub(super) home: Option<PathBuf>,
+    pub(super) data_home: Option<PathBuf>,
     pub(super) bundled_skills: Option<PathBuf>,
 }
 

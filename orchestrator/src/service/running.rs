@@ -26,6 +26,8 @@ pub struct OrchestratorOptions {
     pub folder_limits: FolderLimits,
     /// The person's home folder, for their skills.
     pub home: Option<PathBuf>,
+    /// `$XDG_DATA_HOME`, if it is set, for more of their skills.
+    pub data_home: Option<PathBuf>,
     /// The bundled skills' folder.
     pub bundled_skills: Option<PathBuf>,
     /// The clock.
@@ -43,6 +45,7 @@ impl OrchestratorOptions {
             bus,
             folder_limits: FolderLimits::default(),
             home: None,
+            data_home: None,
             bundled_skills: None,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -117,7 +120,8 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
             return Err(StartError::Listen(detail));
         }
     };
-    let places = Arc::new(Places { home: options.home, bundled_skills: options.bundled_skills });
+    let places =
+        Arc::new(Places { home: options.home, data_home: options.data_home, bundled_skills: options.bundled_skills });
     let orchestrator = Orchestrator {
         store,
         handle,

@@ -1,18 +1,30 @@
 //! The skills of a plan: their bytes as they are now, and what the people who approve it are shown of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ::skills::{Catalog, Locks, Resolved, SkillError, Status};
+use ::skills::{Catalog, Locks, Resolved, SkillError, Source, Status};
 use bus_schemas::v1::{
     api::{Finding, Problem, Severity},
     plan::Plan,
     skill::{SkillReview, SkillStatus},
 };
 
-use super::{create::blocking, orchestrator::Orchestrator, problem::problem};
+use super::{
+    create::blocking,
+    orchestrator::{Orchestrator, Places},
+    problem::problem,
+};
 
 /// Findings of one skill that are kept with a request.
 const FINDINGS_SHOWN: usize = 50;
+
+impl Places {
+    /// Where the skills of a project are looked for.
+    pub(super) fn skill_roots(&self, folder: Option<&Path>) -> Vec<(Source, PathBuf)> {
+        let (home, data) = (self.home.as_deref(), self.data_home.as_deref());
+        ::skills::roots_with_data(folder, home, data, self.bundled_skills.as_deref())
+    }
+}
 
 impl Orchestrator {
     /// Reads the skills that a plan's agents may use.
@@ -24,9 +36,9 @@ impl Orchestrator {
         }
         let (places, folder) = (std::sync::Arc::clone(&self.places), folder.to_owned());
         let resolved = blocking(move || {
-            let (folder, home) = (Some(Path::new(&folder)), places.home.as_deref());
-            let catalog = Catalog::discover(&::skills::roots_for(folder, home, places.bundled_skills.as_deref()));
-            ::skills::resolve(names.iter().map(String::as_str), &catalog, &Locks::load(folder, home))
+            let folder = Some(Path::new(&folder));
+            let catalog = Catalog::discover(&places.skill_roots(folder));
+            ::skills::resolve(names.iter().map(String::as_str), &catalog, &Locks::load(folder, places.home.as_deref()))
         });
         resolved.await?.map_err(|error| of_skill(&error))
     }
