@@ -28,6 +28,12 @@ use bus_schemas::{
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
+#[path = "golden/agents.rs"]
+mod agents;
+
+/// Golden files of agents' messages: offers, pauses, a tell, calls, answers, objects; and those of the guest channel.
+const AGENTS: usize = (1 + 4 + 1 + 5 + 9 + 2) + 12;
+
 const AT: UnixMs = UnixMs(1_795_000_000_000);
 
 fn id(n: u128) -> Uuid {
@@ -319,7 +325,7 @@ fn messages_from_the_guest() {
 #[test]
 fn no_golden_file_is_left_without_a_message() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
-    assert_eq!(fs::read_dir(folder).unwrap().count(), 12 + 6 + 10);
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 12 + 6 + 10 + AGENTS);
 }
 
 #[test]

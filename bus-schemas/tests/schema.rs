@@ -7,11 +7,11 @@ use bus_schemas::{
     envelope::{Envelope, Message},
     stream,
     v1::{
+        agent::{AttemptPaused, Checkpoint, TellAttempt},
         api,
-        agent::{AttemptPaused, TellAttempt},
         approval::{ApprovalAsked, Decision},
         call::{HostAnswer, HostCall},
-        guest::{DataHeader, FromGuest, ToGuest},
+        guest::{DataHeader, FromGuest, StreamAnswer, ToGuest},
         host::Beat,
         project::{ProjectChanged, TaskChanged},
         task::{AttemptFailed, CancelAttempt, Claimed, HandoffReady, LogChunk, Offer, Progress},
@@ -137,13 +137,14 @@ fn schema_of_the_guest_channel_is_published() {
         generator.subschema_for::<FromGuest>(),
         generator.subschema_for::<DataHeader>(),
     );
+    let (answer, checkpoint) = (generator.subschema_for::<StreamAnswer>(), generator.subschema_for::<Checkpoint>());
     let definitions = generator.take_definitions(true);
     published(
         "guest.schema.json",
         &json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "The guest channel",
-            "properties": { "to_guest": to, "from_guest": from, "data_header": data },
+            "properties": { "to_guest": to, "from_guest": from, "data_header": data, "stream_answer": answer, "checkpoint": checkpoint },
             "$defs": definitions,
         }),
     );
@@ -165,11 +166,6 @@ fn schema_of_the_api_is_published() {
         ApprovalView,
         DecisionRequest,
         CancelRequest,
-        TellRequest,
-        TellView,
-        BudgetRequest,
-        EditPlanRequest,
-        PlanView,
         ApplyRequest,
         UndoRequest,
         ApplyView,

@@ -1,9 +1,10 @@
-//! The benchmark program: `cargo xtask bench [floors|plan|skills|orchestrator|memory|vm …]`.
+//! The benchmark program: `cargo xtask bench [floors|plan|skills|agent|orchestrator|memory|vm …]`.
 //!
 //! Prints a table and writes `target/bench/latest.json`. Nothing here is a test: the machines it runs on are shared, so figures stand beside
 //! floors measured in the same run, and the load is written down.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
+mod agent;
 mod floors;
 mod memory;
 mod orchestrator;
@@ -33,6 +34,9 @@ async fn main() -> Result<()> {
     }
     if wanted("skills") {
         skills::skills(&mut report)?;
+    }
+    if wanted("agent") {
+        agent::agent(&mut report)?;
     }
     if wanted("orchestrator") {
         orchestrator::orchestrator(&mut report).await?;

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::print_stderr, reason = "a test harness fails by panicking and tells why")]
 
 pub mod hostsim;
+pub mod model;
 pub mod nats;
 pub mod paths;
 pub mod wait;

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{paths, wait};
+use crate::{model::Model, paths, wait};
 
 /// Long enough for emulated VMs on a busy machine; only a broken test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(240);
@@ -21,6 +21,7 @@ pub const PATIENCE: Duration = Duration::from_secs(240);
 pub struct World {
     home: TempDir,
     up: Option<Child>,
+    variables: Vec<(String, String)>,
 }
 
 /// What a `baton` command answered.
@@ -73,7 +74,19 @@ impl World {
         let home = tempfile::Builder::new().prefix("baton").tempdir().expect("a temporary folder");
         fs::create_dir_all(home.path().join("config")).expect("the config folder");
         fs::write(home.path().join("config/baton.toml"), config).expect("write baton.toml");
-        Self { home, up: None }
+        Self { home, up: None, variables: Vec::new() }
+    }
+
+    /// One slot, one spare, and this model for every agent; running.
+    pub async fn with_model(model: &Model) -> Self {
+        let mut world = Self::new(&format!("[pool]\nslots = 1\nspares = 1\n{}", model.config()));
+        world.start().await;
+        world
+    }
+
+    /// Sets an environment variable for everything that is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// A home, and everything running in it, two slots and one spare.
@@ -134,7 +147,8 @@ impl World {
             .env("BATON_HOME", self.home.path())
             .env("BATON_NATS_SERVER", paths::nats_server())
             .env("BATON_WORKER", dist.join("baton-worker"))
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -194,6 +208,24 @@ impl World {
         let answer = self.ok(&["--json", "run", plan, "--folder", &folder, "--yes", "--detach"]);
         let id = answer.lines().iter().find_map(|line| line["project_id"].as_str().map(str::to_owned));
         id.unwrap_or_else(|| panic!("no project id in {:?}", answer.out))
+    }
+
+    /// Starts a project from a goal; returns its id.
+    ///
+    /// # Panics
+    /// If it is refused.
+    #[must_use]
+    pub fn run_goal(&self, goal: &str, folder: &Path) -> String {
+        let folder = folder.display().to_string();
+        let answer = self.ok(&["--json", "run", goal, "--folder", &folder, "--detach"]);
+        let id = answer.lines().iter().find_map(|line| line["project_id"].as_str().map(str::to_owned));
+        id.unwrap_or_else(|| panic!("no project id in {:?}", answer.out))
+    }
+
+    /// What a pending request of the project is about, with all that is shown.
+    pub async fn asked(&self, id: &str) -> Value {
+        let approval = self.until_asked(id).await;
+        self.baton(&["--json", "approvals", &approval]).json()
     }
 
     /// The project as it is now.

@@ -1,6 +1,8 @@
 //! The host's configuration: defaults, then the section `[pool]` of a TOML file, then `BATON_POOL_*` variables.
 //! Flags come last, in `main`. A key nobody knows is an error that suggests the nearest one.
 
+mod models;
+
 use std::{
     ffi::OsString,
     fs, io,
@@ -11,6 +13,7 @@ use bus_schemas::subject::{BadPoolName, PoolName};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use self::models::load_models;
 use crate::pool::{Limits, Shape};
 
 /// The least likeness (0 to 1, Jaro-Winkler) of a key that is suggested.
@@ -102,7 +105,7 @@ impl PoolConfig {
         for (name, value) in env {
             let (Some(name), Some(text)) = (name.to_str(), value.to_str()) else { continue };
             let Some(key) = name.strip_prefix("BATON_POOL_").map(str::to_lowercase) else { continue };
-            known(&key, "environment", |key| format!("BATON_POOL_{}", key.to_uppercase()))?;
+            known(&KEYS, &key, "environment", |key| format!("BATON_POOL_{}", key.to_uppercase()))?;
             let number = text.parse().ok().filter(|_| !matches!(key.as_str(), "name" | "image" | "worker"));
             table.insert(key, number.map_or_else(|| Value::String(text.to_owned()), Value::Integer));
         }
@@ -182,28 +185,40 @@ impl PoolConfig {
     }
 }
 
+/// The section `[pool]` of a file.
 fn read(path: &Path) -> Result<Table, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let mut whole = whole(path)?;
     let at = path.display().to_string();
-    let invalid = |message: String| ConfigError::Invalid { at: at.clone(), message };
-    let mut whole: Table = text.parse().map_err(|e: toml::de::Error| invalid(e.to_string()))?;
     // Other sections belong to other programs, which check them.
-    let section = match whole.remove("pool") {
-        None => Table::new(),
-        Some(Value::Table(section)) => section,
-        Some(_) => return Err(invalid("`pool` must be a section".to_owned())),
-    };
+    let section = section(&mut whole, "pool", &at)?;
     for key in section.keys() {
-        known(key, &at, |key| format!("pool.{key}"))?;
+        known(&KEYS, key, &at, |key| format!("pool.{key}"))?;
     }
     Ok(section)
 }
 
-fn known(key: &str, at: &str, shown: impl Fn(&str) -> String) -> Result<(), ConfigError> {
-    if KEYS.contains(&key) {
+/// A file.
+fn whole(path: &Path) -> Result<Table, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let at = path.display().to_string();
+    text.parse().map_err(|e: toml::de::Error| ConfigError::Invalid { at, message: e.to_string() })
+}
+
+/// Takes a section out; an empty one if it is not there.
+fn section(whole: &mut Table, name: &str, at: &str) -> Result<Table, ConfigError> {
+    match whole.remove(name) {
+        None => Ok(Table::new()),
+        Some(Value::Table(section)) => Ok(section),
+        Some(_) => Err(ConfigError::Invalid { at: at.to_owned(), message: format!("`{name}` must be a section") }),
+    }
+}
+
+/// Checks that a key is one of `keys`.
+fn known(keys: &[&str], key: &str, at: &str, shown: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+    if keys.contains(&key) {
         return Ok(());
     }
-    let suggestion = KEYS
+    let suggestion = keys
         .iter()
         .map(|known| (strsim::jaro_winkler(key, known), known))
         .filter(|(likeness, _)| *likeness >= ALIKE)

@@ -1,7 +1,14 @@
 //! What the pool's driver needs of the world, as traits.
 
-use bus_schemas::v1::{handoff::Isolation, task::Machine};
-use futures::future::Future;
+use bus_schemas::{
+    id::MessageId,
+    v1::{
+        agent::{Resource, Spend},
+        handoff::Isolation,
+        task::Machine,
+    },
+};
+use futures::future::{BoxFuture, Future};
 use tokio::net::UnixStream;
 
 /// What runs the VMs.
@@ -63,4 +70,30 @@ pub struct StartError {
     pub detail: String,
     /// The host ran out of disk or memory.
     pub exhausted: bool,
+}
+
+/// Where the money for an attempt's model calls is: asked before every call, told afterwards.
+pub trait Purse: Send + Sync {
+    /// May this call be made? Answered once it is sure; repeated under the same id it is the same reservation.
+    fn reserve(&self, call_id: MessageId, estimate: Spend) -> BoxFuture<'_, Result<(), Denied>>;
+    /// What a reserved call did cost. Ends when that is recorded, or when it never will be.
+    fn settle(&self, call_id: MessageId, actual: Spend) -> BoxFuture<'_, ()>;
+}
+
+/// A model call may not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// A limit is reached.
+    Limit {
+        /// Whose: the task's key, or empty for the project's.
+        task_key: String,
+        /// Which.
+        resource: Resource,
+        /// Used and reserved so far, in the resource's unit.
+        used: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The attempt is not, or no longer, the task's current one.
+    Stale,
 }

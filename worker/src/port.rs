@@ -9,9 +9,9 @@
 //!   or reaps only processes that the driver did not start;
 //! * both ports are open before the driver starts, because the host speaks on the data port as soon as it got a hello.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bus_schemas::v1::guest::Rejuvenate;
+use bus_schemas::v1::guest::{MODELS_PORT, PROXY_PORT, Rejuvenate};
 use tokio_util::sync::CancellationToken;
 
 /// The machine the worker runs on. Methods may block: the driver calls them on a blocking thread.
@@ -58,6 +58,16 @@ pub trait Machine: Send + Sync + 'static {
         let _ = label;
         Ok(None)
     }
+
+    /// Makes a folder and all that is below it read-only for everybody, the worker included, or takes that back. False if
+    /// this machine cannot; then the files' modes have to do.
+    ///
+    /// # Errors
+    /// [`MachineError`] if it should have been possible.
+    fn read_only(&self, folder: &Path, on: bool) -> Result<bool, MachineError> {
+        let _ = (folder, on);
+        Ok(false)
+    }
 }
 
 /// Where things are in the machine. All absolute.
@@ -69,6 +79,25 @@ pub struct Layout {
     pub exchange: PathBuf,
     /// The program's `HOME`.
     pub home: PathBuf,
+    /// Skills, one folder each; `bus_schemas::v1::guest::SKILLS` in a guest.
+    pub skills: PathBuf,
+    /// Where programs reach the host's services while an attempt runs; `None`: nowhere.
+    pub services: Option<Services>,
+}
+
+/// Loopback ports; 0 takes any free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Services {
+    /// The model gateway.
+    pub models: u16,
+    /// The proxy.
+    pub proxy: u16,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { models: MODELS_PORT, proxy: PROXY_PORT }
+    }
 }
 
 /// A user of the machine.

@@ -137,7 +137,7 @@ pub enum Answer {
 /// The answer to a [`GuestCall`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "told", rename_all = "snake_case")]
 pub enum GuestAnswer {
     /// Nothing is wrong with it (warnings may be).
     Sound {

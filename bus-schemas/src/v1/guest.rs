@@ -58,6 +58,7 @@ pub const DELETIONS_ENTRY: &str = ".baton-deleted.json";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and not for long")]
 pub enum ToGuest {
     /// Are you there?
     Hello {
@@ -117,6 +118,7 @@ pub struct Rejuvenate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "work", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and not for long")]
 pub enum Assignment {
     /// Work on an attempt.
     Attempt(AttemptAssignment),

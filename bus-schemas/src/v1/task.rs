@@ -331,6 +331,8 @@ pub enum FailureReason {
     ModelFailed,
     /// The agent used up its turns without handing on.
     OutOfTurns,
+    /// It put a question to a needed task that it cannot put, or not again (set by the orchestrator).
+    BounceRefused,
     /// Something on the host failed that no other word fits.
     HostError,
 }

@@ -101,7 +101,8 @@ fn privileged(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn pip() -> Option<Vec<String>> {
+/// `python3 -m pip`, if it works.
+pub fn pip() -> Option<Vec<String>> {
     let python = which("python3")?;
     let works = Command::new(&python).args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success());
     works.then(|| vec![python.display().to_string(), "-m".into(), "pip".into()])

@@ -16,6 +16,7 @@ use crate::{
     },
     config::{Config, Overrides, Secret},
     paths::{self, Paths, private_dir},
+    planfile::ModelConfig,
     service::{OrchestratorOptions, StartError, start},
 };
 
@@ -90,6 +91,7 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
         max_total_mib: config.folder.max_total_mib,
         max_files: config.folder.max_files,
     };
+    options.models = ModelConfig::default();
     options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
     options.data_home = paths::data_home(&context.env);
     options.bundled_skills = paths::bundled_skills();

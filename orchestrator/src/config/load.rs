@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bus_schemas::settings::{MODEL_KEYS, PROVIDER_KEYS, provider_variable};
 use serde::Deserialize as _;
 use toml::{Table, Value, de::DeTable};
 
@@ -57,7 +58,7 @@ pub fn load(
         sources.push(Source::File(path.to_owned()));
     }
     let mut set = Vec::new();
-    for (name, section, key, text) in variables(env)? {
+    for (name, section, key, text) in variables(env, &merged)? {
         put(&mut merged, &section, &key, variable_value(&name, &section, &key, &text)?);
         set.push(name);
     }
@@ -105,12 +106,14 @@ fn read(path: &Path, optional: bool) -> Result<Option<Table>, ConfigError> {
 
 /// The byte at which a dotted key begins.
 fn key_offset(table: &DeTable<'_>, dotted: &str) -> Option<usize> {
-    let (first, rest) = dotted.split_once('.').map_or((dotted, None), |(first, rest)| (first, Some(rest)));
-    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
-    match rest {
-        Some(rest) => key_offset(value.get_ref().as_table()?, rest),
-        None => Some(key.span().start),
-    }
+    table.iter().find_map(|(key, value)| {
+        // A key may have dots of its own: models do.
+        let rest = dotted.strip_prefix(key.get_ref().as_ref())?;
+        match rest.strip_prefix('.') {
+            Some(rest) => key_offset(value.get_ref().as_table()?, rest),
+            None => rest.is_empty().then(|| key.span().start),
+        }
+    })
 }
 
 fn place(name: &str, text: &str, offset: usize) -> String {
@@ -129,12 +132,24 @@ fn known_keys() -> Vec<(String, String)> {
             keys.push((section.clone(), key.clone()));
         }
     }
+    // Providers have names of people's own; these are the keys of each.
+    keys.extend(PROVIDER_KEYS.map(|key| ("providers".to_owned(), key.to_owned())));
     keys
 }
 
 /// The known key most like `dotted`: in the same section first, then anywhere.
 fn nearest(dotted: &str) -> Option<String> {
     let keys = known_keys();
+    if let Some((provider, key)) = dotted.strip_prefix("providers.").and_then(|rest| rest.split_once('.')) {
+        // The last part of a model's place is its key; what is before it may have dots.
+        return match key.strip_prefix("models.").and_then(|rest| rest.rsplit_once('.')) {
+            Some((model, key)) => best(
+                key,
+                MODEL_KEYS.iter().map(|k| ((*k).to_owned(), format!("providers.{provider}.models.{model}.{k}"))),
+            ),
+            None => best(key, PROVIDER_KEYS.iter().map(|k| ((*k).to_owned(), format!("providers.{provider}.{k}")))),
+        };
+    }
     let Some((section, key)) = dotted.split_once('.') else {
         let mut names: Vec<String> = keys.iter().map(|(section, _)| section.clone()).collect();
         names.dedup();
@@ -154,7 +169,7 @@ fn best(wanted: &str, candidates: impl Iterator<Item = (String, String)>) -> Opt
 }
 
 /// The settings in the environment, as (variable, section, key, text).
-fn variables(env: &Env) -> Result<Vec<(String, String, String, String)>, ConfigError> {
+fn variables(env: &Env, file: &Table) -> Result<Vec<(String, String, String, String)>, ConfigError> {
     let mut found = Vec::new();
     for (name, value) in env {
         let (Some(name), Some(text)) = (name.to_str(), value.to_str()) else { continue };
@@ -169,6 +184,15 @@ fn variables(env: &Env) -> Result<Vec<(String, String, String, String)>, ConfigE
         let Some((section, key)) = lower.split_once('_') else { continue };
         let keys = known_keys();
         if !keys.iter().any(|(s, _)| s == section) {
+            continue;
+        }
+        if section == "providers" {
+            let configured = file.get("providers").and_then(Value::as_table).into_iter().flat_map(Table::keys);
+            let Some((provider, key)) = provider_variable(key, configured.map(String::as_str)) else {
+                let message = "BATON_PROVIDERS_<NAME>_<KEY> is wanted, with a key of [providers.NAME]".to_owned();
+                return Err(ConfigError::Invalid { at: format!("environment variable {name}"), message });
+            };
+            found.push((name.to_owned(), format!("providers.{provider}"), key.to_owned(), text.to_owned()));
             continue;
         }
         if !keys.iter().any(|(s, k)| s == section && k == key) {
@@ -198,9 +222,18 @@ fn variable_value(name: &str, section: &str, key: &str, text: &str) -> Result<Va
 }
 
 fn put(table: &mut Table, section: &str, key: &str, value: Value) {
-    let entry = table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
-    if let Value::Table(section) = entry {
-        section.insert(key.to_owned(), value);
+    // Only a provider's section has a dot: the one before its name.
+    let (first, rest) = section.split_once('.').map_or((section, None), |(first, rest)| (first, Some(rest)));
+    let entry = table.entry(first.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+    match (entry, rest) {
+        (Value::Table(providers), Some(name)) => {
+            let provider = providers.entry(name.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(provider) = provider {
+                provider.insert(key.to_owned(), value);
+            }
+        }
+        (Value::Table(section), None) => drop(section.insert(key.to_owned(), value)),
+        _ => {}
     }
 }
 

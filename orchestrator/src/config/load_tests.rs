@@ -69,6 +69,37 @@ fn an_unknown_key_names_line_and_suggestion() {
 }
 
 #[test]
+fn models_and_providers_are_checked_as_strictly() {
+    assert_eq!(
+        error("[models]\nendpont = 'x'\n"),
+        "C/baton.toml:2:1: unknown key `models.endpont`; did you mean `models.endpoint`?"
+    );
+    assert_eq!(
+        error("[providers.lab]\nbase_url = 'x'\nkey_evn = 'X'\n"),
+        "C/baton.toml:3:1: unknown key `providers.lab.key_evn`; did you mean `providers.lab.key_env`?"
+    );
+    assert_eq!(
+        error("[providers.lab.models.'qwen2.5']\ncontext_token = 1\n"),
+        "C/baton.toml:2:1: unknown key `providers.lab.models.qwen2.5.context_token`; did you mean \
+         `providers.lab.models.qwen2.5.context_tokens`?"
+    );
+    assert_eq!(error("[provider.lab]\n"), "C/baton.toml:1:2: unknown key `provider`; did you mean `[providers]`?");
+    let (_dir, paths) = world(Some("[providers.my-lab]\nbase_url = 'https://lab.example/v1'\n"));
+    let set = env(&[
+        ("BATON_MODELS_DEFAULT", "my-lab/m"),
+        ("BATON_MODELS_WORKER", "a/b,c/d"),
+        ("BATON_PROVIDERS_MY_LAB_MAX_CONCURRENT", "2"),
+    ]);
+    let (config, _) = load(&paths, None, &set, Vec::new()).unwrap();
+    assert_eq!(config.models.worker, ["a/b", "c/d"]);
+    assert_eq!(config.providers["my-lab"].max_concurrent, Some(2));
+    assert_eq!(config.model_setup().provider("my-lab").unwrap().base_url.as_deref(), Some("https://lab.example/v1"));
+    let fails = |pairs| load(&paths, None, &env(pairs), Vec::new()).unwrap_err().to_string();
+    assert!(fails(&[("BATON_MODELS_DEFUALT", "x")]).contains("did you mean `BATON_MODELS_DEFAULT`?"));
+    assert!(fails(&[("BATON_PROVIDERS_LAB_KEY", "x")]).contains("BATON_PROVIDERS_<NAME>_<KEY> is wanted"));
+}
+
+#[test]
 fn a_wrong_kind_of_value_names_the_place() {
     let text = error("[folder]\nmax_files = 'many'\n");
     assert!(text.starts_with("C/baton.toml:2:13: invalid type: string \"many\", expected u64"), "{text}");

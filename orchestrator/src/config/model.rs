@@ -1,7 +1,8 @@
 //! What can be configured.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
+use bus_schemas::settings::{ModelSetup, Models, Provider};
 use serde::{Deserialize, Serialize};
 
 /// Everything.
@@ -16,6 +17,18 @@ pub struct Config {
     pub pool: Pool,
     /// What a project's folder may hold.
     pub folder: Folder,
+    /// Which models do what. The host service calls them; here they are named and priced.
+    pub models: Models,
+    /// Who serves them.
+    pub providers: BTreeMap<String, Provider>,
+}
+
+impl Config {
+    /// The models and who serves them.
+    #[must_use]
+    pub fn model_setup(&self) -> ModelSetup {
+        ModelSetup { models: self.models.clone(), providers: self.providers.clone() }
+    }
 }
 
 /// `baton serve`.

@@ -5,8 +5,9 @@ use bus_schemas::id::{ApprovalId, TaskId};
 use super::words;
 use crate::{
     plan::{
-        Outcome, Plan,
-        event::{Fact, Limit, Verdict},
+        Command, Outcome, Plan,
+        event::{Fact, Limit, PauseSpec, Verdict},
+        policy::bounded,
         request::Subject,
     },
     port::journal::{FeedRow, Record},
@@ -14,7 +15,14 @@ use crate::{
 
 /// The feed row of a record that was taken.
 pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[TaskId]) -> FeedRow {
-    let (kind, task_id, mut text) = describe(&record.event.fact, plan);
+    let (mut kind, task_id, mut text) = describe(&record.event.fact, plan);
+    for command in &outcome.commands {
+        if let Command::Warn { task_id, resource, percent } = command {
+            let whose = task_id.map_or_else(|| "the project".to_owned(), |id| key(plan, id));
+            text.push_str(&format!("; {percent} % of the {resource} budget of {whose} is used"));
+            kind = "budget.warned";
+        }
+    }
     let asked = outcome.approvals.iter().filter_map(|id| plan.approval(*id)).find(|asked| asked.decision.is_none());
     if asked.is_some() {
         text.push_str("; a person is asked");
@@ -35,6 +43,11 @@ pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[Ta
         approval_id: asked.map(|asked| asked.approval_id).or_else(|| outcome.approvals.first().copied()),
         project_changed: outcome.project_changed,
     }
+}
+
+/// The first line, cut: untrusted text, cleaned where it is shown.
+fn first_line(text: &str) -> String {
+    bounded(text.lines().next().unwrap_or_default(), 200)
 }
 
 fn key(plan: &Plan, task_id: TaskId) -> String {
@@ -96,6 +109,44 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
                 detail.lines().next().unwrap_or_default()
             ),
         ),
+        Fact::AttemptPaused { task_id, number, pause, .. } => {
+            let why = match pause {
+                PauseSpec::Question { question } => format!("asks: {}", first_line(question)),
+                PauseSpec::Budget => "waits: its budget is used up".to_owned(),
+                PauseSpec::RateLimited { .. } => "waits for its provider, which lets nobody through".to_owned(),
+                PauseSpec::Bounce { need, .. } => format!("asks {} back", name(need)),
+            };
+            ("attempt.paused", Some(*task_id), format!("{} attempt {number} {why}", name(task_id)))
+        }
+        Fact::SpendReserved { task_id, .. } => {
+            ("spend.reserved", Some(*task_id), format!("{} calls a model", name(task_id)))
+        }
+        Fact::SpendSettled { task_id, .. } => {
+            ("spend.settled", Some(*task_id), format!("{} called a model", name(task_id)))
+        }
+        Fact::BudgetReached { task_id, .. } => {
+            ("budget.reached", Some(*task_id), format!("{} waits: its budget is used up", name(task_id)))
+        }
+        Fact::BudgetRaised { task_id, by, .. } => {
+            let what = task_id.as_ref().map_or_else(|| "the project".to_owned(), name);
+            ("budget.raised", *task_id, format!("{by} changed the budget of {what}"))
+        }
+        Fact::NoteTold { task_id, from, .. } => {
+            ("task.told", Some(*task_id), format!("{from} said something to {}", name(task_id)))
+        }
+        Fact::PlanProposed { tasks, by, .. } => {
+            ("plan.proposed", None, format!("{by} proposes a plan with {} tasks", tasks.len()))
+        }
+        Fact::PlanUnusable { task_id, reason } => {
+            let first = reason.lines().next().unwrap_or_default();
+            ("plan.unusable", Some(*task_id), format!("the plan of {} cannot be used: {first}", name(task_id)))
+        }
+        Fact::PatchProposed { task_id, .. } => {
+            ("patch.proposed", Some(*task_id), format!("{} proposes a change of the plan", name(task_id)))
+        }
+        Fact::SkillProposed { task_id, .. } => {
+            ("skill.proposed", Some(*task_id), format!("{} proposes a skill", name(task_id)))
+        }
         Fact::LimitReached { task_id, number, limit } => {
             ("attempt.limit", Some(*task_id), format!("{} attempt {number}: {}", name(task_id), limit_text(*limit)))
         }
@@ -128,6 +179,11 @@ fn about(plan: &Plan, approval_id: ApprovalId) -> (Option<TaskId>, String) {
     match plan.approval(approval_id).map(|approval| approval.subject) {
         Some(Subject::Handoff { task_id, .. }) => (Some(task_id), format!("the handoff of {}", key(plan, task_id))),
         Some(Subject::Plan) | None => (None, "the plan".to_owned()),
+        Some(subject) => {
+            let task_id = subject.attempt().map(|(task_id, _)| task_id);
+            let of = task_id.map_or_else(String::new, |task_id| format!(" of {}", key(plan, task_id)));
+            (task_id, format!("the {}{of}", subject.word()))
+        }
     }
 }
 

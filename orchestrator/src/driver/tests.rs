@@ -8,6 +8,7 @@ use std::sync::{
 use bus_schemas::{
     id::{ApprovalId, AttemptRef, ClaimNonce, HostId, MessageId, ProjectId, TaskId},
     v1::{
+        agent::TellAttempt,
         handoff::{Handoff, Isolation, Usage},
         host::Beat,
         plan,
@@ -20,6 +21,7 @@ use super::{Detail, Handle, ProjectDetail, Refusal, Tasks, Wires, World, start};
 use crate::{
     adapter::{
         clock::{RandomIds, SystemClock},
+        shelf::Shelf,
         sqlite::Store,
     },
     plan::event::{Fact, ProjectCreated},
@@ -63,6 +65,15 @@ impl Bus for Notes {
         Ok(())
     }
     async fn tell(&self, _: MessageId, _: FeedMessage) -> Result<(), BusError> {
+        Ok(())
+    }
+    async fn tell_attempt(&self, _: MessageId, _: TellAttempt) -> Result<(), BusError> {
+        Ok(())
+    }
+    async fn has_object(&self, _: &str) -> Result<bool, BusError> {
+        Ok(true)
+    }
+    async fn put_object(&self, _: &str, _: Vec<u8>) -> Result<(), BusError> {
         Ok(())
     }
     async fn ask_report(&self) -> Result<(), BusError> {
@@ -127,6 +138,8 @@ impl Rig {
             folder: Arc::new(notes.clone()),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
+            shelf: Arc::new(Shelf::default()),
+            models: Arc::default(),
             installation: store.installation(),
         };
         let (handle, wires, tasks) = start(world).await.unwrap();
@@ -171,6 +184,9 @@ impl Rig {
             plan_digest: "d".to_owned(),
             plan_policy: lowered.plan_policy,
             approval_id: ApprovalId::from_uuid(Uuid::now_v7()),
+            budget: lowered.budget,
+            planning: None,
+            replan_policy: Some(lowered.replan_policy),
         };
         let scripts = std::collections::BTreeMap::new();
         let detail =

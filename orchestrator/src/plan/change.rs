@@ -30,6 +30,10 @@ pub struct Outcome {
     pub project_changed: bool,
     /// The requests that are new or decided now, each once.
     pub approvals: Vec<ApprovalId>,
+    /// Tasks that are gone: another plan took the place of theirs before it started. Not in `touched`.
+    pub removed: Vec<TaskId>,
+    /// What is used of the project's budget changed, or its limits.
+    pub spent: bool,
 }
 
 impl Outcome {
@@ -52,6 +56,8 @@ pub(super) struct Change<'a> {
     project_changed: bool,
     project_announced: bool,
     approvals: Vec<ApprovalId>,
+    pub(super) removed: Vec<TaskId>,
+    spent: bool,
     ended: VecDeque<usize>,
 }
 
@@ -68,12 +74,17 @@ impl<'a> Change<'a> {
             project_changed: false,
             project_announced: false,
             approvals: Vec::new(),
+            removed: Vec::new(),
+            spent: false,
             ended: VecDeque::new(),
         }
     }
 
     /// Closes the step: the feed commands come last.
     pub(super) fn finish(mut self) -> Outcome {
+        let only_people = self.plan.outstanding == 0 && self.plan.ready.is_empty() && !self.plan.pending.is_empty();
+        let runs = self.plan.state.is_active() && !only_people;
+        self.plan.wall.run(runs, self.at);
         let plan = &*self.plan;
         let ids: Vec<(usize, TaskId)> =
             self.touched.iter().filter_map(|n| Some((*n, plan.tasks.get(*n)?.spec.task_id))).collect();
@@ -90,6 +101,8 @@ impl<'a> Change<'a> {
             touched: ids.into_iter().map(|(_, task_id)| task_id).collect(),
             project_changed: self.project_changed,
             approvals: self.approvals,
+            removed: self.removed,
+            spent: self.spent,
         }
     }
 
@@ -165,9 +178,10 @@ impl<'a> Change<'a> {
         let (task_id, attempt, approval_id) = (task.spec.task_id, task.attempt, task.approval_id);
         if task.is_outstanding() {
             let reason = reason.to_owned();
+            self.attempt_over(number, None);
             self.command(Command::CancelAttempt { task_id, number: attempt, reason });
         }
-        if let Some(approval_id) = approval_id {
+        if let Some(approval_id) = approval_id.filter(|approval_id| self.leave_budget(number, *approval_id)) {
             self.close(approval_id, reason);
         }
         self.edit(number, |task| {
@@ -195,6 +209,17 @@ impl<'a> Change<'a> {
         self.plan.changed_at = self.at;
         self.project_changed = true;
         self.project_announced = true;
+    }
+
+    /// What is used of the project's budget changed, or its limits.
+    pub(super) const fn spent(&mut self) {
+        self.spent = true;
+    }
+
+    /// An id that no request has yet.
+    pub(super) fn fresh(&self, approval_id: ApprovalId) -> Result<(), Rejected> {
+        let known = self.plan.approvals.contains_key(&approval_id);
+        if known { Err(Rejected::DuplicateApproval { approval_id }) } else { Ok(()) }
     }
 
     /// The project changed, its state did not.
@@ -245,16 +270,32 @@ impl<'a> Change<'a> {
                 self.plan.timers.remove(&(expires_at, Timer::Approval(approval_id)));
             }
         }
+        if let Some(wait) = self.plan.budget_waits.remove(&approval_id) {
+            self.plan.budgets_asked.remove(&(wait.owner, wait.resource));
+        }
         self.approvals.push(approval_id);
         self.command(Command::Tell { approval_id });
     }
 
     /// Closes a request because what it is about was stopped.
     pub(super) fn close(&mut self, approval_id: ApprovalId, reason: &str) {
+        self.shut(approval_id, "cancel", reason);
+    }
+
+    /// Closes a request because something else took the place of what it is about.
+    pub(super) fn void(&mut self, approval_id: ApprovalId, reason: &str) {
+        self.shut(approval_id, "void", reason);
+    }
+
+    fn shut(&mut self, approval_id: ApprovalId, channel: &str, reason: &str) {
+        if !self.plan.pending.contains(&approval_id) {
+            return;
+        }
+        self.void_patch(approval_id, reason);
         let decision = Decision {
             verdict: Decided::Rejected,
             by: "orchestrator".to_owned(),
-            channel: "cancel".to_owned(),
+            channel: channel.to_owned(),
             note: reason.to_owned(),
             decided_at: self.at,
         };

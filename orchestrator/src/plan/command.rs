@@ -3,7 +3,7 @@
 use bus_schemas::id::{ApprovalId, TaskId};
 use serde::{Deserialize, Serialize};
 
-use super::event::CommitId;
+use super::{budget::Resource, event::CommitId};
 
 /// Something to be done outside the core.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,41 @@ pub enum Command {
         before_commit: CommitId,
         /// The folder as it shall be.
         after_commit: CommitId,
+    },
+    /// Tell the attempt that runs what somebody said; the note is in the task's.
+    TellAttempt {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+        /// The note.
+        note_id: String,
+    },
+    /// Check what the planner handed on and lower it. Answered by `PlanProposed` or `PlanUnusable`.
+    AdoptPlan {
+        /// The planner.
+        task_id: TaskId,
+    },
+    /// A change of the plan is in force: the plan document is another one from here on.
+    PatchApplied {
+        /// The request about it.
+        approval_id: ApprovalId,
+    },
+    /// Put a proposed skill where projects find it.
+    AdmitSkill {
+        /// The request about it.
+        approval_id: ApprovalId,
+        /// Its name.
+        name: String,
+    },
+    /// Warn people: so much of a limit is used (publish it on the feed).
+    Warn {
+        /// Whose limit; `None` for the project's.
+        task_id: Option<TaskId>,
+        /// Which.
+        resource: Resource,
+        /// How much of it, of [`super::budget::WARN_AT`].
+        percent: u8,
     },
     /// Make a task's new state known (publish it on the feed).
     TaskChanged {

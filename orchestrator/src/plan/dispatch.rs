@@ -7,12 +7,12 @@ use bus_schemas::{
     time::UnixMs,
 };
 
-use super::state::{Plan, ProjectState};
+use super::state::Plan;
 
 /// The attempts to offer for `free_slots`, in order: as project, task and attempt number. The project with the fewest
 /// tasks outstanding goes first, and each pick counts as outstanding, so that projects take turns; among equals the one
 /// whose task waits longest. Within a project the task that has been ready longest goes first (then plan order). Tasks
-/// whose backoff has not passed at `now` wait. Costs a look at each project and one at each picked task.
+/// whose backoff has not passed at `now` wait; a pick that is rejected as over its budget is told as `BudgetReached`. Costs a look at each project and one at each picked task.
 pub fn pick<'a>(plans: impl Iterator<Item = &'a Plan>, free_slots: u32, now: UnixMs) -> Vec<(ProjectId, TaskId, u32)> {
     let mut picked = Vec::new();
     if free_slots == 0 {
@@ -51,6 +51,8 @@ pub fn has_ready(plan: &Plan, now: UnixMs) -> bool {
 }
 
 fn eligible(plan: &Plan, now: UnixMs) -> impl Iterator<Item = (UnixMs, usize)> {
-    let working = plan.state == ProjectState::Working;
+    // Where the project's own budget is used up and people are asked about it, nobody else needs to run into that.
+    let halted = plan.budgets_asked.first_key_value().is_some_and(|((owner, _), _)| owner.is_none());
+    let working = plan.state.is_active() && !halted;
     plan.ready.iter().copied().take_while(move |(ready_at, _)| working && *ready_at <= now)
 }

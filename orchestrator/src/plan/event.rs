@@ -1,10 +1,13 @@
 //! What happened: everything the plan core is told. Past tense, complete, with time and ids inside.
 
 use bus_schemas::{
-    id::{ApprovalId, ClaimNonce, HostId, ProjectId, TaskId},
+    id::{ApprovalId, ClaimNonce, HostId, MessageId, TaskId},
     time::UnixMs,
 };
 use serde::{Deserialize, Serialize};
+
+use super::budget::{Amount, BudgetSpec};
+pub use super::spec::{LimitSpec, PatchSpec, PauseSpec, PolicySpec, ProjectCreated, TaskKind, TaskSpec};
 
 /// A commit of the project's shadow repository, 40 lower-case hex digits.
 pub type CommitId = String;
@@ -121,6 +124,12 @@ pub enum Fact {
         digest: String,
         /// The id a request about it gets, if one is needed.
         approval_id: ApprovalId,
+        /// VM time of the attempt, in milliseconds.
+        #[serde(default)]
+        vm_ms: u64,
+        /// What a clarifier answers; `None` for any other task.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<String>,
     },
     /// An attempt ended without a handoff.
     AttemptFailed {
@@ -136,6 +145,146 @@ pub enum Fact {
         detail: String,
         /// Another attempt may end differently.
         retryable: bool,
+        /// VM time of the attempt, in milliseconds.
+        #[serde(default)]
+        vm_ms: u64,
+    },
+    /// An attempt ended without a handoff and without having failed: it waits, its VM does not. Costs no attempt.
+    AttemptPaused {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+        /// The claim.
+        nonce: ClaimNonce,
+        /// What for.
+        pause: PauseSpec,
+        /// The id a request about it gets, if one is needed.
+        approval_id: ApprovalId,
+        /// The digest over what such a request shows.
+        digest: String,
+        /// VM time of the attempt, in milliseconds.
+        #[serde(default)]
+        vm_ms: u64,
+    },
+    /// A host asks for leave to make a model call. Taken: granted. [`super::Rejected::OverBudget`]: denied.
+    SpendReserved {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+        /// The claim.
+        nonce: ClaimNonce,
+        /// Names the model call.
+        call_id: MessageId,
+        /// The most it can cost.
+        amount: Amount,
+        /// VM time of the attempt so far, in milliseconds.
+        vm_ms: u64,
+    },
+    /// What a model call did cost: also after its attempt, its task or the project ended.
+    SpendSettled {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+        /// The claim.
+        nonce: ClaimNonce,
+        /// Names the model call.
+        call_id: MessageId,
+        /// What it did cost.
+        amount: Amount,
+        /// VM time of the attempt so far, in milliseconds.
+        vm_ms: u64,
+    },
+    /// A ready task could not be offered for [`super::Rejected::OverBudget`]: it waits for people instead.
+    BudgetReached {
+        /// The task.
+        task_id: TaskId,
+        /// The id a request about it gets, if one is needed.
+        approval_id: ApprovalId,
+        /// The digest over what such a request shows.
+        digest: String,
+    },
+    /// Somebody sets new limits. Tasks that waited for them go on.
+    BudgetRaised {
+        /// Whose; `None` for the project's.
+        task_id: Option<TaskId>,
+        /// The new limits; what is absent stays.
+        budget: BudgetSpec,
+        /// Who.
+        by: String,
+        /// Over which channel.
+        channel: String,
+    },
+    /// Somebody has something to say to a task: to the attempt that runs, and to those after it.
+    NoteTold {
+        /// The task.
+        task_id: TaskId,
+        /// Tells it from every other note of the task.
+        note_id: String,
+        /// Who.
+        from: String,
+        /// What.
+        text: String,
+    },
+    /// A plan for a project that has not started: a planner's (answer to [`super::Command::AdoptPlan`]), or another one by
+    /// a person. It takes the place of any proposed before.
+    PlanProposed {
+        /// The planner whose plan it is; `None` for a person's. A planner's plan is decided by the policy the project was
+        /// created with and cannot loosen its budget.
+        task_id: Option<TaskId>,
+        /// Its tasks, in plan order.
+        tasks: Vec<TaskSpec>,
+        /// The digest over the plan as it is shown.
+        plan_digest: String,
+        /// Who approves it, if it is a person's.
+        policy: PolicySpec,
+        /// The id the request about it gets.
+        approval_id: ApprovalId,
+        /// The most the project may use.
+        budget: BudgetSpec,
+        /// Who approves changes of it while it runs.
+        replan_policy: PolicySpec,
+        /// Who.
+        by: String,
+    },
+    /// Answer to [`super::Command::AdoptPlan`]: what the planner handed on is no plan that can be worked on.
+    PlanUnusable {
+        /// The planner.
+        task_id: TaskId,
+        /// Why: goes to its next attempt.
+        reason: String,
+    },
+    /// An agent wants the plan changed. The project's policy for that decides.
+    PatchProposed {
+        /// The task whose agent it is.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+        /// The claim.
+        nonce: ClaimNonce,
+        /// How.
+        patch: PatchSpec,
+        /// The id the request about it gets.
+        approval_id: ApprovalId,
+        /// The digest over the plan as it would be.
+        digest: String,
+    },
+    /// An agent proposes a skill. A person admits it, or not.
+    SkillProposed {
+        /// The task whose agent it is.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+        /// The claim.
+        nonce: ClaimNonce,
+        /// The skill's name.
+        name: String,
+        /// The id the request about it gets.
+        approval_id: ApprovalId,
+        /// The digest over its files.
+        digest: String,
     },
     /// An attempt ran into one of the four limits.
     LimitReached {
@@ -215,6 +364,16 @@ impl Fact {
             Self::AttemptStaged { .. } => "attempt_staged",
             Self::HandoffReceived { .. } => "handoff_received",
             Self::AttemptFailed { .. } => "attempt_failed",
+            Self::AttemptPaused { .. } => "attempt_paused",
+            Self::SpendReserved { .. } => "spend_reserved",
+            Self::SpendSettled { .. } => "spend_settled",
+            Self::BudgetReached { .. } => "budget_reached",
+            Self::BudgetRaised { .. } => "budget_raised",
+            Self::NoteTold { .. } => "note_told",
+            Self::PlanProposed { .. } => "plan_proposed",
+            Self::PlanUnusable { .. } => "plan_unusable",
+            Self::PatchProposed { .. } => "patch_proposed",
+            Self::SkillProposed { .. } => "skill_proposed",
             Self::LimitReached { .. } => "limit_reached",
             Self::CancelRequested { .. } => "cancel_requested",
             Self::ResultMerged { .. } => "result_merged",
@@ -227,72 +386,6 @@ impl Fact {
             Self::ApplyUndone { .. } => "apply_undone",
         }
     }
-}
-
-/// The first event's content.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProjectCreated {
-    /// The project.
-    pub project_id: ProjectId,
-    /// Its tasks, in plan order.
-    pub tasks: Vec<TaskSpec>,
-    /// The commit its folder was copied into.
-    pub base_commit: CommitId,
-    /// The digest over the plan as it was shown.
-    pub plan_digest: String,
-    /// Who approves the plan.
-    pub plan_policy: PolicySpec,
-    /// The id the request about the plan gets.
-    pub approval_id: ApprovalId,
-}
-
-/// A task as the core needs it; what it does stays with the driver.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaskSpec {
-    /// The task.
-    pub task_id: TaskId,
-    /// Its key in the plan.
-    pub key: String,
-    /// The tasks it needs.
-    pub needs: Vec<TaskId>,
-    /// Attempts it gets at most (1 + retries).
-    pub max_attempts: u32,
-    /// The delay before the second attempt, in milliseconds; doubles.
-    pub backoff_ms: u64,
-    /// The longest delay, in milliseconds.
-    pub max_backoff_ms: u64,
-    /// The four limits.
-    pub limits: LimitSpec,
-    /// Who approves the handoff.
-    pub policy: PolicySpec,
-    /// It has a `when`.
-    pub has_when: bool,
-    /// It is a `foreach`: expanded into children, works nothing itself.
-    pub is_foreach: bool,
-}
-
-/// The four limits, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LimitSpec {
-    /// From the offer to the claim.
-    pub schedule_to_start_ms: u64,
-    /// From the claim to the handoff.
-    pub start_to_close_ms: u64,
-    /// Between two signs of life of the host that holds it.
-    pub heartbeat_ms: u64,
-    /// From the first offer to the end of the last attempt, waiting for people not counted.
-    pub schedule_to_close_ms: u64,
-}
-
-/// An approval policy as the core needs it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicySpec {
-    /// Its name.
-    pub name: String,
-    /// A person is asked; otherwise it approves by itself.
-    pub asks: bool,
-    /// How long a person may take, in milliseconds.
-    pub deadline_ms: Option<u64>,
 }
 
 /// A decision.

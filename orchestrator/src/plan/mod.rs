@@ -1,6 +1,7 @@
 //! The plan core: what a project's tasks are, where they stand, and what an event makes of that. Pure: value in, value
 //! out. [`step`](mod@step) draws the state machine.
 
+pub mod budget;
 mod change;
 pub mod command;
 pub mod dispatch;
@@ -9,6 +10,7 @@ pub mod graph;
 pub mod policy;
 pub mod rejected;
 pub mod request;
+mod spec;
 pub mod state;
 pub mod step;
 pub mod task;
@@ -16,6 +18,7 @@ pub mod task;
 mod tests;
 pub mod timer;
 
+pub use budget::{Amount, BudgetSpec, Ledger, Resource};
 pub use change::Outcome;
 pub use command::Command;
 pub use dispatch::{has_ready, next_ready_at, pick};
@@ -23,7 +26,7 @@ pub use event::Event;
 pub use graph::{GraphError, TaskGraph};
 pub use rejected::Rejected;
 pub use request::{Approval, Decided, Decision, Subject};
-pub use state::{Apply, Plan, ProjectState};
+pub use state::{Apply, BudgetWait, Patch, PatchState, Plan, ProjectState};
 pub use step::step;
 pub use task::{Claim, Failure, Handed, Note, Task, TaskState};
 pub use timer::{due, next_deadline};

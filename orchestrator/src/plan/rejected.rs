@@ -1,11 +1,11 @@
 //! Why an event changes nothing. A stale fact is not an error: messages are doubled, late and out of order by nature.
 
 use bus_schemas::{
-    id::{ApprovalId, TaskId},
+    id::{ApprovalId, MessageId, TaskId},
     time::UnixMs,
 };
 
-use super::{graph::GraphError, request::Decision, state::ProjectState, task::TaskState};
+use super::{budget::Resource, graph::GraphError, request::Decision, state::ProjectState, task::TaskState};
 
 /// Why an event was not taken; the plan is as it was. `event` is the fact's kind as the journal spells it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum Rejected {
         /// What is wrong.
         problem: String,
     },
+    /// A project that is planned begins with its planner, alone.
+    #[error("a project that is planned begins with one task, its planner; any other begins without one")]
+    NoPlanner,
     /// No such task.
     #[error("{event}: no task {task_id} in the plan")]
     UnknownTask {
@@ -143,10 +146,58 @@ pub enum Rejected {
         /// When.
         expires_at: UnixMs,
     },
-    /// To reject or to request changes needs words.
-    #[error("request {approval_id}: to reject or to request changes, say why")]
+    /// To reject, to request changes or to answer needs words.
+    #[error("request {approval_id}: to reject or to request changes, say why; to approve a question, say the answer")]
     NoteRequired {
         /// The request.
+        approval_id: ApprovalId,
+    },
+    /// A question and a limit are approved (with an answer) or rejected; there is nothing to do again.
+    #[error("request {approval_id}: a {subject} cannot be sent back for changes: approve or reject it")]
+    WrongVerdict {
+        /// The request.
+        approval_id: ApprovalId,
+        /// What it is about.
+        subject: &'static str,
+    },
+    /// A limit of the task's or the project's budget is reached.
+    #[error("the {} budget is used up: {used} of {limit} {resource}", if task_id.is_some() { "task's" } else { "project's" })]
+    OverBudget {
+        /// Whose limit; `None` for the project's. Not always the task that asked: children use their parent's, too.
+        task_id: Option<TaskId>,
+        /// Of what.
+        resource: Resource,
+        /// Used and reserved so far.
+        used: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// No limit of the task's or the project's budget is reached.
+    #[error("task {task_id} is within its budget")]
+    WithinBudget {
+        /// The task.
+        task_id: TaskId,
+    },
+    /// No such model call of this attempt and claim.
+    #[error("attempt {number} of task {task_id} has no model call {call_id}")]
+    UnknownCall {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+        /// The call.
+        call_id: MessageId,
+    },
+    /// A change of the plan does not fit.
+    #[error("{problem}")]
+    BadPatch {
+        /// Why.
+        problem: String,
+    },
+    /// Another change of the plan waits to be decided.
+    #[error("another change of the plan waits to be decided: request {approval_id}")]
+    PatchPending {
+        /// The request about it.
         approval_id: ApprovalId,
     },
     /// There is nothing of the kind to apply, finish or undo.

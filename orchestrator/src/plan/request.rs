@@ -36,6 +36,62 @@ pub enum Subject {
         /// The attempt.
         number: u32,
     },
+    /// An agent's question; the decision's note is the answer.
+    Question {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+    },
+    /// A limit is reached ([`super::Plan::budget_wait`] says which); approving adds the original limit once more.
+    Budget {
+        /// The first task that waits.
+        task_id: TaskId,
+        /// Its last attempt.
+        number: u32,
+    },
+    /// A change of the plan ([`super::Plan::patch`]).
+    Patch {
+        /// The task whose agent proposed it.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+    },
+    /// A skill ([`super::Plan::skill`]).
+    Skill {
+        /// The task whose agent proposed it.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+    },
+}
+
+impl Subject {
+    /// The task and attempt it is about; none for a plan.
+    #[must_use]
+    pub const fn attempt(self) -> Option<(TaskId, u32)> {
+        match self {
+            Self::Plan => None,
+            Self::Handoff { task_id, number }
+            | Self::Question { task_id, number }
+            | Self::Budget { task_id, number }
+            | Self::Patch { task_id, number }
+            | Self::Skill { task_id, number } => Some((task_id, number)),
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Handoff { .. } => "handoff",
+            Self::Question { .. } => "question",
+            Self::Budget { .. } => "budget",
+            Self::Patch { .. } => "change of the plan",
+            Self::Skill { .. } => "skill",
+        }
+    }
 }
 
 /// What was decided; it is about the digest of its request.
@@ -45,7 +101,8 @@ pub struct Decision {
     pub verdict: Decided,
     /// Who: a person's name, or `policy:<name>`.
     pub by: String,
-    /// Over which channel; `policy` without a person, `cancel` if what it is about was stopped.
+    /// Over which channel; `policy` without a person, `cancel` if what it is about was stopped, `void` if something else
+    /// took its place.
     pub channel: String,
     /// The reason or the note.
     pub note: String,

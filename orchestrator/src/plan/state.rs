@@ -11,7 +11,8 @@ use bus_schemas::{
 };
 
 use super::{
-    event::CommitId,
+    budget::{BudgetSpec, Ledger, Resource, Stopwatch},
+    event::{CommitId, PatchSpec, PolicySpec},
     graph::TaskGraph,
     request::Approval,
     task::{Task, TaskState},
@@ -21,6 +22,8 @@ use super::{
 /// Where a project is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProjectState {
+    /// An agent works out the plan.
+    Planning,
     /// The plan waits for a person.
     AwaitingApproval,
     /// Tasks are worked on, or the result is merged.
@@ -39,13 +42,20 @@ impl ProjectState {
     /// No further task starts.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::AwaitingApproval | Self::Working)
+        !matches!(self, Self::Planning | Self::AwaitingApproval | Self::Working)
+    }
+
+    /// Tasks are offered to hosts.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Planning | Self::Working)
     }
 
     /// The glossary's word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Planning => "planning",
             Self::AwaitingApproval => "awaiting_approval",
             Self::Working => "working",
             Self::Completed => "completed",
@@ -91,6 +101,44 @@ impl Apply {
     }
 }
 
+/// What a request about a limit is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetWait {
+    /// Whose limit; `None` for the project's.
+    pub task_id: Option<TaskId>,
+    /// Of what.
+    pub resource: Resource,
+    /// Used and reserved when it was asked.
+    pub used: u64,
+    /// The limit when it was asked.
+    pub limit: u64,
+    /// The tasks that wait for it: one request for all of them.
+    pub(super) waiting: BTreeSet<usize>,
+    pub(super) owner: Option<usize>,
+}
+
+/// A change of the plan that was proposed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patch {
+    /// The task whose agent proposed it.
+    pub task_id: TaskId,
+    /// The change.
+    pub spec: PatchSpec,
+    /// What became of it.
+    pub state: PatchState,
+}
+
+/// What became of a proposed change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatchState {
+    /// It waits for a person.
+    Pending,
+    /// It is in force.
+    Applied,
+    /// It never will be: refused, or (though approved) it no longer fitted. With the reason.
+    Void(String),
+}
+
 /// A project's state. Made by [`Plan::create`], changed only by [`super::step()`]; equal events make equal plans.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -104,6 +152,26 @@ pub struct Plan {
     pub(super) result_commit: Option<CommitId>,
     /// [`super::Command::MergeResult`] is under way.
     pub(super) merging_result: bool,
+    /// Who decides about a planner's plan.
+    pub(super) planning: Option<PolicySpec>,
+    /// What the project was given before there was a plan.
+    pub(super) given_budget: BudgetSpec,
+    /// The budget of the plan that waits for its approval.
+    pub(super) proposed_budget: Option<BudgetSpec>,
+    /// Who decides about changes of the plan.
+    pub(super) replan_policy: Option<PolicySpec>,
+    /// The project's budget.
+    pub(super) ledger: Ledger,
+    /// Its wall time.
+    pub(super) wall: Stopwatch,
+    /// Requests about limits that wait for a person.
+    pub(super) budget_waits: BTreeMap<ApprovalId, BudgetWait>,
+    /// The same by whose limit (`None`: the project's) and which.
+    pub(super) budgets_asked: BTreeMap<(Option<usize>, Resource), ApprovalId>,
+    /// Every proposed change of the plan.
+    pub(super) patches: BTreeMap<ApprovalId, Patch>,
+    /// Every proposed skill's name.
+    pub(super) skills: BTreeMap<ApprovalId, String>,
     /// Every apply there was, oldest first; only the last can stand.
     pub(super) applies: Vec<Apply>,
 
@@ -236,6 +304,49 @@ impl Plan {
     /// Requests that wait for a person, oldest first.
     pub fn pending_approvals(&self) -> impl Iterator<Item = &Approval> {
         self.pending.iter().filter_map(|id| self.approvals.get(id))
+    }
+
+    /// The project's budget and what is used of it.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The project's wall time: the time in which it was planned or worked on, without that in which only people were
+    /// waited for.
+    #[must_use]
+    pub fn wall_ms(&self, at: UnixMs) -> u64 {
+        self.wall.passed_ms(at)
+    }
+
+    /// What a pending request about a limit is about.
+    #[must_use]
+    pub fn budget_wait(&self, approval_id: ApprovalId) -> Option<&BudgetWait> {
+        self.budget_waits.get(&approval_id)
+    }
+
+    /// A proposed change of the plan, by its request.
+    #[must_use]
+    pub fn patch(&self, approval_id: ApprovalId) -> Option<&Patch> {
+        self.patches.get(&approval_id)
+    }
+
+    /// A proposed skill's name, by its request.
+    #[must_use]
+    pub fn skill(&self, approval_id: ApprovalId) -> Option<&str> {
+        self.skills.get(&approval_id).map(String::as_str)
+    }
+
+    /// The planner, in a project that began with one.
+    #[must_use]
+    pub fn planner(&self) -> Option<&Task> {
+        self.tasks.first().filter(|task| task.spec.kind == super::event::TaskKind::Planner)
+    }
+
+    /// The task that a clarifier works for.
+    #[must_use]
+    pub fn asker(&self, task_id: TaskId) -> Option<&Task> {
+        self.tasks.get(self.task(task_id)?.asker?)
     }
 
     /// Tasks that take a slot: submitted or working (a `foreach` task itself takes none).

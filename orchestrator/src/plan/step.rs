@@ -5,15 +5,18 @@
 //!               2           3               4               5                     10
 //!    blocked ─────► ready ─────► submitted ─────► working ─────► input_required ─────► completed | unverified
 //!      │ │ │          ▲             │  │            │  │             │   │
-//!      │ │ │          ├──────6──────┘  │            │  │             │   └──12──► rejected
-//!      │ │ │          ├──────6─────────┼────────────┘  │             │
-//!      │ │ │          └─────11─────────┼───────────────┼─────────────┘
+//!      │ │ │          ├────6, 14────┘  │            │  │             │   ├──12──► rejected
+//!      │ │ │          ├────6, 14───────┼────────────┘  │             │   └──15──► failed
+//!      │ │ │          └──11, 15, 18────┼───────────────┼─────────────┘
 //!      │ │ │                           └───────9───────┴──────► failed
 //!      │ │ └──8──► failed
 //!      │ └────1──► skipped
 //!      └──────7──► working (foreach) ──7──► completed | unverified | failed
 //!
 //!    submitted ──5──► input_required     ready ──9──► failed     any state that is not final ──13──► canceled
+//!    ready, submitted, working ──15──► input_required            submitted, working ──16──► blocked ──16──► ready
+//!    blocked, ready ──19──► skipped      ready ──19──► blocked
+//!    a planner: submitted, working, input_required ──17──► blocked ──17──► ready | failed | input_required
 //! ```
 //!
 //! 1. *blocked → skipped*: something it needs ended as failed, canceled, rejected, or was skipped for such a reason; the
@@ -41,17 +44,50 @@
 //!     the limit, and the time a person took does not count against schedule-to-close.
 //! 12. *input_required → rejected*: rejected with a reason, or expired.
 //! 13. *→ canceled*: `CancelRequested`, for the task, the `foreach` task it came from, or the project; or the plan was
-//!     refused. What a host still says about it is stale.
+//!     refused. What a host still says about it is stale. The exception is what model calls did cost (`SpendSettled`).
 //!
-//! The project: *awaiting_approval* (only if the plan's policy asks) → *working* → when every task is final: *failed* if
-//! one ended badly, else the commits no other task built on are merged → *completed* (or *failed*). A plan that is refused,
-//! for good or for changes, makes the project *rejected*: a new plan is a new project. Results are applied and undone
-//! only in *completed*.
+//! Pauses, all by `AttemptPaused`: the attempt is over and its number stays used, but it counts as no try, and the time
+//! until the task is ready again does not count against schedule-to-close.
+//!
+//! 14. *submitted, working → ready*: the provider is busy; ready again when it lets calls through. Also a pause for a budget
+//!     that was raised meanwhile.
+//! 15. *ready, submitted, working → input_required*: a question to a person, or a limit of a budget (from ready:
+//!     `BudgetReached`, where an offer was rejected as over its budget). Tasks that wait for the same limit share one
+//!     request. Answered, or the limit raised (by the decision or by `BudgetRaised`): *→ ready*. A question nobody wants to
+//!     answer: arrow 12. A limit nobody wants to raise: *→ failed*, and whoever reaches that limit later fails, too.
+//! 16. *submitted, working → blocked → ready*: the handoff of a needed task goes back with a question. A clarifier, a new
+//!     task for the agent of the needed one, answers; when it ends, well or badly, the task goes on with its answer as a
+//!     note. Once per needed task; a question that cannot be put is a failed attempt (arrow 6).
+//!
+//! Planning, for the one task of a project that begins with a planner:
+//!
+//! 17. *submitted, working, input_required → blocked*: its handoff is accepted and checked (`AdoptPlan`). `PlanUnusable`:
+//!     *→ ready* with the reasons, the third time *→ failed*. `PlanProposed`: *→ input_required* until the plan is decided, at
+//!     once *→ completed | unverified* if nobody is asked.
+//! 18. *input_required → ready*: changes of the plan requested. Approved: *→ completed | unverified*.
+//!
+//! Changes of a running plan (`PatchProposed`), once approved, if they still fit:
+//!
+//! 19. *blocked, ready → skipped*: dropped; nothing needs it any more, and nothing is skipped for it. *ready → blocked*: it
+//!     needs other tasks now. Only tasks that were never offered.
+//!
+//! The project: *planning* (only if it begins with a planner) → *awaiting_approval* (only if the plan's policy asks) →
+//! *working* → when every task is final and no change of the plan waits for a decision: *failed* if one ended badly, else
+//! the commits no other task built on are merged → *completed* (or *failed*). Planners and clarifiers are no part of
+//! this. A plan that is refused makes the project *rejected*; one that is to be changed goes back to its planner
+//! (*awaiting_approval* → *planning*), or, without one, makes the project *rejected*, too: a new plan is a new project.
+//! Until a plan is approved, `PlanProposed` can put another in its place. A planner that ends badly makes the project
+//! *failed*. Results are applied and undone only in *completed*.
 
 mod apply;
 mod approval;
 mod attempt;
+mod budget;
 mod cancel;
+mod limit;
+mod patch;
+mod pause;
+mod planning;
 mod prepare;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -59,15 +95,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use self::{
     approval::Deciding,
     attempt::{Failing, Handing},
+    budget::Calling,
+    patch::Offering,
+    pause::Pausing,
+    planning::Proposing,
 };
 use super::{
+    budget::{Ledger, Stopwatch},
     change::{Change, Outcome},
     event::{Event, Fact, ProjectCreated},
     graph::TaskGraph,
+    policy::{self, NOTE_BYTES},
     rejected::Rejected,
     request::Subject,
     state::{Plan, ProjectState},
-    task::Task,
+    task::{Note, Task},
 };
 
 /// Takes an event into the plan. Costs time in proportion to the tasks it changes.
@@ -99,12 +141,54 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
         Fact::AttemptStaged { task_id, number, nonce, stage } => {
             change.attempt_staged(*task_id, *number, *nonce, stage)
         }
-        Fact::HandoffReceived { task_id, number, nonce, commit, proven, digest, approval_id } => {
-            let handing = Handing { commit, proven: *proven, digest, approval_id: *approval_id };
+        Fact::HandoffReceived { task_id, number, nonce, commit, proven, digest, approval_id, vm_ms, answer } => {
+            let (approval_id, answer) = (*approval_id, answer.as_deref());
+            let handing = Handing { commit, proven: *proven, digest, approval_id, answer, vm_ms: *vm_ms };
             change.handoff_received(*task_id, *number, *nonce, &handing)
         }
-        Fact::AttemptFailed { task_id, number, nonce, reason, detail, retryable } => {
-            change.attempt_failed(*task_id, *number, *nonce, &Failing { reason, detail, retryable: *retryable })
+        Fact::AttemptFailed { task_id, number, nonce, reason, detail, retryable, vm_ms } => {
+            let failing = Failing { reason, detail, retryable: *retryable, vm_ms: Some(*vm_ms) };
+            change.attempt_failed(*task_id, *number, *nonce, &failing)
+        }
+        Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms } => {
+            let pausing = Pausing { pause, approval_id: *approval_id, digest, vm_ms: *vm_ms };
+            change.attempt_paused(*task_id, *number, *nonce, &pausing)
+        }
+        Fact::SpendReserved { task_id, number, nonce, call_id, amount, vm_ms } => {
+            let calling = Calling { number: *number, nonce: *nonce, call_id: *call_id, amount: *amount, vm_ms: *vm_ms };
+            change.spend_reserved(*task_id, &calling)
+        }
+        Fact::SpendSettled { task_id, number, nonce, call_id, amount, vm_ms } => {
+            let calling = Calling { number: *number, nonce: *nonce, call_id: *call_id, amount: *amount, vm_ms: *vm_ms };
+            change.spend_settled(*task_id, &calling)
+        }
+        Fact::BudgetReached { task_id, approval_id, digest } => change.budget_reached(*task_id, *approval_id, digest),
+        Fact::BudgetRaised { task_id, budget, by, channel } => change.budget_raised(*task_id, budget, by, channel),
+        Fact::NoteTold { task_id, note_id, from, text } => {
+            let text = policy::bounded(text, NOTE_BYTES);
+            change.note_told(*task_id, &Note { id: note_id.clone(), from: from.clone(), text })
+        }
+        Fact::PlanProposed { task_id, tasks, plan_digest, policy, approval_id, budget, replan_policy, by } => {
+            let (task_id, approval_id) = (*task_id, *approval_id);
+            change.plan_proposed(&Proposing {
+                task_id,
+                tasks,
+                plan_digest,
+                policy,
+                approval_id,
+                budget,
+                replan_policy,
+                by,
+            })
+        }
+        Fact::PlanUnusable { task_id, reason } => change.plan_unusable(*task_id, reason),
+        Fact::PatchProposed { task_id, number, nonce, patch, approval_id, digest } => {
+            let offering = Offering { number: *number, nonce: *nonce, approval_id: *approval_id, digest };
+            change.patch_proposed(*task_id, patch, &offering)
+        }
+        Fact::SkillProposed { task_id, number, nonce, name, approval_id, digest } => {
+            let offering = Offering { number: *number, nonce: *nonce, approval_id: *approval_id, digest };
+            change.skill_proposed(*task_id, name, &offering)
         }
         Fact::LimitReached { task_id, number, limit } => change.limit_reached(*task_id, *number, *limit),
         Fact::CancelRequested { task_id, by, reason } => change.cancel_requested(*task_id, by, reason),
@@ -134,8 +218,15 @@ impl Plan {
         for number in 0..change.plan.tasks.len() {
             change.touch(number);
         }
+        let planned = created.planning.is_some();
+        let planners = created.tasks.iter().filter(|spec| spec.kind.is_helper()).count();
+        if planners != usize::from(planned) || (planned && created.tasks.len() != 1) {
+            return Err(Rejected::NoPlanner);
+        }
         let digest = created.plan_digest.clone();
-        if !change.request(created.approval_id, Subject::Plan, digest, &created.plan_policy) {
+        if planned {
+            change.plan();
+        } else if !change.request(created.approval_id, Subject::Plan, digest, &created.plan_policy) {
             change.start();
         }
         let outcome = change.finish();
@@ -158,6 +249,16 @@ impl Plan {
             base_commit: created.base_commit.clone(),
             plan_digest: created.plan_digest.clone(),
             result_commit: None,
+            planning: created.planning.clone(),
+            given_budget: created.budget,
+            proposed_budget: None,
+            replan_policy: created.replan_policy.clone(),
+            ledger: Ledger::new(created.budget),
+            wall: Stopwatch::default(),
+            budget_waits: BTreeMap::new(),
+            budgets_asked: BTreeMap::new(),
+            patches: BTreeMap::new(),
+            skills: BTreeMap::new(),
             merging_result: false,
             applies: Vec::new(),
             open: tasks.len(),

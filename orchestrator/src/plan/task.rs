@@ -1,13 +1,16 @@
 //! One task of a plan: where it is, why, and what it has so far.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use bus_schemas::{
-    id::{ApprovalId, ClaimNonce, HostId},
+    id::{ApprovalId, ClaimNonce, HostId, MessageId},
     time::UnixMs,
 };
 
-use super::event::{CommitId, TaskSpec};
+use super::{
+    budget::{Call, Ledger},
+    event::{CommitId, PauseSpec, TaskSpec},
+};
 
 /// Where a task is. The arrows between the states are drawn and explained in [the step module](mod@super::step).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,7 +23,7 @@ pub enum TaskState {
     Submitted,
     /// A host works on its attempt; for a `foreach` task: its children are worked on.
     Working,
-    /// Its handoff waits for a person.
+    /// Its handoff, its question or a limit of its budget waits for a person.
     InputRequired,
     /// Done, and proven by checks.
     Completed,
@@ -99,7 +102,7 @@ pub struct Task {
     pub offered_at: Option<UnixMs>,
     /// When its first attempt was offered: its schedule-to-close limit counts from here.
     pub first_offered_at: Option<UnixMs>,
-    /// How long it waited for people, in milliseconds: not counted by its schedule-to-close limit.
+    /// How long it waited for people, providers and other agents, in milliseconds: not counted by its schedule-to-close limit.
     pub waited_ms: u64,
     /// Who holds (or held) its current attempt.
     pub claim: Option<Claim>,
@@ -113,8 +116,19 @@ pub struct Task {
     pub failure: Option<Failure>,
     /// What the next attempt shall know.
     pub notes: Vec<Note>,
-    /// The pending request about its handoff.
+    /// The pending request about its handoff, its question, its budget, or (a planner's) its plan. Tasks that wait for the
+    /// same limit share one.
     pub approval_id: Option<ApprovalId>,
+    /// Why its last attempt paused, until the next one is offered.
+    pub pause: Option<PauseSpec>,
+    /// An agent's next attempt goes on from the saved state of this attempt, or of an earlier one; 0: afresh.
+    pub resume_from: u32,
+    /// Its budget and what is used of it.
+    pub ledger: Ledger,
+    /// Every model call of its attempts.
+    pub calls: BTreeMap<MessageId, Call>,
+    /// A change of the plan dropped it.
+    pub dropped: bool,
     /// It was skipped because its own `when` was false: what needs it goes on without it.
     pub when_was_false: bool,
 
@@ -128,6 +142,18 @@ pub struct Task {
     pub(super) children: Vec<usize>,
     /// Children that are not final yet.
     pub(super) open_children: usize,
+    /// Since when it waits without an attempt, for people or for a clarifier.
+    pub(super) paused_at: Option<UnixMs>,
+    /// VM time of its current attempt, as far as it was told.
+    pub(super) attempt_vm_ms: u64,
+    /// The needed tasks whose handoffs it bounced.
+    pub(super) bounced: Vec<usize>,
+    /// The clarifier it waits for.
+    pub(super) clarifier: Option<usize>,
+    /// For a clarifier: the task that asked.
+    pub(super) asker: Option<usize>,
+    /// Plans of it that could not be used.
+    pub(super) unusable: u32,
 }
 
 /// A command whose answer a task waits for.
@@ -137,6 +163,8 @@ pub(super) enum Asked {
     Prepare,
     /// [`super::Command::MergeChildren`].
     Merge,
+    /// [`super::Command::AdoptPlan`].
+    Adopt,
 }
 
 /// Who holds an attempt.
@@ -167,6 +195,8 @@ pub struct Handed {
     pub approval_id: ApprovalId,
     /// When it was received.
     pub received_at: UnixMs,
+    /// What a clarifier answers.
+    pub answer: Option<String>,
 }
 
 /// How an attempt failed.
@@ -187,6 +217,8 @@ pub struct Failure {
 /// Something said to the next attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
+    /// Tells it from every other note of the task, so that an agent hears it once.
+    pub id: String,
     /// Who said it: a person's name, or `attempt 2`.
     pub from: String,
     /// What.
@@ -220,8 +252,37 @@ impl Task {
             parent: None,
             children: Vec::new(),
             open_children: 0,
+            pause: None,
+            resume_from: 0,
+            ledger: Ledger::new(spec.budget),
+            calls: BTreeMap::new(),
+            dropped: false,
+            paused_at: None,
+            attempt_vm_ms: 0,
+            bounced: Vec::new(),
+            clarifier: None,
+            asker: None,
+            unusable: 0,
             spec,
         }
+    }
+
+    /// The task it works for, whose budget it uses, too.
+    pub(super) fn payer(&self) -> Option<usize> {
+        self.parent.or(self.asker)
+    }
+
+    /// Its wall time: from its first offer (a `foreach`: from its expansion), without what it waited for people and others.
+    #[must_use]
+    pub fn wall_ms(&self, at: UnixMs) -> u64 {
+        let end = self.ended_at.unwrap_or(at);
+        let start = if self.spec.is_foreach && self.base_commit.is_some() {
+            Some(self.changed_at)
+        } else {
+            self.first_offered_at
+        };
+        let waiting_ms = self.paused_at.map_or(0, |paused_at| end.since(paused_at));
+        start.map_or(0, |start| end.since(start)).saturating_sub(self.waited_ms).saturating_sub(waiting_ms)
     }
 
     /// A host holds it, or may: it takes one of the free slots.
@@ -234,10 +295,10 @@ impl Task {
         }
     }
 
-    /// What needs it can go on: it is done, or skipped by its own `when`.
+    /// What needs it can go on: it is done, or skipped by its own `when`; or dropped, and nothing needs it any more.
     #[must_use]
     pub fn ended_well(&self) -> bool {
-        self.state.is_done() || (self.state == TaskState::Skipped && self.when_was_false)
+        self.state.is_done() || (self.state == TaskState::Skipped && (self.when_was_false || self.dropped))
     }
 
     /// It is final and what needs it cannot go on.

@@ -13,7 +13,7 @@ use bus_schemas::v1::{
     plan::{Plan, Task},
 };
 
-use super::{lower::DEFAULT_MAX_TURNS, models::ModelConfig};
+use super::{ModelConfig, lower::DEFAULT_MAX_TURNS};
 
 /// Turns of an agent's task, few and many.
 const TURNS: (u64, u64) = (6, 40);
@@ -109,7 +109,7 @@ fn limit(plan: &Plan, view: &mut EstimateView) {
         view.tokens_high = view.tokens_high.min(tokens);
         view.tokens_low = view.tokens_low.min(tokens);
     }
-    if let Some(usd) = plan.budget.usd.and_then(super::lower::nanos) {
+    if let Some(usd) = plan.budget.usd.map(super::lower::usd_nanos) {
         view.usd_nanos_high = view.usd_nanos_high.min(usd);
         view.usd_nanos_low = view.usd_nanos_low.min(usd);
     }

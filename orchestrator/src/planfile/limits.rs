@@ -108,16 +108,33 @@ mod tests {
 
     #[test]
     fn hosts_are_named_as_documented() {
-        for good in ["example.org", "example.org:8443", "*.example.org", "*.example.org:443", "10.0.0.1", "localhost:80"] {
+        for good in
+            ["example.org", "example.org:8443", "*.example.org", "*.example.org:443", "10.0.0.1", "localhost:80"]
+        {
             assert_eq!(network_problem(good), None, "{good}");
         }
         for bad in [
-            "https://example.org/x", "example.org/path", "*", "*:443", "*.org", "exa mple.org", "example.org:0",
-            "example.org:70000", "example.org:+80", "example.org:", "a..b", "-a.org", "ex*mple.org", "[::1]:80",
+            "https://example.org/x",
+            "example.org/path",
+            "*",
+            "*:443",
+            "*.org",
+            "exa mple.org",
+            "example.org:0",
+            "example.org:70000",
+            "example.org:+80",
+            "example.org:",
+            "a..b",
+            "-a.org",
+            "ex*mple.org",
+            "[::1]:80",
         ] {
             assert!(network_problem(bad).is_some(), "{bad}");
         }
-        assert_eq!(network_problem("https://example.org/x").map(|(_, hint)| hint).as_deref(), Some("write `example.org`"));
+        assert_eq!(
+            network_problem("https://example.org/x").map(|(_, hint)| hint).as_deref(),
+            Some("write `example.org`")
+        );
         assert!(is_private("127.0.0.1:80") && is_private("localhost") && is_private("192.168.1.1"));
         assert!(!is_private("example.org") && !is_private("8.8.8.8:53"));
     }

@@ -6,13 +6,16 @@ use bus_schemas::{
     id::TaskId,
     v1::{
         agent::AgentWork,
-        plan::{Agent, Check, Decide, Plan, Run, Script, Span, Task},
+        plan::{Agent, Budget, Check, Decide, Plan, Run, Script, Span, Task},
         task::{CheckSpec, Interpreter, Limits, Machine, Program},
     },
 };
 
 use super::expression::Expression;
-use crate::plan::event::{LimitSpec, PolicySpec, TaskSpec};
+use crate::plan::{
+    BudgetSpec,
+    event::{LimitSpec, PolicySpec, TaskKind, TaskSpec},
+};
 
 /// The policy that needs nobody.
 pub const POLICY_AUTO: &str = "auto";
@@ -93,6 +96,10 @@ pub struct Lowered {
     pub ids: BTreeMap<String, TaskId>,
     /// Who approves the plan.
     pub plan_policy: PolicySpec,
+    /// Who approves changes of it while it runs.
+    pub replan_policy: PolicySpec,
+    /// The most the whole project may use.
+    pub budget: BudgetSpec,
 }
 
 /// Turns a checked plan into the core's tasks; `ids` makes a new id per call, `scripts` are the texts of `run.file`s.
@@ -104,7 +111,21 @@ pub fn lower(
     ids: &mut dyn FnMut() -> TaskId,
     scripts: &BTreeMap<String, String>,
 ) -> Result<Lowered, LowerError> {
-    let by_key: BTreeMap<String, TaskId> = plan.tasks.iter().map(|task| (task.id.clone(), ids())).collect();
+    lower_again(plan, &BTreeMap::new(), ids, scripts)
+}
+
+/// As [`lower()`], for a plan of which some tasks are known by id already.
+///
+/// # Errors
+/// As [`lower()`].
+pub fn lower_again(
+    plan: &Plan,
+    known: &BTreeMap<String, TaskId>,
+    ids: &mut dyn FnMut() -> TaskId,
+    scripts: &BTreeMap<String, String>,
+) -> Result<Lowered, LowerError> {
+    let mut id_of = |key: &String| known.get(key).copied().unwrap_or_else(&mut *ids);
+    let by_key: BTreeMap<String, TaskId> = plan.tasks.iter().map(|task| (task.id.clone(), id_of(&task.id))).collect();
     let mut tasks = Vec::with_capacity(plan.tasks.len());
     for task in &plan.tasks {
         program_of(task, scripts)?;
@@ -114,7 +135,9 @@ pub fn lower(
         tasks.push(spec(plan, task, task_id, needs.collect::<Result<_, _>>()?)?);
     }
     let plan_policy = policy(plan, plan.approval.as_deref().unwrap_or(POLICY_ASK))?;
-    Ok(Lowered { tasks, ids: by_key, plan_policy })
+    let replan_policy = policy(plan, plan.replan.as_deref().unwrap_or(POLICY_ASK))?;
+    let budget = budget_of("budget", &plan.budget)?;
+    Ok(Lowered { tasks, ids: by_key, plan_policy, replan_policy, budget })
 }
 
 /// The child number `index` of a `foreach` task: same limits and needs, its own key and id. A `when` that speaks of
@@ -271,16 +294,45 @@ fn spec(plan: &Plan, task: &Task, task_id: TaskId, needs: Vec<TaskId>) -> Result
         max_attempts: retries.max.saturating_add(1),
         backoff_ms: span_ms(&task.id, &retries.backoff)?,
         max_backoff_ms: span_ms(&task.id, &retries.max_backoff)?,
-        limits: LimitSpec {
-            schedule_to_start_ms: SCHEDULE_TO_START_MS,
-            start_to_close_ms: timeout_ms(plan, task)?,
-            heartbeat_ms: HEARTBEAT_MS,
-            schedule_to_close_ms: SCHEDULE_TO_CLOSE_MS,
-        },
+        limits: LimitSpec { start_to_close_ms: timeout_ms(plan, task)?, ..default_limits() },
         policy: policy(plan, approval)?,
         has_when: task.when.is_some() && !when_is_per_item(task),
         is_foreach: task.foreach.is_some(),
+        kind: if task.agent.is_some() { TaskKind::Agent } else { TaskKind::Script },
+        budget: budget_of(&task.id, &task.budget)?,
     })
+}
+
+/// A budget as the core counts it.
+///
+/// # Errors
+/// [`LowerError::BadDuration`]; `of` names whose it is.
+pub fn budget_of(of: &str, budget: &Budget) -> Result<BudgetSpec, LowerError> {
+    Ok(BudgetSpec {
+        usd_nanos: budget.usd.map(usd_nanos),
+        tokens: budget.tokens,
+        vm_ms: budget.vm_seconds.map(|seconds| seconds.saturating_mul(1000)),
+        wall_ms: budget.wall.as_ref().map(|span| span_ms(of, span)).transpose()?,
+        turns: budget.turns,
+    })
+}
+
+/// Dollars to billionths. What is no amount of money counts as none at all; [`super::check`] refuses it before.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, and that is meant")]
+#[must_use]
+pub fn usd_nanos(usd: f64) -> u64 {
+    (usd * 1e9).round() as u64
+}
+
+/// The four limits where nothing is said.
+#[must_use]
+pub const fn default_limits() -> LimitSpec {
+    LimitSpec {
+        schedule_to_start_ms: SCHEDULE_TO_START_MS,
+        start_to_close_ms: DEFAULT_TIMEOUT_MS,
+        heartbeat_ms: HEARTBEAT_MS,
+        schedule_to_close_ms: SCHEDULE_TO_CLOSE_MS,
+    }
 }
 
 fn timeout_ms(plan: &Plan, task: &Task) -> Result<u64, LowerError> {
@@ -288,14 +340,6 @@ fn timeout_ms(plan: &Plan, task: &Task) -> Result<u64, LowerError> {
         Some(span) => span_ms(&task.id, span),
         None => Ok(DEFAULT_TIMEOUT_MS),
     }
-}
-
-/// US dollars in billionths; `None` for what is no amount.
-#[must_use]
-pub fn nanos(usd: f64) -> Option<u64> {
-    let nanos = (usd * 1e9).round();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range, as just compared")]
-    (nanos.is_finite() && (0.0..=1e18).contains(&nanos)).then_some(nanos as u64)
 }
 
 fn span_ms(task: &str, span: &Span) -> Result<u64, LowerError> {

@@ -53,7 +53,8 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         }
         Rejected::WrongApply { .. } => problem("wrong_apply", 409, detail),
         Rejected::BadPlan(error) => problem("plan_invalid", 422, error.to_string()),
-        Rejected::NotFirst { .. }
+        Rejected::NoPlanner
+        | Rejected::NotFirst { .. }
         | Rejected::NoEvents
         | Rejected::AlreadyCreated
         | Rejected::BadChildren { .. }
@@ -61,6 +62,12 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         | Rejected::StaleAttempt { .. }
         | Rejected::WrongNonce { .. }
         | Rejected::AlreadyClaimed { .. }
-        | Rejected::NotDue { .. } => problem("not_possible", 409, detail),
+        | Rejected::NotDue { .. }
+        | Rejected::WrongVerdict { .. }
+        | Rejected::OverBudget { .. }
+        | Rejected::WithinBudget { .. }
+        | Rejected::UnknownCall { .. }
+        | Rejected::BadPatch { .. }
+        | Rejected::PatchPending { .. } => problem("not_possible", 409, detail),
     }
 }

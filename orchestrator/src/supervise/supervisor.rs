@@ -99,12 +99,13 @@ pub fn plan(
     }
     let host = beside(launcher, "baton-vm-pool", env)?;
     let mut specs = Vec::new();
+    let keys = key_variables(config);
     let (nats, url, credentials, health) = match &config.bus.url {
         Some(url) => (None, url.clone(), config.bus.credentials.clone(), None),
         None => {
             let server = find(config, paths, env)?;
             let managed = prepare(paths)?;
-            specs.push(managed.spec(&server));
+            specs.push(Spec { withheld: keys.clone(), ..managed.spec(&server) });
             (Some(server), managed.url, Some(managed.credentials), Some(managed.health_url))
         }
     };
@@ -122,6 +123,7 @@ pub fn plan(
         program: launcher.to_owned(),
         args,
         env: &HEAP,
+        withheld: keys,
         grace: ORCHESTRATOR_GRACE,
         health_url: None,
     });
@@ -133,17 +135,30 @@ pub fn plan(
     for (flag, value) in [("--slots", config.pool.slots), ("--spares", config.pool.spares)] {
         args.extend(value.into_iter().flat_map(|value| [flag.into(), value.to_string().into()]));
     }
-    specs.push(Spec { name: "host", program: host, args, env: &[], grace: HOST_GRACE, health_url: None });
+    specs.push(Spec {
+        name: "host",
+        program: host,
+        args,
+        env: &[],
+        withheld: Vec::new(),
+        grace: HOST_GRACE,
+        health_url: None,
+    });
     Ok(Plan { nats, nats_url: url, nats_health_url: health, specs })
 }
 
-/// The host service's section with all layers merged, in a file of its own.
+/// The variables that hold keys of model providers.
+fn key_variables(config: &Config) -> Vec<String> {
+    let setup = config.model_setup();
+    setup.provider_names().iter().filter_map(|name| setup.provider(name)?.key_env).collect()
+}
+
+/// The host service's sections with all layers merged, in a file of its own.
 fn pool_config(config: &Config, paths: &Paths) -> Result<PathBuf, SuperviseError> {
     let path = paths.runtime_dir.join("pool.toml");
     let written = |source| SuperviseError::Io { operation: "write", path: path.clone(), source };
-    let table = toml::Table::try_from(&config.pool).map_err(|error| written(io::Error::other(error)))?;
-    let mut whole = toml::Table::new();
-    whole.insert("pool".to_owned(), toml::Value::Table(table));
+    let mut whole = toml::Table::try_from(config).map_err(|error| written(io::Error::other(error)))?;
+    whole.retain(|section, _| ["pool", "models", "providers"].contains(&section));
     fs::write(&path, whole.to_string()).map_err(written)?;
     Ok(path)
 }

@@ -1,5 +1,6 @@
 //! Tests that boot real VMs.
 
+mod agents;
 mod bad_input;
 mod crash;
 mod examples;

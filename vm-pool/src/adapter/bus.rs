@@ -9,7 +9,7 @@ use std::{future::Future, io::Write as _, path::Path, sync::Arc, time::Duration}
 use async_nats::jetstream::{
     AckKind, Message as Raw,
     consumer::{AckPolicy, Consumer, pull},
-    object_store::{GetErrorKind, InfoErrorKind, ObjectMetadata, ObjectStore},
+    object_store::ObjectStore,
 };
 use bus_schemas::{
     envelope::{Envelope, Message},
@@ -68,7 +68,7 @@ pub enum ClaimOutcome {
 #[derive(Clone)]
 pub struct HostBus {
     pub(super) bus: nats::Bus,
-    objects: ObjectStore,
+    pub(super) objects: ObjectStore,
     offers: Arc<Consumer<pull::Config>>,
     offers_config: Arc<pull::Config>,
     mended: Arc<Mutex<Option<Instant>>>,
@@ -158,6 +158,12 @@ impl HostBus {
         };
         let offers = offers_of(&bus, &config).await?;
         Ok(Self { bus, objects, offers: Arc::new(offers), offers_config: Arc::new(config), mended: Arc::default() })
+    }
+
+    /// The connection itself.
+    #[must_use]
+    pub const fn bus(&self) -> &nats::Bus {
+        &self.bus
     }
 
     /// Makes the streams, the bucket and the consumer of offers again if the server lost them (a wiped store). The handles
@@ -273,6 +279,10 @@ impl HostBus {
                     let place = subject::event(&envelope.body.attempt, EventKind::Failed);
                     nats::publish(&self.bus, place, envelope, Expect::Any).await
                 }
+                Ending::Paused(envelope) => {
+                    let place = subject::event(&envelope.body.attempt, EventKind::Paused);
+                    nats::publish(&self.bus, place, envelope, Expect::Any).await
+                }
             };
             match sent {
                 Ok(_) => return,
@@ -323,46 +333,6 @@ impl HostBus {
             Ok(requests) => Ok(requests.map(drop)),
             Err(e) => Err(BusError { operation: "subscribe to report requests", detail: e.to_string() }),
         }
-    }
-
-    /// Writes an object into the file `into`; returns its description, or `None` if there is no such object.
-    ///
-    /// # Errors
-    /// [`BusError`] if the server cannot be asked or the file cannot be written.
-    pub async fn fetch_object(&self, name: &str, into: &Path) -> Result<Option<String>, BusError> {
-        let failed = |detail: String| BusError { operation: "fetch object", detail: format!("{name}: {detail}") };
-        let mut object = match self.objects.get(name).await {
-            Ok(object) => object,
-            Err(e) if e.kind() == GetErrorKind::NotFound => return Ok(None),
-            Err(e) => {
-                self.mend().await;
-                return Err(failed(e.to_string()));
-            }
-        };
-        let mut file = tokio::fs::File::create(into).await.map_err(|e| failed(e.to_string()))?;
-        tokio::io::copy(&mut object, &mut file).await.map_err(|e| failed(e.to_string()))?;
-        tokio::io::AsyncWriteExt::flush(&mut file).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Some(object.info().description.clone().unwrap_or_default()))
-    }
-
-    /// Stores the file `from` as an object, unless there is one of that name: names are made of content.
-    ///
-    /// # Errors
-    /// [`BusError`] if the server cannot be asked or the file cannot be read.
-    pub async fn store_object(&self, name: &str, description: &str, from: &Path) -> Result<(), BusError> {
-        let failed = |detail: String| BusError { operation: "store object", detail: format!("{name}: {detail}") };
-        match self.objects.info(name).await {
-            Ok(_) => return Ok(()),
-            Err(e) if e.kind() == InfoErrorKind::NotFound => {}
-            Err(e) => {
-                self.mend().await;
-                return Err(failed(e.to_string()));
-            }
-        }
-        let mut file = tokio::fs::File::open(from).await.map_err(|e| failed(e.to_string()))?;
-        let meta =
-            ObjectMetadata { name: name.to_owned(), description: Some(description.to_owned()), ..Default::default() };
-        self.objects.put(meta, &mut file).await.map(drop).map_err(|e| failed(e.to_string()))
     }
 }
 

@@ -14,7 +14,10 @@ use std::{
 use bus_schemas::{
     envelope::Envelope,
     id::{AttemptRef, ClaimNonce},
-    v1::task::{AttemptFailed, HandoffReady},
+    v1::{
+        agent::AttemptPaused,
+        task::{AttemptFailed, HandoffReady},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +34,8 @@ pub enum Ending {
     Handoff(Box<Envelope<HandoffReady>>),
     /// Without one.
     Failed(Box<Envelope<AttemptFailed>>),
+    /// In a pause: it goes on as another attempt.
+    Paused(Box<Envelope<AttemptPaused>>),
 }
 
 /// What this host has to do with an attempt.

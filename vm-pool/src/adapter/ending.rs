@@ -2,7 +2,10 @@
 
 use bus_schemas::{
     subject::EventKind,
-    v1::task::{AttemptFailed, FailureReason, HandoffReady},
+    v1::{
+        agent::AttemptPaused,
+        task::{AttemptFailed, FailureReason, HandoffReady},
+    },
 };
 
 use super::{bus::wrap, claims::Ending};
@@ -18,6 +21,7 @@ impl Ending {
         let bytes = match &self {
             Self::Handoff(envelope) => serde_json::to_vec(envelope),
             Self::Failed(envelope) => serde_json::to_vec(envelope),
+            Self::Paused(envelope) => serde_json::to_vec(envelope),
         }
         .map_or(usize::MAX, |text| text.len());
         if bytes <= limit {
@@ -26,6 +30,7 @@ impl Ending {
         let (at, body) = match self {
             Self::Handoff(envelope) => (envelope.sent_at, too_large(envelope.body, bytes, limit)),
             Self::Failed(envelope) => (envelope.sent_at, shortened(envelope.body)),
+            Self::Paused(envelope) => (envelope.sent_at, unpausable(envelope.body, bytes)),
         };
         let short = wrap(EventKind::Failed, 0, body.attempt, body.nonce, at, body);
         Self::Failed(Box::new(short))
@@ -48,6 +53,21 @@ fn too_large(ready: HandoffReady, bytes: usize, limit: usize) -> AttemptFailed {
         output_tail: String::new(),
         evidence: Vec::new(),
         usage: handoff.usage,
+    }
+}
+
+/// The texts of a pause are cut when it leaves the guest; what is longer still is nothing that a person could be asked.
+fn unpausable(paused: AttemptPaused, bytes: usize) -> AttemptFailed {
+    let AttemptPaused { attempt, nonce, usage, .. } = paused;
+    let detail = format!("the agent paused with a question of {bytes} bytes, which fits into no message");
+    AttemptFailed {
+        attempt,
+        nonce,
+        reason: FailureReason::BadResult,
+        detail,
+        output_tail: String::new(),
+        evidence: Vec::new(),
+        usage,
     }
 }
 

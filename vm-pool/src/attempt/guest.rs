@@ -11,11 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Failure;
-use crate::{
-    adapter::session::{Session, SessionError},
-    lease::Leased,
-    port::Vm,
-};
+use crate::{adapter::session::Session, lease::Leased, port::Vm};
 
 /// A guest that is asked for a sign of life answers within this; emulation on a busy machine is slow.
 const PONG_WAIT: Duration = Duration::from_secs(30);
@@ -58,9 +54,9 @@ fn identity<V>(leased: &Leased<V>) -> Result<Rejuvenate, Failure> {
 }
 
 /// Waits for `answer` while the guest shows that it lives: it must answer pings, and its VM must not end.
-pub(super) async fn attended<V: Vm, T>(
+pub(super) async fn attended<V: Vm, T, E: Into<Failure>>(
     leased: &mut Leased<V>,
-    answer: impl AsyncFnOnce(&Session) -> Result<T, SessionError>,
+    answer: impl AsyncFnOnce(&Session) -> Result<T, E>,
 ) -> Result<T, Failure> {
     let session = &leased.session;
     let pings = async {
@@ -72,7 +68,7 @@ pub(super) async fn attended<V: Vm, T>(
         }
     };
     tokio::select! {
-        answer = answer(session) => answer.map_err(Failure::from),
+        answer = answer(session) => answer.map_err(Into::into),
         error = pings => Err(Failure::from(error)),
         reason = leased.vm.exited() => Err(vm_gone(&reason)),
     }

@@ -29,6 +29,10 @@ const BATCH_WAIT: Duration = Duration::from_millis(100);
 const CHUNK_BYTES: usize = 32 * 1024;
 /// Chunks kept while the bus is away (8 MiB); older ones are dropped, and the gap in the sequence tells.
 const BACKLOG: usize = 256;
+/// Lines of the host that wait to be published.
+const LINES: usize = 64;
+/// The longest line of the host, in bytes.
+const LINE_BYTES: usize = 2 * 1024;
 /// What is kept of the end of the output, in bytes.
 pub const TAIL_BYTES: usize = 4 * 1024;
 
@@ -62,13 +66,28 @@ pub struct LogPump {
     bytes_left: u64,
     pending: BTreeMap<u8, (LogSource, Vec<u8>)>,
     backlog: VecDeque<LogChunk>,
+    lines: (mpsc::Sender<String>, mpsc::Receiver<String>),
 }
 
 impl LogPump {
     /// A pump that lets `output_bytes` through.
     #[must_use]
-    pub const fn new(bus: HostBus, attempt: AttemptRef, output_bytes: u64) -> Self {
-        Self { bus, attempt, sequence: 0, bytes_left: output_bytes, pending: BTreeMap::new(), backlog: VecDeque::new() }
+    pub fn new(bus: HostBus, attempt: AttemptRef, output_bytes: u64) -> Self {
+        let (pending, backlog, lines) = (BTreeMap::new(), VecDeque::new(), mpsc::channel(LINES));
+        Self { bus, attempt, sequence: 0, bytes_left: output_bytes, pending, backlog, lines }
+    }
+
+    /// Takes lines of the host while the pump runs.
+    #[must_use]
+    pub fn lines(&self) -> mpsc::Sender<String> {
+        self.lines.0.clone()
+    }
+
+    /// Adds a line of the host; published when the pump runs next.
+    pub fn note(&mut self, line: &str) {
+        let end = line.floor_char_boundary(LINE_BYTES.min(line.len()));
+        let line: String = line[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.take(&Output { source: LogSource::Host, bytes: format!("{line}\n").into() });
     }
 
     /// Pumps until `stopped` is over (its sender dropped) and the queue is empty, or the queue's sender is gone.
@@ -94,12 +113,24 @@ impl LogPump {
                         due = due.or_else(|| Some(Instant::now() + BATCH_WAIT));
                     }
                 },
+                Some(line) = self.lines.1.recv() => {
+                    self.note(&line);
+                    due = due.or_else(|| Some(Instant::now() + BATCH_WAIT));
+                }
                 _ = &mut stopped => break,
                 () = timer => {
                     self.flush(false).await;
                     due = (!self.backlog.is_empty()).then(|| Instant::now() + BATCH_WAIT);
                 }
             }
+        }
+        self.flush(true).await;
+    }
+
+    /// Publishes the lines that are waiting while the pump does not run.
+    pub async fn catch_up(&mut self) {
+        while let Ok(line) = self.lines.1.try_recv() {
+            self.note(&line);
         }
         self.flush(true).await;
     }

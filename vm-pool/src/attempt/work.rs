@@ -1,20 +1,14 @@
 //! The attempt itself.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fs::File, time::Duration};
 
 use bus_schemas::{
-    id::LeaseId,
     json::Json,
     v1::{
+        agent::{AgentWork, Report},
         guest::{Assignment, AttemptAssignment, Finished},
-        handoff::{CheckEvidence, Handoff, Isolation, Usage},
-        task::{FailureReason, Offer, Stage},
+        handoff::{Handoff, Usage},
+        task::{FailureReason, Offer, Program, Stage},
     },
 };
 use tokio::{
@@ -23,18 +17,21 @@ use tokio::{
 };
 
 use super::{
-    Failure, LogPump,
-    fetch::{blocking, ensure, patiently},
+    Desk, Failure, Job, LogPump, Outcome, Trace,
+    agent::{self, Luggage},
+    check::check,
+    collect::{collect, commit, publish_commit},
+    cut,
+    desk::millis,
+    fetch::{blocking, ensure},
     guest,
-    output::Tail,
+    services::Services,
 };
 use crate::{
     adapter::{
-        bus::HostBus,
-        session::{Session, SessionError},
-        workspace::{Committed, Globs, ImportRequest, Snapshots, Store, import},
+        session::{Session, Worked},
+        workspace::Committed,
     },
-    driver::now,
     lease::{Leased, Leases},
     port::Vm,
 };
@@ -43,83 +40,76 @@ use crate::{
 const MAX_PROCESSES: u32 = 1_024;
 /// What the guest's own time limit leaves of the attempt's, so that the guest can still say that it ran out.
 const CLOSING_GRACE: Duration = Duration::from_secs(2);
-/// To hand the changes over.
-const COLLECT_WAIT: Duration = Duration::from_secs(600);
-/// Headers, padding and the list of deletions come on top of the data in a tar.
-const TAR_OVERHEAD_BYTES: u64 = 64 * 1024 * 1024;
-/// What checks may take beyond the sum of their own limits.
-const CHECKS_GRACE: Duration = Duration::from_secs(60);
-/// Paths named when outputs are violated.
-const NAMED_PATHS: usize = 20;
 /// The longest summary, in bytes.
 const SUMMARY_BYTES: usize = 16 * 1024;
 /// The most open questions.
 const MAX_QUESTIONS: usize = 50;
+/// The most connections named in a handoff.
+const MAX_EGRESS: usize = 200;
 
-/// What every attempt of a host works with.
-#[derive(Clone, Debug)]
-pub struct Desk {
-    /// The bus.
-    pub bus: HostBus,
-    /// The bare repositories.
-    pub store: Store,
-    /// The tars of trees.
-    pub snapshots: Snapshots,
-    /// A folder for files that live as long as an attempt.
-    pub scratch: PathBuf,
-    /// How strongly VMs are isolated here.
-    pub isolation: Isolation,
-}
-
-/// What is seen of an attempt while it is worked on: what a failure still reports.
-#[derive(Clone, Debug, Default)]
-pub struct Trace {
-    /// The end of the output.
-    pub tail: Tail,
-    /// What it used so far.
-    pub usage: Arc<Mutex<Usage>>,
-    /// Every lease it asked for.
-    pub leases: Arc<Mutex<Vec<LeaseId>>>,
-}
-
-impl Trace {
-    fn used(&self, add: impl FnOnce(&mut Usage)) {
-        add(&mut self.usage.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn note(&self, lease: LeaseId) {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
-    }
-}
-
-/// Works on an offer until its handoff. `closes_at` is when the caller will drop it.
+/// Works on an offer until it hands on or pauses.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn work<V: Vm>(
-    desk: &Desk,
-    leases: &Leases<V>,
-    offer: &Offer,
-    closes_at: Instant,
-    stages: &mpsc::Sender<Stage>,
-    trace: &Trace,
-) -> Result<Handoff, Failure> {
+pub async fn work<V: Vm>(desk: &Desk, leases: &Leases<V>, mut job: Job<'_>) -> Result<Outcome, Failure> {
+    let Job { offer, stages, trace, .. } = job;
     let mut log = LogPump::new(desk.bus.clone(), offer.attempt, offer.limits.output_bytes.saturating_mul(2));
-    enter(stages, Stage::Booting).await;
-    let (leased, tree) = tokio::join!(lease(leases, offer, trace), base_tree(desk, offer));
-    let finished = {
-        let mut leased = leased?;
-        enter(stages, Stage::Preparing).await;
-        guest::prepare(&mut leased, tree?).await?;
-        enter(stages, Stage::Running).await;
-        leases.started(leased.lease).await;
-        let finished = run(&mut leased, offer, closes_at, &mut log, trace).await?;
-        judge(&finished)?;
-        enter(stages, Stage::Collecting).await;
-        let tar = collect(desk, &mut leased, offer).await?;
-        (finished, tar, leased)
+    let agent = match &offer.program {
+        Program::Script { .. } => None,
+        Program::Agent(work) => Some(work),
     };
-    let (finished, tar, leased) = finished;
+    // Before a VM boots for nothing.
+    let models = agent.map(|work| agent::models(desk, work)).transpose()?.unwrap_or_default();
+    enter(stages, Stage::Booting).await;
+    let luggage = async {
+        match agent {
+            Some(work) => agent::pack(desk, offer, work, models).await,
+            None => Ok(Luggage::default()),
+        }
+    };
+    let (leased, tree, luggage) = tokio::join!(lease(leases, offer, trace), base_tree(desk, offer), luggage);
+    let (mut leased, luggage) = (leased?, luggage?);
+    enter(stages, Stage::Preparing).await;
+    luggage.remarks.iter().for_each(|remark| log.note(remark));
+    log.catch_up().await;
+    guest::prepare(&mut leased, tree?).await?;
+    guest::attended(&mut leased, async |session| luggage.send(session).await).await?;
+    enter(stages, Stage::Running).await;
+    leases.started(leased.lease).await;
+    let names = luggage.models.iter().map(|model| model.name.clone()).collect();
+    let mut services = Services::open(desk, &job, names, luggage.resumed.as_ref(), &log);
+    let worked = run(&mut leased, &mut job, luggage, &mut services, &mut log).await;
+    services.close().await;
+    log.catch_up().await;
+    let finished = match worked? {
+        Worked::Finished(finished) => *finished,
+        Worked::Paused { pause, usage } => {
+            trace.used(|used| add(used, &usage));
+            end(leased, leases, trace).await;
+            let pause = agent::checked_pause(pause, offer)?;
+            return Ok(Outcome::Paused { pause, saved_turn: services.saved_turn() });
+        }
+        Worked::GaveUp { reason, detail, usage } => {
+            trace.used(|used| add(used, &usage));
+            return Err(Failure::new(reason, detail));
+        }
+    };
+    trace.used(|used| {
+        let tool_calls = u64::from(finished.used_tools);
+        let Finished { wall_ms, cpu_ms, peak_kib, output_bytes, .. } = finished;
+        let usage = Usage {
+            program_wall_ms: wall_ms,
+            program_cpu_ms: cpu_ms,
+            program_peak_kib: peak_kib,
+            output_bytes,
+            tool_calls,
+            ..Usage::default()
+        };
+        add(used, &usage);
+    });
+    judge(&finished, agent)?;
+    enter(stages, Stage::Collecting).await;
+    let tar = collect(desk, &mut leased, offer).await?;
     let result = typed_result(&finished)?;
     // The checks' VM is asked for while the changes are committed.
     let ((), committed, checker) = tokio::try_join!(
@@ -135,6 +125,9 @@ pub async fn work<V: Vm>(
             lease(leases, offer, trace).await.map(Some)
         },
     )?;
+    if let Some(work) = agent {
+        show_work(work, &finished, &committed, offer)?;
+    }
     // Other hosts need the commit once the handoff is out; the checks have it here.
     let (evidence, ()) = tokio::try_join!(
         async {
@@ -144,21 +137,23 @@ pub async fn work<V: Vm>(
         },
         publish_commit(desk, offer, &committed.commit),
     )?;
-    let usage = trace.usage.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Handoff {
-        summary: cut(finished.summary, SUMMARY_BYTES),
+    let mut egress = services.egress();
+    egress.truncate(MAX_EGRESS);
+    let (report, words) = words(finished);
+    Ok(Outcome::Handoff(Box::new(Handoff {
+        summary: words.0,
         commit: committed.commit,
         base_commit: offer.base_commit.clone(),
         changed_paths: committed.changed,
         artifacts: Vec::new(),
-        report: finished.report,
-        egress: Vec::new(),
         result,
-        open_questions: finished.open_questions.into_iter().take(MAX_QUESTIONS).collect(),
+        open_questions: words.1,
+        report,
+        egress,
         evidence,
-        usage,
+        usage: trace.usage(),
         isolation: desk.isolation,
-    })
+    })))
 }
 
 async fn enter(stages: &mpsc::Sender<Stage>, stage: Stage) {
@@ -167,15 +162,18 @@ async fn enter(stages: &mpsc::Sender<Stage>, stage: Stage) {
 }
 
 async fn lease<V: Vm>(leases: &Leases<V>, offer: &Offer, trace: &Trace) -> Result<Leased<V>, Failure> {
-    leases.take(&offer.machine, |lease| trace.note(lease)).await.map_err(Failure::from)
+    let leased = leases.take(&offer.machine, |lease| trace.asked(lease)).await.map_err(Failure::from)?;
+    trace.leased(leased.lease, leased.since);
+    Ok(leased)
 }
 
-async fn end<V: Vm>(leased: Leased<V>, leases: &Leases<V>, trace: &Trace) {
-    let Leased { lease, vm, session, since } = leased;
+/// Kills the VM and says so.
+pub(super) async fn end<V: Vm>(leased: Leased<V>, leases: &Leases<V>, trace: &Trace) {
+    let Leased { lease, vm, session, since: _ } = leased;
     drop(session);
     vm.kill().await;
     leases.release(lease).await;
-    trace.used(|usage| usage.vm_ms += millis(since.elapsed()));
+    trace.released(lease);
 }
 
 async fn base_tree(desk: &Desk, offer: &Offer) -> Result<File, Failure> {
@@ -183,20 +181,25 @@ async fn base_tree(desk: &Desk, offer: &Offer) -> Result<File, Failure> {
     tree(desk, offer, offer.base_commit.clone(), offer.inputs.clone()).await
 }
 
-async fn tree(desk: &Desk, offer: &Offer, commit: String, inputs: Vec<String>) -> Result<File, Failure> {
+/// The tar of a commit.
+pub(super) async fn tree(desk: &Desk, offer: &Offer, commit: String, inputs: Vec<String>) -> Result<File, Failure> {
     let (store, snapshots, project_id) = (desk.store.clone(), desk.snapshots.clone(), offer.attempt.project_id);
     blocking(move || snapshots.tar(&store.repo(project_id)?, &commit, &inputs)).await
 }
 
+/// Lets the program work, and serves it meanwhile.
 async fn run<V: Vm>(
     leased: &mut Leased<V>,
-    offer: &Offer,
-    closes_at: Instant,
+    job: &mut Job<'_>,
+    luggage: Luggage,
+    services: &mut Services,
     log: &mut LogPump,
-    trace: &Trace,
-) -> Result<Finished, Failure> {
+) -> Result<Worked, Failure> {
+    let Job { offer, closes_at, trace, tells, .. } = job;
+    let closes_at = *closes_at;
     let left = closes_at.saturating_duration_since(Instant::now());
     let wall = left.saturating_sub(CLOSING_GRACE).max(Duration::from_secs(1));
+    let is_agent = matches!(offer.program, Program::Agent(_));
     let assignment = Assignment::Attempt(AttemptAssignment {
         task_key: offer.task_key.clone(),
         title: offer.title.clone(),
@@ -207,33 +210,39 @@ async fn run<V: Vm>(
         item: offer.item.clone(),
         needs: offer.needs.clone(),
         notes: offer.notes.clone(),
-        models: Vec::new(),
-        checks: Vec::new(),
+        models: luggage.models,
+        checks: if is_agent { offer.checks.clone() } else { Vec::new() },
         network: offer.network.clone(),
         wall_ms: millis(wall),
         output_bytes: offer.limits.output_bytes,
         max_processes: MAX_PROCESSES,
     });
-    let finished = talk(leased, log, trace, async |session| {
+    let Some(mut wishes) = leased.session.take_wishes() else {
+        return Err(Failure::new(FailureReason::HostError, "the guest was served already"));
+    };
+    talk(leased, log, trace, async |session| {
         session.assign(assignment).await?;
-        session.finished(closes_at).await
+        let worked = async {
+            if is_agent {
+                session.worked(closes_at).await
+            } else {
+                session.finished(closes_at).await.map(|finished| Worked::Finished(Box::new(finished)))
+            }
+        };
+        tokio::select! {
+            worked = worked => worked.map_err(Failure::from),
+            failure = services.serve(session, &mut wishes, tells) => Err(failure),
+        }
     })
-    .await?;
-    trace.used(|usage| {
-        usage.program_wall_ms += finished.wall_ms;
-        usage.program_cpu_ms += finished.cpu_ms;
-        usage.program_peak_kib = usage.program_peak_kib.max(finished.peak_kib);
-        usage.output_bytes += finished.output_bytes;
-    });
-    Ok(finished)
+    .await
 }
 
 /// Waits for an answer while the output flows.
-async fn talk<V: Vm, T>(
+pub(super) async fn talk<V: Vm, T, E: Into<Failure>>(
     leased: &mut Leased<V>,
     log: &mut LogPump,
     trace: &Trace,
-    answer: impl AsyncFnOnce(&Session) -> Result<T, SessionError>,
+    answer: impl AsyncFnOnce(&Session) -> Result<T, E>,
 ) -> Result<T, Failure> {
     let Some(mut queue) = leased.session.take_output() else {
         return Err(Failure::new(FailureReason::HostError, "the guest's output was taken already"));
@@ -248,174 +257,70 @@ async fn talk<V: Vm, T>(
     answered
 }
 
+/// Adds what a guest says it used; VM time and money are the host's to count.
+fn add(used: &mut Usage, by: &Usage) {
+    used.program_wall_ms = used.program_wall_ms.saturating_add(by.program_wall_ms);
+    used.program_cpu_ms = used.program_cpu_ms.saturating_add(by.program_cpu_ms);
+    used.program_peak_kib = used.program_peak_kib.max(by.program_peak_kib);
+    used.output_bytes = used.output_bytes.saturating_add(by.output_bytes);
+    used.tool_calls = used.tool_calls.saturating_add(by.tool_calls);
+}
+
 /// Whether the program did what it was to do, as far as its end tells.
-fn judge(finished: &Finished) -> Result<(), Failure> {
+fn judge(finished: &Finished, agent: Option<&AgentWork>) -> Result<(), Failure> {
     if finished.timed_out {
         return Err(Failure::new(FailureReason::TimedOut, "the program ran into its time limit"));
     }
     match (finished.exit_code, finished.signal) {
-        (Some(0), _) => Ok(()),
+        (Some(0), _) => {}
         (Some(code), _) => {
-            Err(Failure::new(FailureReason::ProgramFailed, format!("the program ended with exit code {code}")))
+            return Err(Failure::new(FailureReason::ProgramFailed, format!("the program ended with exit code {code}")));
         }
         (None, Some(signal)) => {
-            Err(Failure::new(FailureReason::ProgramFailed, format!("signal {signal} ended the program")))
+            return Err(Failure::new(FailureReason::ProgramFailed, format!("signal {signal} ended the program")));
         }
-        (None, None) => Err(Failure::new(FailureReason::ProgramFailed, "the program ended without an exit code")),
+        (None, None) if agent.is_some() => {}
+        (None, None) => {
+            return Err(Failure::new(FailureReason::ProgramFailed, "the program ended without an exit code"));
+        }
     }
+    if agent.is_some() && finished.report.is_none() {
+        return Err(Failure::new(FailureReason::BadResult, "the agent handed on without a report"));
+    }
+    Ok(())
+}
+
+/// Words alone are no work: without a tool call, a change and a check that could prove something, nothing was done.
+fn show_work(work: &AgentWork, finished: &Finished, committed: &Committed, offer: &Offer) -> Result<(), Failure> {
+    let idle = !finished.used_tools && committed.changed.is_empty() && offer.checks.is_empty();
+    if idle && agent::must_show_work(work) {
+        let detail = "the agent handed on without a tool call, a change, or a check that proves something";
+        return Err(Failure::new(FailureReason::NothingDone, detail));
+    }
+    Ok(())
 }
 
 fn typed_result(finished: &Finished) -> Result<Option<Json>, Failure> {
-    let Some(text) = &finished.result_text else { return Ok(None) };
+    let Some(text) = &finished.result_text else {
+        return Ok(finished.report.as_ref().and_then(|report| report.result.clone()));
+    };
     serde_json::from_str(text)
         .map(Some)
         .map_err(|e| Failure::new(FailureReason::BadResult, format!("result.json is not JSON: {e}")))
 }
 
-/// Copies the tar of changes into a file.
-async fn collect<V: Vm>(desk: &Desk, leased: &mut Leased<V>, offer: &Offer) -> Result<File, Failure> {
-    let full = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::FileTooLarge => Failure::new(FailureReason::ChangesTooLarge, e.to_string()),
-        std::io::ErrorKind::TimedOut | std::io::ErrorKind::UnexpectedEof => {
-            Failure::new(FailureReason::GuestLost, e.to_string())
+/// What a program says of its work: the report, and summary and open questions, which may be the report's.
+fn words(finished: Finished) -> (Option<Report>, (String, Vec<String>)) {
+    let report = finished.report.map(agent::checked_report);
+    let (mut summary, mut open_questions) = (finished.summary, finished.open_questions);
+    if let Some(report) = &report {
+        if summary.is_empty() {
+            summary.clone_from(&report.done);
         }
-        _ => Failure::host(&e, "take the changes out of the VM"),
-    };
-    let file = tempfile::tempfile_in(&desk.scratch).map_err(|e| Failure::host(&e, "create a file for the changes"))?;
-    let mut file = tokio::fs::File::from_std(file);
-    let limit = offer.limits.changes_bytes.saturating_add(TAR_OVERHEAD_BYTES);
-    let session = &leased.session;
-    let copy = async {
-        let mut changes = session.collect(limit, Instant::now() + COLLECT_WAIT).await?;
-        tokio::io::copy(&mut changes, &mut file).await.map_err(full)?;
-        tokio::io::AsyncWriteExt::flush(&mut file).await.map_err(full)
-    };
-    tokio::select! {
-        copied = copy => copied?,
-        reason = leased.vm.exited() => {
-            return Err(Failure::new(FailureReason::GuestLost, format!("the VM ended: {reason}")));
+        if open_questions.is_empty() {
+            open_questions.clone_from(&report.open_questions);
         }
     }
-    Ok(file.into_std().await)
-}
-
-/// Validates the changes and commits them.
-async fn commit(desk: &Desk, offer: &Offer, mut tar: File) -> Result<Committed, Failure> {
-    let (store, project_id) = (desk.store.clone(), offer.attempt.project_id);
-    let base = offer.base_commit.clone();
-    let limit_bytes = offer.limits.changes_bytes;
-    let message = format!("{}\n\nTask {}, attempt {}.\n", one_line(&offer.title), offer.task_key, offer.attempt.number);
-    let at_s = now().0 / 1_000;
-    let scratch = desk.scratch.clone();
-    let committed = blocking(move || {
-        let request = ImportRequest { base: &base, limit_bytes, message: &message, at_s, scratch: &scratch };
-        import(&store.repo(project_id)?, &mut tar, &request)
-    })
-    .await?;
-    let outputs = Globs::new(&offer.outputs)?;
-    let mut foreign: Vec<&str> = committed
-        .changed
-        .iter()
-        .filter(|change| !outputs.matches(change.path.as_bytes()))
-        .map(|change| change.path.as_str())
-        .collect();
-    if !foreign.is_empty() {
-        let more = foreign.len().saturating_sub(NAMED_PATHS);
-        foreign.truncate(NAMED_PATHS);
-        let and = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let detail = format!("changed outside its outputs: {}{and}", foreign.join(", "));
-        return Err(Failure::new(FailureReason::OutputsViolated, detail));
-    }
-    Ok(committed)
-}
-
-/// Puts the commit where other hosts find it.
-async fn publish_commit(desk: &Desk, offer: &Offer, commit: &str) -> Result<(), Failure> {
-    if commit == offer.base_commit {
-        return Ok(());
-    }
-    let file = tempfile::NamedTempFile::new_in(&desk.scratch)
-        .map_err(|e| Failure::host(&e, "create a file for a bundle"))?
-        .into_temp_path();
-    let (store, project_id, path) = (desk.store.clone(), offer.attempt.project_id, file.to_path_buf());
-    let (id, parents) = (commit.to_owned(), vec![offer.base_commit.clone()]);
-    blocking(move || store.bundle(project_id, &id, &parents, &path)).await?;
-    let name = format!("commit/{commit}");
-    patiently(|| desk.bus.store_object(&name, &offer.base_commit, &file)).await;
-    Ok(())
-}
-
-/// Runs the checks in a second VM, on the tree as it was handed off.
-async fn check<V: Vm>(
-    desk: &Desk,
-    leases: &Leases<V>,
-    mut leased: Leased<V>,
-    offer: &Offer,
-    commit: &str,
-    log: &mut LogPump,
-    trace: &Trace,
-) -> Result<Vec<CheckEvidence>, Failure> {
-    let tree = tree(desk, offer, commit.to_owned(), Vec::new()).await?;
-    guest::prepare(&mut leased, tree).await?;
-    leases.started(leased.lease).await;
-    let limit: Duration = offer.checks.iter().map(|check| Duration::from_millis(check.timeout_ms)).sum();
-    let deadline = Instant::now() + limit + CHECKS_GRACE;
-    let assignment = Assignment::Checks {
-        checks: offer.checks.clone(),
-        env: BTreeMap::clone(&offer.env),
-        output_bytes: offer.limits.output_bytes,
-    };
-    let count = offer.checks.len();
-    let results = talk(&mut leased, log, trace, async |session| {
-        session.assign(assignment).await?;
-        session.checks_finished(count, deadline).await
-    })
-    .await?;
-    let lease_id = leased.lease;
-    end(leased, leases, trace).await;
-    let evidence: Vec<CheckEvidence> = offer
-        .checks
-        .iter()
-        .zip(results)
-        .map(|(check, result)| CheckEvidence {
-            name: check.name.clone(),
-            run: check.run.clone(),
-            passed: result.exit_code == Some(0) && !result.timed_out,
-            exit_code: result.exit_code,
-            timed_out: result.timed_out,
-            wall_ms: result.wall_ms,
-            output_tail: cut_front(result.output_tail, super::output::TAIL_BYTES),
-            lease_id,
-        })
-        .collect();
-    let failed: Vec<&str> = evidence.iter().filter(|e| !e.passed).map(|e| e.name.as_str()).collect();
-    if failed.is_empty() {
-        return Ok(evidence);
-    }
-    let detail = format!("{} of {} checks did not pass: {}", failed.len(), evidence.len(), failed.join(", "));
-    Err(Failure { reason: FailureReason::CheckFailed, detail, evidence })
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
-}
-
-fn cut(mut text: String, bytes: usize) -> String {
-    if text.len() > bytes {
-        let end = (0..=bytes).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
-    }
-    text
-}
-
-fn cut_front(mut text: String, bytes: usize) -> String {
-    let from = text.len().saturating_sub(bytes);
-    if let Some(from) = (from..=text.len()).find(|&at| text.is_char_boundary(at)) {
-        text.drain(..from);
-    }
-    text
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    open_questions.truncate(MAX_QUESTIONS);
+    (report, (cut(summary, SUMMARY_BYTES), open_questions))
 }

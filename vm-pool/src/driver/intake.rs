@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use bus_schemas::v1::task::Offer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use super::main_loop::{Notice, now};
+use super::{Notice, now};
 use crate::adapter::bus::{self, HostBus, Taken};
 
 /// An offer that can be worked on, and the slot for it.

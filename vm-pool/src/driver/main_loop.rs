@@ -14,7 +14,7 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         host::{Beat, HeldAttempt},
-        task::FailureReason,
+        task::{FailureReason, Note},
     },
 };
 use futures::StreamExt;
@@ -26,17 +26,20 @@ use tokio::{
 
 use super::{
     intake::{Intake, take_offers},
-    runner::{Runner, Stop},
+    notice::Notice,
+    runner::{Line, Runner, Stop, line},
 };
 use crate::{
     adapter::{
         bus::{self, BusError, HostBus},
         claims::{Claims, OpenClaim},
+        controls::Control,
+        outside::Outside,
         workspace::{Snapshots, Store},
     },
     attempt::Desk,
     lease::{self, Grant, Leases, Order},
-    pool::{Command, Event, Fact, Health, Limits, Shape, State, VmId, step},
+    pool::{Command, Event, Fact, Health, Limits, State, VmId, step},
     port::{Accelerator, Hypervisor},
 };
 
@@ -51,76 +54,6 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 #[must_use]
 pub fn now() -> UnixMs {
     UnixMs(jiff::Timestamp::now().as_millisecond())
-}
-
-/// What the loop is told.
-#[derive(Debug)]
-pub enum Notice<V> {
-    /// Somebody wants a VM.
-    LeaseAsked {
-        /// The lease it will be.
-        lease: LeaseId,
-        /// What it must be like.
-        shape: Shape,
-        /// Where the VM goes.
-        reply: oneshot::Sender<Grant<V>>,
-    },
-    /// A lease's VM runs its program.
-    LeaseStarted {
-        /// Which.
-        lease: LeaseId,
-    },
-    /// A lease is over.
-    LeaseReleased {
-        /// Which.
-        lease: LeaseId,
-    },
-    /// A VM is up and waits.
-    Booted {
-        /// Which.
-        vm: VmId,
-        /// Dropped when the core has heard it, after its order, if it has one.
-        heard: oneshot::Sender<()>,
-    },
-    /// A VM did not come up.
-    BootFailed {
-        /// Which.
-        vm: VmId,
-        /// What happened.
-        detail: String,
-        /// The host ran out of disk or memory.
-        exhausted: bool,
-    },
-    /// A spare is gone.
-    Died {
-        /// Which.
-        vm: VmId,
-    },
-    /// An offer came, with a slot for it.
-    Offered(Box<Intake>),
-    /// An offer came that could not be read.
-    Malformed,
-    /// An attempt is claimed.
-    Held {
-        /// Which.
-        attempt: AttemptRef,
-        /// Which claim.
-        nonce: ClaimNonce,
-    },
-    /// An attempt is over, or its claim was lost.
-    Over {
-        /// Which.
-        attempt: AttemptRef,
-    },
-    /// Somebody withdraws an attempt.
-    Canceled {
-        /// Which.
-        attempt: AttemptRef,
-        /// Why.
-        reason: String,
-    },
-    /// Somebody wants a beat now.
-    ReportAsked,
 }
 
 /// What a host is.
@@ -172,7 +105,7 @@ pub struct Host<H: Hypervisor> {
     helpers: JoinSet<()>,
     orders: BTreeMap<VmId, oneshot::Sender<Order<H::Vm>>>,
     asked: BTreeMap<LeaseId, oneshot::Sender<Grant<H::Vm>>>,
-    stops: BTreeMap<AttemptRef, oneshot::Sender<Stop>>,
+    lines: BTreeMap<AttemptRef, Line>,
     held: BTreeMap<AttemptRef, ClaimNonce>,
     canceled: BTreeSet<AttemptRef>,
     canceled_order: VecDeque<AttemptRef>,
@@ -195,6 +128,7 @@ impl<H: Hypervisor> Host<H> {
         bus: HostBus,
         store: Store,
         snapshots: Snapshots,
+        outside: Arc<dyn Outside>,
     ) -> Result<Self, DriverError> {
         let path = options.state_dir.join("claims.jsonl");
         let (claims, left) = Claims::open(&path).map_err(|source| DriverError::State { path: path.clone(), source })?;
@@ -204,7 +138,7 @@ impl<H: Hypervisor> Host<H> {
         std::fs::create_dir_all(&scratch).map_err(|source| DriverError::State { path: scratch.clone(), source })?;
         let (notices, inbox) = mpsc::channel(NOTICES);
         let isolation = hypervisor.accelerator().isolation;
-        let desk = Desk { bus, store, snapshots, scratch, isolation };
+        let desk = Desk { bus, store, snapshots, outside, scratch, isolation };
         let state = State::new(options.limits.clone());
         let mut host = Self {
             options,
@@ -219,7 +153,7 @@ impl<H: Hypervisor> Host<H> {
             helpers: JoinSet::new(),
             orders: BTreeMap::new(),
             asked: BTreeMap::new(),
-            stops: BTreeMap::new(),
+            lines: BTreeMap::new(),
             held: BTreeMap::new(),
             canceled: BTreeSet::new(),
             canceled_order: VecDeque::new(),
@@ -250,11 +184,15 @@ impl<H: Hypervisor> Host<H> {
             Err(error) => tracing::warn!(%error, "read earlier cancellations"),
         }
         let notices = self.notices.clone();
-        let cancellations = bus.cancellations();
+        let controls = bus.controls();
         self.helpers.spawn(async move {
-            let mut cancellations = std::pin::pin!(cancellations);
-            while let Some((attempt, reason)) = cancellations.next().await {
-                if notices.send(Notice::Canceled { attempt, reason }).await.is_err() {
+            let mut controls = std::pin::pin!(controls);
+            while let Some(control) = controls.next().await {
+                let notice = match control {
+                    Control::Cancel { attempt, reason } => Notice::Canceled { attempt, reason },
+                    Control::Tell { attempt, note } => Notice::Told { attempt, note },
+                };
+                if notices.send(notice).await.is_err() {
                     return;
                 }
             }
@@ -332,10 +270,11 @@ impl<H: Hypervisor> Host<H> {
                 return true;
             }
             Notice::Over { attempt } => {
-                self.stops.remove(&attempt);
+                self.lines.remove(&attempt);
                 return self.held.remove(&attempt).is_some();
             }
             Notice::Canceled { attempt, reason } => self.cancel(attempt, reason),
+            Notice::Told { attempt, note } => self.told(attempt, note),
             Notice::ReportAsked => return true,
         }
         let broken = self.state.health().is_broken();
@@ -354,14 +293,14 @@ impl<H: Hypervisor> Host<H> {
             self.runners.spawn(intake.taken.give_back());
             return;
         }
-        if self.stops.contains_key(&attempt) {
+        if self.lines.contains_key(&attempt) {
             // It is being claimed: if that is lost, or the host dies of it, somebody needs the offer.
             self.runners.spawn(intake.taken.give_back_later());
             return;
         }
-        let (stop, stopped) = oneshot::channel();
-        self.stops.insert(attempt, stop);
-        self.runners.spawn(self.runner().run(intake, stopped));
+        let (line, ends) = line();
+        self.lines.insert(attempt, line);
+        self.runners.spawn(self.runner().run(intake, ends));
     }
 
     fn cancel(&mut self, attempt: AttemptRef, reason: String) {
@@ -373,9 +312,18 @@ impl<H: Hypervisor> Host<H> {
                 self.canceled.remove(&oldest);
             }
         }
-        if let Some(stop) = self.stops.remove(&attempt) {
+        if let Some(line) = self.lines.remove(&attempt) {
             tracing::info!(%attempt, %reason, "attempt canceled");
-            let _ = stop.send(Stop { reason: FailureReason::Canceled, detail: reason });
+            let _ = line.stop.send(Stop { reason: FailureReason::Canceled, detail: reason });
+        }
+    }
+
+    /// Notes for attempts that are not here are for others, or for nobody any more: a task keeps its notes.
+    fn told(&self, attempt: AttemptRef, note: Note) {
+        if let Some(line) = self.lines.get(&attempt)
+            && line.tells.try_send(note).is_err()
+        {
+            tracing::warn!(%attempt, "a note could not be passed on");
         }
     }
 
@@ -464,8 +412,8 @@ impl<H: Hypervisor> Host<H> {
         self.stopping = true;
         self.tell(Fact::Drained);
         self.beat().await;
-        for (_, stop) in std::mem::take(&mut self.stops) {
-            let _ = stop.send(Stop { reason: FailureReason::HostStopped, detail: "the host was stopped".into() });
+        for (_, line) in std::mem::take(&mut self.lines) {
+            let _ = line.stop.send(Stop { reason: FailureReason::HostStopped, detail: "the host was stopped".into() });
         }
         let deadline = Instant::now() + STOP_WAIT;
         loop {

@@ -6,8 +6,10 @@
 
 mod intake;
 mod main_loop;
+mod notice;
 mod runner;
 #[cfg(test)]
 mod tests;
 
-pub use main_loop::{DriverError, Host, HostOptions, Notice, now};
+pub use main_loop::{DriverError, Host, HostOptions, now};
+pub use notice::Notice;

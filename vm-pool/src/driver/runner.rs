@@ -1,13 +1,13 @@
 //! One attempt from its offer to its published ending: claim, limits, cancellation, journal.
 
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 
 use bus_schemas::{
     id::{AttemptRef, ClaimNonce, HostId},
     subject::EventKind,
     v1::{
-        handoff::Handoff,
-        task::{AttemptFailed, Claimed, FailureReason, HandoffReady, Offer, Progress},
+        agent::AttemptPaused,
+        task::{AttemptFailed, Claimed, FailureReason, HandoffReady, Note, Offer, Progress},
     },
 };
 use futures::{FutureExt as _, future::Fuse};
@@ -17,22 +17,21 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{
-    intake::Intake,
-    main_loop::{Notice, now},
-};
+use super::{Notice, intake::Intake, now};
 use crate::{
     adapter::{
         bus::{ClaimOutcome, wrap},
         claims::{Claims, Ending, OpenClaim, Standing},
     },
-    attempt::{Desk, Failure, Trace, work},
+    attempt::{Desk, Failure, Job, Outcome, Trace, work},
     lease::Leases,
     port::Vm,
 };
 
 /// Stages on their way to the bus; there are five, so a sender never waits.
 const STAGES: usize = 8;
+/// Notes that wait for the agent's VM; further ones reach its next attempt only.
+const TELLS: usize = 256;
 /// Stages that are still unpublished when an attempt ends are given this long.
 const STAGES_WAIT: Duration = Duration::from_secs(2);
 /// An ending that is on its way when the attempt is stopped is given this long.
@@ -47,6 +46,27 @@ pub struct Stop {
     pub detail: String,
 }
 
+/// The host's line to the runner of one attempt.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) stop: oneshot::Sender<Stop>,
+    pub(super) tells: mpsc::Sender<Note>,
+}
+
+/// The runner's end of it.
+#[derive(Debug)]
+pub(super) struct Ends {
+    stop: Fuse<oneshot::Receiver<Stop>>,
+    tells: mpsc::Receiver<Note>,
+}
+
+/// A line to a runner that is about to be started.
+pub(super) fn line() -> (Line, Ends) {
+    let (stop, stopped) = oneshot::channel();
+    let (tells, told) = mpsc::channel(TELLS);
+    (Line { stop, tells }, Ends { stop: stopped.fuse(), tells: told })
+}
+
 /// What a runner needs of its host.
 #[derive(Debug)]
 pub(super) struct Runner<V> {
@@ -59,7 +79,7 @@ pub(super) struct Runner<V> {
 
 impl<V: Vm> Runner<V> {
     /// Claims the offer and, if it is won, works on it until its ending is published. The slot is held all the while.
-    pub(super) async fn run(self, intake: Box<Intake>, stop: oneshot::Receiver<Stop>) {
+    pub(super) async fn run(self, intake: Box<Intake>, mut ends: Ends) {
         let Intake { taken, offer, slot } = *intake;
         let attempt = offer.attempt;
         let nonce = ClaimNonce::from_uuid(Uuid::now_v7());
@@ -82,7 +102,7 @@ impl<V: Vm> Runner<V> {
                 }
                 ClaimOutcome::Won => {
                     // The claim is what counts: the work does not wait for the acknowledgement.
-                    let ((), published) = tokio::join!(taken.ack(), self.attempt(&offer, nonce, stop));
+                    let ((), published) = tokio::join!(taken.ack(), self.attempt(&offer, nonce, &mut ends));
                     if published { self.journal(move |claims| claims.settled(attempt, nonce)).await } else { Ok(()) }
                 }
             };
@@ -96,14 +116,12 @@ impl<V: Vm> Runner<V> {
 
     /// Works on a won attempt and publishes its ending. `false`: it was stopped before that was published, and the journal
     /// has it.
-    async fn attempt(&self, offer: &Offer, nonce: ClaimNonce, stop: oneshot::Receiver<Stop>) -> bool {
-        let mut stop = stop.fuse();
+    async fn attempt(&self, offer: &Offer, nonce: ClaimNonce, ends: &mut Ends) -> bool {
         let attempt = offer.attempt;
         let _ = self.notices.send(Notice::Held { attempt, nonce }).await;
         let trace = Trace::default();
-        let outcome = self.limited(offer, nonce, &mut stop, &trace).await;
-        let leases = std::mem::take(&mut *trace.leases.lock().unwrap_or_else(PoisonError::into_inner));
-        for lease in leases {
+        let outcome = self.limited(offer, nonce, ends, &trace).await;
+        for lease in trace.take_leases() {
             self.leases.release(lease).await;
         }
         // What is journaled is what can be published: else a restart would try the same in vain.
@@ -116,7 +134,7 @@ impl<V: Vm> Runner<V> {
         tokio::select! {
             () = &mut end => true,
             // Nothing may hold a slot that somebody wants back; the ending gets one more moment.
-            Ok(_) = &mut stop => tokio::time::timeout(END_WAIT, end).await.is_ok(),
+            Ok(_) = &mut ends.stop => tokio::time::timeout(END_WAIT, end).await.is_ok(),
         }
     }
 
@@ -125,9 +143,9 @@ impl<V: Vm> Runner<V> {
         &self,
         offer: &Offer,
         nonce: ClaimNonce,
-        stop: &mut Fuse<oneshot::Receiver<Stop>>,
+        ends: &mut Ends,
         trace: &Trace,
-    ) -> Result<Handoff, Failure> {
+    ) -> Result<Outcome, Failure> {
         let limit_ms = offer.limits.start_to_close_ms;
         let closes_at = Instant::now() + Duration::from_millis(limit_ms);
         let (stages, mut entered) = mpsc::channel(STAGES);
@@ -138,8 +156,10 @@ impl<V: Vm> Runner<V> {
                 bus.progress(Progress { attempt, nonce, stage, entered_at: now() }).await;
             }
         });
+        let Ends { stop, tells } = ends;
+        let job = Job { offer, nonce, closes_at, stages: &stages, trace, tells };
         let outcome = tokio::select! {
-            outcome = work(&self.desk, &self.leases, offer, closes_at, &stages, trace) => outcome,
+            outcome = Box::pin(work(&self.desk, &self.leases, job)) => outcome,
             () = tokio::time::sleep_until(closes_at) => Err(Failure::new(
                 FailureReason::TimedOut,
                 format!("the attempt took longer than {} s", limit_ms / 1_000),
@@ -206,17 +226,21 @@ async fn patiently_ask<V: Vm>(runner: &Runner<V>, attempt: &AttemptRef) -> Optio
     }
 }
 
-fn ending_of(attempt: AttemptRef, nonce: ClaimNonce, outcome: Result<Handoff, Failure>, trace: &Trace) -> Ending {
+fn ending_of(attempt: AttemptRef, nonce: ClaimNonce, outcome: Result<Outcome, Failure>, trace: &Trace) -> Ending {
     let at = now();
     match outcome {
-        Ok(handoff) => {
-            let body = HandoffReady { attempt, nonce, handoff };
+        Ok(Outcome::Paused { pause, saved_turn }) => {
+            tracing::info!(%attempt, saved_turn, "attempt paused");
+            let body = AttemptPaused { attempt, nonce, pause, saved_turn, usage: trace.usage() };
+            Ending::Paused(Box::new(wrap(EventKind::Paused, 0, attempt, nonce, at, body)))
+        }
+        Ok(Outcome::Handoff(handoff)) => {
+            let body = HandoffReady { attempt, nonce, handoff: *handoff };
             Ending::Handoff(Box::new(wrap(EventKind::Handoff, 0, attempt, nonce, at, body)))
         }
         Err(Failure { reason, detail, evidence }) => {
             tracing::info!(%attempt, ?reason, %detail, "attempt failed");
-            let usage = trace.usage.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let output_tail = trace.tail.text();
+            let (usage, output_tail) = (trace.usage(), trace.tail.text());
             let body = AttemptFailed { attempt, nonce, reason, detail, output_tail, evidence, usage };
             Ending::Failed(Box::new(wrap(EventKind::Failed, 0, attempt, nonce, at, body)))
         }

@@ -24,6 +24,11 @@ impl BlockingReader {
     pub(crate) fn new(stream: Stream) -> Self {
         Self { stream, runtime: Handle::current() }
     }
+
+    /// Gives the stream back.
+    pub(crate) fn into_stream(self) -> Stream {
+        self.stream
+    }
 }
 
 impl Read for BlockingReader {

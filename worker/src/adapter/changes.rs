@@ -34,8 +34,16 @@ pub(crate) struct ChangesError {
 
 /// Compares the tree with what it was and works out how long the tar will be. Blocks.
 pub(crate) fn survey(root: &Path, before: &Manifest, limit_bytes: u64) -> Result<Packing, ChangesError> {
-    let failed = |error: io::Error| ChangesError { code: RefusalCode::GuestError, detail: error.to_string() };
-    let difference = before.difference(&Manifest::take(root).map_err(failed)?);
+    let now = Manifest::take(root).map_err(failed)?;
+    plan(before.difference(&now), limit_bytes)
+}
+
+fn failed(error: io::Error) -> ChangesError {
+    ChangesError { code: RefusalCode::GuestError, detail: error.to_string() }
+}
+
+/// Works out how long the tar will be.
+pub(crate) fn plan(difference: Difference, limit_bytes: u64) -> Result<Packing, ChangesError> {
     let deleted: Vec<_> = difference.deleted.iter().map(|path| path.to_string_lossy()).collect();
     let deletions = serde_json::to_vec(&deleted).map_err(|error| failed(error.into()))?;
     let written = difference.written.iter().map(|(path, size)| entry_bytes(path.as_os_str().len(), *size)).sum::<u64>();
@@ -62,8 +70,17 @@ fn entry_bytes(path: usize, size: u64) -> u64 {
     long + BLOCK + blocks(size) + 2 * BLOCK
 }
 
+/// What to do about files that change while they are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    /// Nothing runs any more: it is an error.
+    Refuse,
+    /// Programs run: the tar holds what was there in that moment; what is gone is left out.
+    Take,
+}
+
 /// Writes the tar. Blocks. An error leaves it cut, which the host notices.
-pub(crate) fn pack<W: Write>(root: &Path, packing: &Packing, out: W) -> io::Result<W> {
+pub(crate) fn pack<W: Write>(root: &Path, packing: &Packing, meanwhile: Meanwhile, out: W) -> io::Result<W> {
     let mut tar = Builder::new(out);
     let mut header = Header::new_gnu();
     header.set_entry_type(EntryType::Regular);
@@ -71,16 +88,20 @@ pub(crate) fn pack<W: Write>(root: &Path, packing: &Packing, out: W) -> io::Resu
     header.set_size(packing.deletions.len() as u64);
     tar.append_data(&mut header, DELETIONS_ENTRY, packing.deletions.as_slice())?;
     for (path, size) in &packing.difference.written {
-        append(&mut tar, root, path, *size)?;
+        append(&mut tar, root, path, *size, meanwhile)?;
     }
     let mut out = tar.into_inner()?;
     out.flush()?;
     Ok(out)
 }
 
-fn append(tar: &mut Builder<impl Write>, root: &Path, path: &Path, size: u64) -> io::Result<()> {
+fn append(tar: &mut Builder<impl Write>, root: &Path, path: &Path, size: u64, meanwhile: Meanwhile) -> io::Result<()> {
     let at = root.join(path);
-    let metadata = fs::symlink_metadata(&at)?;
+    let gone = |error: &io::Error| meanwhile == Meanwhile::Take && error.kind() == io::ErrorKind::NotFound;
+    let metadata = match fs::symlink_metadata(&at) {
+        Err(error) if gone(&error) => return Ok(()),
+        metadata => metadata?,
+    };
     let mut header = Header::new_gnu();
     header.set_mode(metadata.mode() & 0o777);
     if metadata.is_symlink() {
@@ -88,13 +109,25 @@ fn append(tar: &mut Builder<impl Write>, root: &Path, path: &Path, size: u64) ->
         header.set_size(0);
         return tar.append_link(&mut header, path, fs::read_link(&at)?);
     }
-    // Nothing runs any more, but if something does: it cannot have the worker follow a link or wait at a pipe.
+    // The worker neither follows a link nor waits at a pipe that took the file's place.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&at)?;
-    if !file.metadata()?.is_file() || file.metadata()?.len() != size {
-        return Err(io::Error::other(format!("{} changed while it was packed", path.display())));
-    }
+    let file = match OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&at) {
+        Err(error) if gone(&error) => return Ok(()),
+        file => file?,
+    };
+    let metadata = file.metadata()?;
+    let size = match meanwhile {
+        Meanwhile::Refuse if !metadata.is_file() || metadata.len() != size => {
+            return Err(io::Error::other(format!("{} changed while it was packed", path.display())));
+        }
+        Meanwhile::Take if !metadata.is_file() => return Ok(()),
+        _ => metadata.len(),
+    };
     header.set_entry_type(EntryType::Regular);
     header.set_size(size);
-    tar.append_data(&mut header, path, file.take(size))
+    match meanwhile {
+        Meanwhile::Refuse => tar.append_data(&mut header, path, file.take(size)),
+        // Exactly as long as announced, should it shrink.
+        Meanwhile::Take => tar.append_data(&mut header, path, file.chain(io::repeat(0)).take(size)),
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::{future::poll_fn, io, task::Poll, time::Duration};
 
-use bus_schemas::{frame, v1::guest::DataHeader};
+use bus_schemas::{
+    frame,
+    v1::guest::{DataHeader, StreamAnswer},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::{mpsc, oneshot},
@@ -12,16 +15,18 @@ use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompat
 /// One stream of the data port.
 pub(crate) type Stream = Compat<yamux::Stream>;
 
-/// Streams asked for but not yet opened; one assignment opens two.
-const OPEN_QUEUE: usize = 4;
+/// Streams asked for but not yet opened.
+const OPEN_QUEUE: usize = 16;
 /// Streams the host opened that the driver has not looked at yet; the host opens one at a time.
 const INBOUND_QUEUE: usize = 4;
-/// Streams open at once; the protocol needs four.
-const MAX_STREAMS: usize = 16;
-/// What yamux may hold for readers that lag, in bytes: a guest has little memory.
-const RECEIVE_WINDOW: usize = 8 * 1024 * 1024;
+/// Streams open at once: the connections of [`super::loopback`], and a few for everything else.
+const MAX_STREAMS: usize = super::loopback::MAX_CONNECTIONS + 16;
+/// What yamux may hold for readers that lag, in bytes: a guest has little memory, and yamux wants so much for every stream.
+const RECEIVE_WINDOW: usize = MAX_STREAMS * 256 * 1024;
 /// A header is a short line.
 const HEADER_BYTES: usize = 1024;
+/// An answer may quote an error.
+const ANSWER_BYTES: usize = 64 * 1024;
 /// The host says at once what a stream is.
 const HEADER_WAIT: Duration = Duration::from_secs(20);
 
@@ -90,14 +95,28 @@ where
 
 /// Reads what a stream is.
 pub(crate) async fn read_header(stream: &mut Stream) -> io::Result<DataHeader> {
-    let read = async {
-        let length = stream.read_u32().await? as usize;
-        if length > HEADER_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a stream's header of {length} bytes")));
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await?;
-        Ok(serde_json::from_slice(&body)?)
-    };
-    tokio::time::timeout(HEADER_WAIT, read).await?
+    let body = tokio::time::timeout(HEADER_WAIT, read_frame(stream, HEADER_BYTES)).await??;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// Reads how the host answers a stream.
+pub(crate) async fn read_answer(stream: &mut Stream) -> io::Result<StreamAnswer> {
+    Ok(serde_json::from_slice(&read_frame(stream, ANSWER_BYTES).await?)?)
+}
+
+/// Answers a stream and ends it.
+pub(crate) async fn answer(stream: &mut Stream, answer: &StreamAnswer) -> io::Result<()> {
+    let frame = frame::encode(&serde_json::to_vec(answer)?).map_err(io::Error::other)?;
+    stream.write_all(&frame).await?;
+    stream.shutdown().await
+}
+
+async fn read_frame(stream: &mut Stream, limit: usize) -> io::Result<Vec<u8>> {
+    let length = stream.read_u32().await? as usize;
+    if length > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes on a stream")));
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok(body)
 }

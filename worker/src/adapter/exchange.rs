@@ -39,8 +39,27 @@ pub(crate) fn summary_path(layout: &Layout) -> PathBuf {
     layout.exchange.join(SUMMARY)
 }
 
-/// Writes what the program may read, and the script itself; removes what an earlier one left. Returns the script's path.
+/// Where what is too long for a tool's answer is put.
+pub(crate) fn spill_path(layout: &Layout) -> PathBuf {
+    layout.exchange.join("spill")
+}
+
+/// Writes what [`write_told`] does, and the script itself. Returns the script's path.
 pub(crate) fn write(layout: &Layout, attempt: &AttemptAssignment) -> io::Result<PathBuf> {
+    write_told(layout, attempt)?;
+    let Program::Script { interpreter, text } = &attempt.program else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the program is no script"));
+    };
+    let script = layout.exchange.join(match interpreter {
+        Interpreter::Bash => "script.sh",
+        Interpreter::Python => "script.py",
+    });
+    fs::write(&script, text)?;
+    Ok(script)
+}
+
+/// Writes what the program may read; removes what an earlier one left.
+pub(crate) fn write_told(layout: &Layout, attempt: &AttemptAssignment) -> io::Result<()> {
     let folder = &layout.exchange;
     for name in [RESULT, SUMMARY, QUESTIONS] {
         match fs::remove_file(folder.join(name)) {
@@ -52,15 +71,7 @@ pub(crate) fn write(layout: &Layout, attempt: &AttemptAssignment) -> io::Result<
     fs::write(folder.join("item.json"), serde_json::to_vec_pretty(&attempt.item)?)?;
     let notes = attempt.notes.iter().map(|note| format!("## {}\n\n{}\n", note.from, note.text.trim_end()));
     fs::write(folder.join("notes.md"), notes.collect::<Vec<_>>().join("\n"))?;
-    let Program::Script { interpreter, text } = &attempt.program else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the program is no script"));
-    };
-    let script = folder.join(match interpreter {
-        Interpreter::Bash => "script.sh",
-        Interpreter::Python => "script.py",
-    });
-    fs::write(&script, text)?;
-    Ok(script)
+    Ok(())
 }
 
 /// What a program left.

@@ -63,13 +63,23 @@ pub(crate) struct Difference {
     pub(crate) written: Vec<(PathBuf, u64)>,
 }
 
+impl Difference {
+    /// Nothing differs.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.deleted.is_empty() && self.written.is_empty()
+    }
+}
+
 impl Manifest {
     /// Walks the tree. Follows no link.
     pub(crate) fn take(root: &Path) -> io::Result<Self> {
         let mut entries = BTreeMap::new();
         let walk = WalkDir::new(root).min_depth(1).into_iter().filter_entry(|entry| entry.file_name() != ".git");
         for entry in walk {
-            let entry = entry?;
+            let entry = match entry {
+                Err(error) if gone(error.io_error()) => continue,
+                entry => entry?,
+            };
             if !entry.file_type().is_file() && !entry.file_type().is_symlink() {
                 continue;
             }
@@ -77,9 +87,17 @@ impl Manifest {
                 return Err(io::Error::other(format!("more than {MAX_ENTRIES} files")));
             }
             let path = entry.path().strip_prefix(root).map_err(io::Error::other)?.to_path_buf();
-            entries.insert(path, Stamp::of(&entry.metadata()?));
+            match entry.metadata() {
+                Err(error) if gone(error.io_error()) => {}
+                metadata => drop(entries.insert(path, Stamp::of(&metadata?))),
+            }
         }
         Ok(Self(entries))
+    }
+
+    /// When the last change was, by the file system's clock: seconds and nanoseconds since 1970.
+    pub(crate) fn newest(&self) -> (i64, i64) {
+        self.0.values().map(|stamp| stamp.ctime).max().unwrap_or_default()
     }
 
     /// What happened between this manifest and the `later` one.
@@ -88,6 +106,11 @@ impl Manifest {
         let changed = later.0.iter().filter(|(path, stamp)| self.0.get(*path) != Some(*stamp));
         Difference { deleted, written: changed.map(|(path, stamp)| (path.clone(), stamp.size())).collect() }
     }
+}
+
+/// Programs may run while the tree is walked: what vanishes meanwhile is not there.
+fn gone(error: Option<&io::Error>) -> bool {
+    error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Waits until the clock of `folder`'s file system has moved past everything written there so far. A file rewritten

@@ -42,7 +42,7 @@ impl Budget {
     }
 
     /// Counts `bytes` as printed; returns how many of them may be sent.
-    fn charge(&self, bytes: usize) -> usize {
+    pub(super) fn charge(&self, bytes: usize) -> usize {
         self.printed.fetch_add(bytes as u64, Ordering::Relaxed);
         let take = |left: u64| Some(left.saturating_sub(bytes as u64));
         let before = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).unwrap_or(0);
@@ -62,7 +62,7 @@ impl Tail {
         Self { bytes: VecDeque::new(), limit }
     }
 
-    fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(self.limit)..];
         let over = (self.bytes.len() + bytes.len()).saturating_sub(self.limit);
         self.bytes.drain(..over);
@@ -93,7 +93,7 @@ impl Sink {
         Ok(Self(Some(opener.open(&DataHeader::Output { source }).await?)))
     }
 
-    async fn write(&mut self, bytes: &[u8]) {
+    pub(super) async fn write(&mut self, bytes: &[u8]) {
         if let Some(stream) = &mut self.0
             && stream.write_all(bytes).await.is_err()
         {

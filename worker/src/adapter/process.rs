@@ -17,7 +17,7 @@ use std::{
 use rustix::process::{Pid, Signal};
 use tokio::{
     io::AsyncWriteExt,
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     time::{Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 use crate::port::User;
 
 /// Waits for the line, sets the limit on processes in it, if any (dash and bash name it differently), then becomes its
-/// arguments with nothing to read. A limit that may not be set is above one that is in force.
-const LAUNCH: &str =
-    r#"read -r n && { [ -z "$n" ] || ulimit -u "$n" || ulimit -p "$n" || :; } 2>/dev/null && exec "$@" </dev/null"#;
+/// arguments, with nothing to read unless the first one is `-`. A limit that may not be set is above one that is in force.
+/// (Shells read a line from a pipe byte by byte: what comes after it is the program's.)
+const LAUNCH: &str = r#"read -r n && { [ -z "$n" ] || ulimit -u "$n" || ulimit -p "$n" || :; } 2>/dev/null &&
+if [ "$1" = - ]; then shift; exec "$@"; else shift; exec "$@" </dev/null; fi"#;
 /// Between asking a program to end and ending it.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 /// What was killed is gone within this, or never.
@@ -58,6 +59,8 @@ pub(crate) struct Launch {
     pub(crate) max_processes: u32,
     /// The longest it may run.
     pub(crate) wall: Duration,
+    /// It can be written to.
+    pub(crate) input: bool,
     /// Its standard output.
     pub(crate) stdout: PipeWriter,
     /// Its standard error.
@@ -82,28 +85,55 @@ impl Ended {
 
 /// Runs to the end, the time limit or the stop. Afterwards nothing of it is left in its process group and cage.
 pub(crate) async fn run(launch: Launch, stop: &CancellationToken) -> io::Result<Ended> {
+    start(launch).await?.end(stop).await
+}
+
+/// A program that runs. Dropping it kills it, with everything it started.
+pub(crate) struct Running {
+    child: Child,
+    group: Group,
+    input: Option<ChildStdin>,
+    started: Instant,
+    deadline: Instant,
+    cpu_before: u64,
+}
+
+/// Starts a program.
+pub(crate) async fn start(launch: Launch) -> io::Result<Running> {
     let cpu_before = children_cpu_ms();
     let started = Instant::now();
     let deadline = started + launch.wall.min(MAX_WALL);
-    let (user, cage, max_processes) = (launch.user, launch.cage.clone(), launch.max_processes);
+    let (user, cage, max_processes, keeps_input) =
+        (launch.user, launch.cage.clone(), launch.max_processes, launch.input);
     let mut child = spawn(launch)?;
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     let pid = pid.ok_or_else(|| io::Error::other("the program ended before it began"))?;
-    let mut group = Group { pid, cage };
+    let group = Group { pid, cage };
     let limit = group.limit(user, max_processes)?;
-    release(&mut child, &limit).await?;
+    let input = release(&mut child, &limit).await?;
+    Ok(Running { child, group, input: keeps_input.then_some(input), started, deadline, cpu_before })
+}
 
-    let (status, timed_out, sampled_kib) = wait(&mut child, &group, deadline, stop).await?;
-    let wall_ms = millis(started.elapsed());
-    group.clear().await;
-    let cpu_ms = group.cpu_ms().unwrap_or_else(|| children_cpu_ms().saturating_sub(cpu_before));
-    let peak_kib = group.peak_kib().unwrap_or(sampled_kib);
-    Ok(Ended { status, timed_out, wall_ms, cpu_ms, peak_kib })
+impl Running {
+    /// Its standard input, if it has one; once.
+    pub(crate) fn take_input(&mut self) -> Option<ChildStdin> {
+        self.input.take()
+    }
+
+    /// Waits for the end, the time limit or the stop.
+    pub(crate) async fn end(mut self, stop: &CancellationToken) -> io::Result<Ended> {
+        let (status, timed_out, sampled_kib) = wait(&mut self.child, &self.group, self.deadline, stop).await?;
+        let wall_ms = millis(self.started.elapsed());
+        self.group.clear().await;
+        let cpu_ms = self.group.cpu_ms().unwrap_or_else(|| children_cpu_ms().saturating_sub(self.cpu_before));
+        let peak_kib = self.group.peak_kib().unwrap_or(sampled_kib);
+        Ok(Ended { status, timed_out, wall_ms, cpu_ms, peak_kib })
+    }
 }
 
 fn spawn(launch: Launch) -> io::Result<Child> {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", LAUNCH, "baton"]).args(&launch.argv);
+    command.args(["-c", LAUNCH, "baton", if launch.input { "-" } else { "0" }]).args(&launch.argv);
     command.env_clear().envs(&launch.env).current_dir(&launch.folder);
     command.stdin(Stdio::piped()).stdout(launch.stdout).stderr(launch.stderr);
     command.process_group(0).kill_on_drop(true);
@@ -113,9 +143,10 @@ fn spawn(launch: Launch) -> io::Result<Child> {
     command.spawn()
 }
 
-async fn release(child: &mut Child, limit: &str) -> io::Result<()> {
+async fn release(child: &mut Child, limit: &str) -> io::Result<ChildStdin> {
     let mut stdin = child.stdin.take().ok_or_else(|| io::Error::other("the program has no standard input"))?;
-    stdin.write_all(format!("{limit}\n").as_bytes()).await
+    stdin.write_all(format!("{limit}\n").as_bytes()).await?;
+    Ok(stdin)
 }
 
 /// Waits for the end, bringing it about when it is time. Returns the peak of the program's own memory as far as it was seen.
@@ -185,7 +216,7 @@ impl Group {
     }
 
     /// Ends what the program left behind.
-    async fn clear(&mut self) {
+    async fn clear(&self) {
         let until = Instant::now() + KILL_WAIT;
         loop {
             self.kill();

@@ -44,7 +44,7 @@ pub(crate) struct UnpackError {
 }
 
 impl UnpackError {
-    fn bad(detail: impl Into<String>) -> Self {
+    pub(super) fn bad(detail: impl Into<String>) -> Self {
         Self { code: RefusalCode::BadMessage, detail: detail.into() }
     }
 }
@@ -64,26 +64,40 @@ pub(crate) fn unpack(machine: &impl Machine, tar: impl Read) -> Result<Unpacked,
     })?;
     let root = &machine.layout().workspace;
     let mut target = Target { root, folders: HashSet::new(), entries: 0, bytes: 0 };
+    for_each(tar, false, |entry| target.place(entry))?;
+    let (entries, bytes) = (target.entries, target.bytes);
+    manifest::settle(root)?;
+    Ok(Unpacked { manifest: Manifest::take(root)?, entries, bytes })
+}
+
+/// A tar's entry as [`for_each`] reads it.
+pub(super) type TarEntry<'a, 'b, R> = Entry<'a, &'b mut BufReader<Trailed<R>>>;
+
+/// Reads a tar to its end, which must be there. `several`: more tars may follow the first one. Blocks.
+pub(super) fn for_each<R: Read>(
+    tar: R,
+    several: bool,
+    mut place: impl FnMut(&mut TarEntry<'_, '_, R>) -> Result<(), UnpackError>,
+) -> Result<(), UnpackError> {
     let mut reader = BufReader::with_capacity(READ_BYTES, Trailed { inner: tar, zeros: 0 });
     let mut archive = Archive::new(&mut reader);
+    archive.set_ignore_zeros(several);
     for entry in archive.entries()? {
-        target.place(&mut entry?)?;
+        place(&mut entry?)?;
     }
     // `tar` stops at the first empty block; what is left must be the rest of the end.
     io::copy(&mut reader, &mut io::sink())?;
     if reader.get_ref().zeros < TRAILER_BYTES {
         return Err(UnpackError::bad("the tar was cut"));
     }
-    let (entries, bytes) = (target.entries, target.bytes);
-    manifest::settle(root)?;
-    Ok(Unpacked { manifest: Manifest::take(root)?, entries, bytes })
+    Ok(())
 }
 
 /// Makes [`Machine::user`] the owner of the tree and of its other folders, links themselves and not what they point to. Blocks.
 pub(crate) fn give_away(machine: &impl Machine) -> io::Result<()> {
     let Some(User { uid, gid }) = machine.user() else { return Ok(()) };
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    let Layout { workspace, exchange, home } = machine.layout();
+    let Layout { workspace, exchange, home, .. } = machine.layout();
     for root in [workspace, exchange, home] {
         for entry in WalkDir::new(root) {
             rustix::fs::chownat(CWD, entry?.path(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
@@ -148,7 +162,7 @@ impl Target<'_> {
     }
 }
 
-fn write_file(at: &Path, mode: u32, from: &mut impl Read) -> io::Result<u64> {
+pub(super) fn write_file(at: &Path, mode: u32, from: &mut impl Read) -> io::Result<u64> {
     let mut file: File = OpenOptions::new().write(true).create_new(true).mode(mode | 0o200).open(at)?;
     let bytes = io::copy(from, &mut file)?;
     file.set_permissions(Permissions::from_mode(mode))?;
@@ -156,7 +170,7 @@ fn write_file(at: &Path, mode: u32, from: &mut impl Read) -> io::Result<u64> {
 }
 
 /// A path below the root: no `..`, not absolute, no zero byte. Empty for the root itself.
-fn clean(bytes: &[u8]) -> Result<PathBuf, UnpackError> {
+pub(super) fn clean(bytes: &[u8]) -> Result<PathBuf, UnpackError> {
     let raw = Path::new(std::ffi::OsStr::from_bytes(bytes));
     let mut path = PathBuf::new();
     for component in raw.components() {
@@ -170,7 +184,7 @@ fn clean(bytes: &[u8]) -> Result<PathBuf, UnpackError> {
 }
 
 /// Counts the zeros that what was read ends in.
-struct Trailed<R> {
+pub(super) struct Trailed<R> {
     inner: R,
     zeros: u64,
 }

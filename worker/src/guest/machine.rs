@@ -11,12 +11,12 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bus_schemas::v1::guest::{ENTROPY_BYTES, EXCHANGE, Rejuvenate, WORKSPACE};
+use bus_schemas::v1::guest::{ENTROPY_BYTES, EXCHANGE, Rejuvenate, SKILLS, WORKSPACE};
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use tokio_util::sync::CancellationToken;
 
 use super::{entropy, mounts, rehearsal};
-use crate::port::{Layout, Machine, MachineError, User};
+use crate::port::{Layout, Machine, MachineError, Services, User};
 
 /// The cgroup that holds everything the worker starts.
 const CAGES: &str = "/sys/fs/cgroup/agent";
@@ -39,7 +39,13 @@ pub struct GuestMachine {
 impl Default for GuestMachine {
     fn default() -> Self {
         Self {
-            layout: Layout { workspace: WORKSPACE.into(), exchange: EXCHANGE.into(), home: "/home/agent".into() },
+            layout: Layout {
+                workspace: WORKSPACE.into(),
+                exchange: EXCHANGE.into(),
+                home: "/home/agent".into(),
+                skills: SKILLS.into(),
+                services: Some(Services::default()),
+            },
             boot_id_covered: Arc::default(),
         }
     }
@@ -83,6 +89,10 @@ impl Machine for GuestMachine {
         let group = path.join("memory.oom.group");
         fs::write(&group, "1").map_err(MachineError::at(format!("write {}", group.display())))?;
         Ok(Some(path))
+    }
+
+    fn read_only(&self, folder: &Path, on: bool) -> Result<bool, MachineError> {
+        if on { mounts::read_only(folder) } else { mounts::writable_again(folder) }.map(|()| true)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_move, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_move, mount_remount, unmount};
 
 use super::wait;
 use crate::port::MachineError;
@@ -144,4 +144,21 @@ pub(super) fn cover(source: &str, target: &str, covered_before: bool) -> Done {
             .map_err(|errno| MachineError::at(format!("uncover {target}"))(errno.into()))?;
     }
     mount_bind(source, target).map_err(|errno| MachineError::at(format!("cover {target}"))(errno.into()))
+}
+
+/// Mounts a folder over itself, read-only: not even root writes to it without undoing that first.
+pub(super) fn read_only(folder: &Path) -> Done {
+    let failed =
+        |errno: rustix::io::Errno| MachineError::at(format!("make {} read-only", folder.display()))(errno.into());
+    mount_bind(folder, folder).map_err(failed)?;
+    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    mount_remount(folder, flags, c"").map_err(failed)
+}
+
+/// Takes [`read_only`] back; nothing to do where it was not called.
+pub(super) fn writable_again(folder: &Path) -> Done {
+    match unmount(folder, UnmountFlags::DETACH) {
+        Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
+        Err(errno) => Err(MachineError::at(format!("make {} writable", folder.display()))(errno.into())),
+    }
 }

@@ -55,7 +55,9 @@ const PYTHON: &str = "print('seed')\n";
 pub(super) async fn run(machine: &GuestMachine, stop: &CancellationToken) -> anyhow::Result<()> {
     let (control, far_control) = duplex(PIPE_BYTES);
     let (data, far_data) = duplex(PIPE_BYTES);
-    let stage = Rehearsed(machine.clone());
+    // Frozen, a guest has no way to its host.
+    let layout = Layout { services: None, ..machine.layout().clone() };
+    let stage = Rehearsed(machine.clone(), layout);
     let play = async {
         tokio::select! {
             served = crate::driver::serve(far_control, far_data, stage) => served.context("serve"),
@@ -69,7 +71,7 @@ pub(super) async fn run(machine: &GuestMachine, stop: &CancellationToken) -> any
 }
 
 /// The guest's machine, without entropy to take over, and with cages of its own.
-struct Rehearsed(GuestMachine);
+struct Rehearsed(GuestMachine, Layout);
 
 impl Machine for Rehearsed {
     fn rejuvenate(&self, identity: &Rejuvenate) -> Result<i64, MachineError> {
@@ -77,7 +79,7 @@ impl Machine for Rehearsed {
     }
 
     fn layout(&self) -> &Layout {
-        self.0.layout()
+        &self.1
     }
 
     fn prepare(&self) -> Result<(), MachineError> {

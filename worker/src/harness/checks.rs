@@ -16,10 +16,11 @@ use bus_schemas::v1::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{HarnessError, environment, script::DRAIN_WAIT};
+use super::{HarnessError, script::DRAIN_WAIT};
 use crate::{
     adapter::{
         data::Opener,
+        environment,
         output::{Budget, Sink, Tail, pump},
         process::{self, Launch},
         unpack,
@@ -77,6 +78,7 @@ async fn one<M: Machine>(
         cage: machine.cage(label)?,
         max_processes: MAX_PROCESSES,
         wall: Duration::from_millis(check.timeout_ms),
+        input: false,
         stdout,
         stderr,
     };

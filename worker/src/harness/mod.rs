@@ -1,7 +1,8 @@
 //! The programs that are a task's mind, one file per kind, and the checks that look at what came of it.
 
+pub(crate) mod builtin;
 pub(crate) mod checks;
-mod environment;
+pub(crate) mod desk;
 mod error;
 pub(crate) mod script;
 

@@ -4,12 +4,12 @@
 //! `PYTHONDONTWRITEBYTECODE=1`; `PYTHONPATH` (python only: the workspace); the task's own variables;
 //! `BATON_TASK` (the task's key), `BATON_TITLE`, `BATON_GOAL`, `BATON_ATTEMPT` (from 1), `BATON_WORKSPACE`, `BATON_EXCHANGE` (the folder with
 //! `needs.json`, `item.json`, `notes.md`), `BATON_RESULT` and `BATON_SUMMARY` (where it may write its result, JSON, and
-//! its summary). It may also write `questions.json`, an array of strings, into `BATON_EXCHANGE`. `needs.json` is an object, `item.json` is `null`
+//! its summary); with a network also `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` (in small letters, too). It may also write `questions.json`, an array of strings, into `BATON_EXCHANGE`. `needs.json` is an object, `item.json` is `null`
 //! outside `foreach`, `notes.md` is empty when there are none.
 //!
 //! It runs as the worker's own user, in a guest root: it may install what it needs. When it ends, what it left running is killed.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bus_schemas::v1::{
     guest::{AttemptAssignment, Finished},
@@ -18,15 +18,15 @@ use bus_schemas::v1::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{HarnessError, environment};
+use super::HarnessError;
 use crate::{
     adapter::{
         data::Opener,
-        exchange,
+        environment, exchange,
         output::{Budget, Sink, Tail, pump},
         process::{self, Ended, Launch},
     },
-    port::Machine,
+    port::{Layout, Machine},
 };
 
 /// What is kept of the end of either stream, to make a summary of, in bytes.
@@ -42,6 +42,7 @@ pub(crate) async fn run<M: Machine>(
     opener: &Opener,
     attempt: &AttemptAssignment,
     label: &str,
+    proxy: Option<SocketAddr>,
     stop: &CancellationToken,
 ) -> Result<Finished, HarnessError> {
     let layout = machine.layout();
@@ -57,13 +58,14 @@ pub(crate) async fn run<M: Machine>(
     };
     let launch = Launch {
         argv,
-        env: variables(machine, attempt, *interpreter),
+        env: variables(layout, attempt, *interpreter, proxy),
         folder: layout.workspace.clone(),
         // The VM is the attempt's own computer: it may install what it likes. Only checks need to be held off.
         user: None,
         cage: machine.cage(label)?,
         max_processes: attempt.max_processes,
         wall: Duration::from_millis(attempt.wall_ms),
+        input: false,
         stdout,
         stderr,
     };
@@ -103,27 +105,21 @@ async fn forward(
     Ok((writer, Forward(task, tail)))
 }
 
-fn variables<M: Machine>(
-    machine: &Arc<M>,
+fn variables(
+    layout: &Layout,
     attempt: &AttemptAssignment,
     interpreter: Interpreter,
-) -> std::collections::BTreeMap<String, String> {
-    let layout = machine.layout();
-    let mut task = attempt.env.clone();
-    if interpreter == Interpreter::Python {
-        task.entry("PYTHONPATH".to_string()).or_insert_with(|| environment::text(&layout.workspace));
-    }
+    proxy: Option<SocketAddr>,
+) -> BTreeMap<String, String> {
     let own = [
-        ("BATON_TASK", attempt.task_key.clone()),
-        ("BATON_TITLE", attempt.title.clone()),
-        ("BATON_GOAL", attempt.goal.clone()),
-        ("BATON_ATTEMPT", attempt.attempt.to_string()),
-        ("BATON_WORKSPACE", environment::text(&layout.workspace)),
-        ("BATON_EXCHANGE", environment::text(&layout.exchange)),
         ("BATON_RESULT", environment::text(&exchange::result_path(layout))),
         ("BATON_SUMMARY", environment::text(&exchange::summary_path(layout))),
     ];
-    environment::environment(layout, &task, own)
+    let mut variables = environment::of_attempt(layout, attempt, proxy, own);
+    if interpreter == Interpreter::Python {
+        variables.entry("PYTHONPATH".to_string()).or_insert_with(|| environment::text(&layout.workspace));
+    }
+    variables
 }
 
 fn finish(

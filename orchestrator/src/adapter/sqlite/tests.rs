@@ -28,6 +28,9 @@ fn record(seq: u64, project_id: ProjectId, version: u64, detail: Option<String>)
         plan_digest: String::new(),
         plan_policy: PolicySpec { name: "auto".to_owned(), asks: false, deadline_ms: None },
         approval_id: ApprovalId::from_uuid(Uuid::from_u128(7)),
+        budget: crate::plan::BudgetSpec::default(),
+        planning: None,
+        replan_policy: None,
     };
     let event = Event { at: UnixMs(5), fact: Fact::ProjectCreated(created) };
     Record { seq, project_id, version, event, detail }

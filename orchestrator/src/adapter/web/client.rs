@@ -4,9 +4,9 @@ use std::{collections::VecDeque, path::PathBuf, pin::Pin, time::Duration};
 
 use bus_schemas::v1::{
     api::{
-        ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
-        Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
-        UndoRequest,
+        ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DiffView,
+        EditPlanRequest, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView,
+        Problem, ProjectView, RebuildReport, TellRequest, TellView, UndoRequest,
     },
     task::LogChunk,
 };
@@ -263,6 +263,38 @@ impl Client {
     pub async fn diff(&self, id: &str, task: Option<&str>) -> Result<DiffView, ClientError> {
         let query: Vec<_> = task.map(|task| ("task", task.to_owned())).into_iter().collect();
         self.get("read the diff", &["projects", id, "diff"], &query).await
+    }
+
+    /// `GET /v1/projects/{id}/plan`
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn plan(&self, id: &str) -> Result<PlanView, ClientError> {
+        self.get("read the plan", &["projects", id, "plan"], &[]).await
+    }
+
+    /// `POST /v1/projects/{id}/plan`
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn edit_plan(&self, id: &str, request: &EditPlanRequest) -> Result<ProjectView, ClientError> {
+        self.post("edit the plan", &["projects", id, "plan"], request).await
+    }
+
+    /// `POST /v1/projects/{id}/tell`
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tell(&self, id: &str, request: &TellRequest) -> Result<TellView, ClientError> {
+        self.post("tell", &["projects", id, "tell"], request).await
+    }
+
+    /// `POST /v1/projects/{id}/budget`
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn budget(&self, id: &str, request: &BudgetRequest) -> Result<ProjectView, ClientError> {
+        self.post("set limits", &["projects", id, "budget"], request).await
     }
 
     /// `POST /v1/projects/{id}/cancel`

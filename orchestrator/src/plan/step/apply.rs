@@ -14,14 +14,23 @@ use super::prepare::distinct;
 impl Change<'_> {
     /// Ends the project once every task is final.
     pub(super) fn conclude(&mut self) {
+        if matches!(self.plan.state, ProjectState::Planning | ProjectState::AwaitingApproval) {
+            return self.conclude_planning();
+        }
         if self.plan.open > 0 || self.plan.state != ProjectState::Working || self.plan.merging_result {
             return;
         }
         if let Some(reason) = self.what_went_wrong() {
+            if let Some(approval_id) = self.pending_patch() {
+                self.close(approval_id, &reason);
+            }
             self.set_project(ProjectState::Failed, reason);
             return;
         }
-        let last = (0..self.plan.tasks.len()).filter(|number| !self.is_consumed(*number));
+        if self.pending_patch().is_some() {
+            return;
+        }
+        let last = (0..self.plan.tasks.len()).filter(|number| !self.is_helper(*number) && !self.is_consumed(*number));
         let parents = distinct(last.filter_map(|number| self.task(number)), &self.plan.base_commit);
         match parents.as_slice() {
             [commit] => self.complete_project(commit.clone()),
@@ -35,7 +44,8 @@ impl Change<'_> {
 
     /// Names the first task that ended badly by itself (not only skipped for another), and how many there are.
     fn what_went_wrong(&self) -> Option<String> {
-        let by_itself = |task: &&Task| task.ended_badly() && task.state != TaskState::Skipped;
+        let by_itself =
+            |task: &&Task| task.ended_badly() && task.state != TaskState::Skipped && !task.spec.kind.is_helper();
         let mut bad = self.plan.tasks.iter().filter(by_itself);
         let first = bad.next()?;
         let more = bad.count();
@@ -43,11 +53,17 @@ impl Change<'_> {
         Some(format!("task {} is {}{tail}", first.spec.key, first.state))
     }
 
+    /// What it hands on is for another task, not for the result.
+    fn is_helper(&self, number: usize) -> bool {
+        self.task(number).is_some_and(|task| task.spec.kind.is_helper())
+    }
+
     /// What the task handed on is in what a later task handed on.
     fn is_consumed(&self, number: usize) -> bool {
         let done = |number: usize| self.task(number).is_some_and(|task| task.state.is_done());
         let parent = self.task(number).and_then(|task| task.parent);
-        parent.is_some_and(done) || self.plan.graph.successors(number).into_iter().any(done)
+        let goes_on = |next: usize| done(next) && !self.is_helper(next);
+        parent.is_some_and(done) || self.plan.graph.successors(number).into_iter().any(goes_on)
     }
 
     fn complete_project(&mut self, commit: CommitId) {

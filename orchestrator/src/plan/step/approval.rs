@@ -1,4 +1,4 @@
-//! Decisions about plans and handoffs.
+//! Decisions.
 
 use bus_schemas::id::{ApprovalId, TaskId};
 
@@ -7,7 +7,6 @@ use crate::plan::{
     event::Verdict,
     rejected::Rejected,
     request::{Approval, Decided, Decision, Subject},
-    state::ProjectState,
     task::{Note, TaskState},
 };
 
@@ -35,6 +34,15 @@ impl Change<'_> {
         }
         if deciding.verdict != Verdict::Approved && deciding.note.trim().is_empty() {
             return Err(Rejected::NoteRequired { approval_id });
+        }
+        let answers = matches!(request.subject, Subject::Question { .. });
+        if answers && deciding.note.trim().is_empty() {
+            return Err(Rejected::NoteRequired { approval_id });
+        }
+        if deciding.verdict == Verdict::ChangesRequested
+            && matches!(request.subject, Subject::Question { .. } | Subject::Budget { .. })
+        {
+            return Err(Rejected::WrongVerdict { approval_id, subject: request.subject.word() });
         }
         let verdict = match deciding.verdict {
             Verdict::Approved => Decided::Approved,
@@ -80,27 +88,24 @@ impl Change<'_> {
     }
 
     fn carry_out(&mut self, approval_id: ApprovalId, subject: Subject, decision: Decision) {
-        let (verdict, by, note) = (decision.verdict, decision.by.clone(), decision.note.clone());
-        self.decide(approval_id, decision);
+        let wait = self.plan.budget_waits.get(&approval_id).cloned();
+        self.decide(approval_id, decision.clone());
         match subject {
-            Subject::Plan => self.carry_out_plan(verdict, &by, &note),
-            Subject::Handoff { task_id, .. } => self.carry_out_handoff(task_id, verdict, by, note),
+            Subject::Plan => self.carry_out_plan(approval_id, &decision),
+            Subject::Handoff { task_id, .. } => self.carry_out_handoff(approval_id, task_id, decision),
+            Subject::Question { task_id, .. } => self.carry_out_question(approval_id, task_id, &decision),
+            Subject::Budget { .. } => {
+                if let Some(wait) = wait {
+                    self.carry_out_budget(&wait, &decision);
+                }
+            }
+            Subject::Patch { .. } => self.carry_out_patch(approval_id, &decision),
+            Subject::Skill { task_id, .. } => self.carry_out_skill(approval_id, task_id, &decision),
         }
     }
 
-    /// Another plan is another project: a plan that is to be changed is refused, and the note says what to change.
-    fn carry_out_plan(&mut self, verdict: Decided, by: &str, note: &str) {
-        let reason = match verdict {
-            Decided::Approved => return self.start(),
-            Decided::ChangesRequested => format!("{by} requests changes to the plan: {note}"),
-            Decided::Rejected => format!("{by} rejects the plan: {note}"),
-            Decided::Expired => note.to_owned(),
-        };
-        self.set_project(ProjectState::Rejected, reason);
-        self.end_all(TaskState::Canceled, "the plan was not approved");
-    }
-
-    fn carry_out_handoff(&mut self, task_id: TaskId, verdict: Decided, by: String, note: String) {
+    fn carry_out_handoff(&mut self, approval_id: ApprovalId, task_id: TaskId, decision: Decision) {
+        let Decision { verdict, by, note, .. } = decision;
         let Some(number) = self.plan.numbers.get(&task_id).copied() else { return };
         let at = self.at;
         match verdict {
@@ -109,8 +114,9 @@ impl Change<'_> {
                 let asked_at = task.handoff.take().map_or(at, |handed| handed.received_at);
                 task.waited_ms = task.waited_ms.saturating_add(at.since(asked_at));
                 task.reason = format!("{by} requests changes");
-                task.notes.push(Note { from: by, text: note });
+                task.notes.push(Note { id: format!("approval-{approval_id}"), from: by, text: note });
                 task.max_attempts = task.max_attempts.saturating_add(1);
+                task.resume_from = task.attempt;
                 task.approval_id = None;
                 task.claim = None;
                 task.state = TaskState::Ready;

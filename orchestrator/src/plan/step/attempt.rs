@@ -9,20 +9,23 @@ use bus_schemas::{
 use crate::plan::{
     change::Change,
     command::Command,
-    event::Limit,
+    event::{Limit, TaskKind},
     policy::{self, NOTE_BYTES},
     rejected::Rejected,
     request::Subject,
-    state::ProjectState,
     task::{Claim, Failure, Handed, Note, Task, TaskState},
     timer,
 };
+
+/// After these failures an agent starts afresh: what it had in mind led nowhere.
+const AFRESH: [&str; 3] = ["nothing_done", "model_failed", "out_of_turns"];
 
 /// How an attempt failed, as told by its host or found by a limit.
 pub(super) struct Failing<'a> {
     pub(super) reason: &'a str,
     pub(super) detail: &'a str,
     pub(super) retryable: bool,
+    pub(super) vm_ms: Option<u64>,
 }
 
 /// A handoff as its host tells it.
@@ -31,13 +34,15 @@ pub(super) struct Handing<'a> {
     pub(super) proven: bool,
     pub(super) digest: &'a str,
     pub(super) approval_id: ApprovalId,
+    pub(super) answer: Option<&'a str>,
+    pub(super) vm_ms: u64,
 }
 
 impl Change<'_> {
     pub(super) fn attempt_offered(&mut self, task_id: TaskId, attempt: u32) -> Result<(), Rejected> {
         let (number, task) = self.open_task(task_id)?;
         let event = self.event;
-        if self.plan.state != ProjectState::Working {
+        if !self.plan.state.is_active() {
             return Err(Rejected::WrongProjectState { state: self.plan.state, event });
         }
         if task.state != TaskState::Ready {
@@ -49,6 +54,9 @@ impl Change<'_> {
         if self.at < task.ready_at {
             return Err(Rejected::NotDue { event, not_before: Some(task.ready_at) });
         }
+        if let Some((owner, reached)) = self.reached(number, 0) {
+            return Err(self.over_budget(owner, &reached));
+        }
         let at = self.at;
         self.edit(number, |task| {
             task.state = TaskState::Submitted;
@@ -56,6 +64,8 @@ impl Change<'_> {
             task.attempt = attempt;
             task.claim = None;
             task.handoff = None;
+            task.pause = None;
+            task.attempt_vm_ms = 0;
             task.offered_at = Some(at);
             task.first_offered_at.get_or_insert(at);
         });
@@ -116,15 +126,14 @@ impl Change<'_> {
     ) -> Result<(), Rejected> {
         let (number, task) = self.fenced(task_id, attempt, nonce)?;
         let approval_id = handing.approval_id;
-        if self.plan.approvals.contains_key(&approval_id) {
-            return Err(Rejected::DuplicateApproval { approval_id });
-        }
         let (spec, at) = (task.spec.policy.clone(), self.at);
+        self.fresh(approval_id)?;
         if task.base_commit.as_deref() != Some(handing.commit) {
             self.command(Command::KeepCommit { commit: handing.commit.to_owned() });
         }
+        self.heard(number, nonce);
+        self.attempt_over(number, Some(handing.vm_ms));
         self.edit(number, |task| {
-            hold(task, nonce, at);
             task.state = TaskState::InputRequired;
             task.approval_id = Some(approval_id);
             task.handoff = Some(Handed {
@@ -134,6 +143,7 @@ impl Change<'_> {
                 digest: handing.digest.to_owned(),
                 approval_id,
                 received_at: at,
+                answer: handing.answer.map(|answer| policy::bounded(answer, NOTE_BYTES)),
             });
         });
         let subject = Subject::Handoff { task_id, number: attempt };
@@ -145,6 +155,9 @@ impl Change<'_> {
 
     /// The handoff is good: its successors go on in the same step.
     pub(super) fn accept(&mut self, number: usize) {
+        if self.task(number).is_some_and(|task| task.spec.kind == TaskKind::Planner) {
+            return self.adopt(number);
+        }
         let handed = self.task(number).and_then(|task| task.handoff.as_ref());
         let Some((proven, commit)) = handed.map(|handed| (handed.proven, handed.commit.clone())) else { return };
         self.complete(number, proven, commit);
@@ -159,17 +172,25 @@ impl Change<'_> {
         failing: &Failing<'_>,
     ) -> Result<(), Rejected> {
         let (number, _) = self.fenced(task_id, attempt, nonce)?;
-        let at = self.at;
-        self.edit(number, |task| {
-            task.state = TaskState::Working;
-            hold(task, nonce, at);
-        });
+        self.heard(number, nonce);
         self.fail(number, failing);
         Ok(())
     }
 
+    /// Somebody speaks for the current attempt: who speaks holds it, even if the claim is still on its way.
+    pub(super) fn heard(&mut self, number: usize, nonce: ClaimNonce) {
+        let at = self.at;
+        if self.task(number).is_some_and(|task| task.state != TaskState::Working || task.claim.is_none()) {
+            self.edit(number, |task| {
+                task.state = TaskState::Working;
+                hold(task, nonce, at);
+            });
+        }
+    }
+
     /// The current attempt failed: another one after the backoff, or the end.
-    fn fail(&mut self, number: usize, failing: &Failing<'_>) {
+    pub(super) fn fail(&mut self, number: usize, failing: &Failing<'_>) {
+        self.attempt_over(number, failing.vm_ms);
         let Some(task) = self.task(number) else { return };
         let (at, attempt, failures) = (self.at, task.attempt, task.failures.saturating_add(1));
         let detail = policy::bounded(failing.detail, NOTE_BYTES);
@@ -179,7 +200,8 @@ impl Change<'_> {
         let reason = format!("attempt {attempt}: {}", failing.reason);
         self.edit(number, |task| {
             task.failures = failures;
-            task.notes.push(Note { from: format!("attempt {attempt}"), text: said });
+            task.resume_from = if AFRESH.contains(&failing.reason) { 0 } else { attempt };
+            task.notes.push(Note { id: format!("attempt-{attempt}"), from: format!("attempt {attempt}"), text: said });
             task.failure = Some(Failure {
                 number: attempt,
                 reason: failing.reason.to_owned(),
@@ -252,7 +274,7 @@ impl Change<'_> {
         let Some(task) = self.task(number) else { return };
         let (task_id, attempt) = (task.spec.task_id, task.attempt);
         self.command(Command::CancelAttempt { task_id, number: attempt, reason: format!("{reason}: {detail}") });
-        self.fail(number, &Failing { reason, detail, retryable: true });
+        self.fail(number, &Failing { reason, detail, retryable: true, vm_ms: None });
     }
 
     /// A task whose current attempt is this one: offered, held by a host, or waiting for a person.
@@ -268,7 +290,7 @@ impl Change<'_> {
 
     /// A task whose current attempt is this one and not handed off yet, and is held by this claim, or by none that
     /// was heard of: messages can overtake the claim, and only who won it speaks.
-    fn fenced(&self, task_id: TaskId, attempt: u32, nonce: ClaimNonce) -> Result<(usize, &Task), Rejected> {
+    pub(super) fn fenced(&self, task_id: TaskId, attempt: u32, nonce: ClaimNonce) -> Result<(usize, &Task), Rejected> {
         let (number, task) = self.current(task_id, attempt)?;
         if task.claim.as_ref().is_some_and(|claim| claim.nonce != nonce) {
             return Err(Rejected::WrongNonce { task_id, number: attempt, event: self.event });

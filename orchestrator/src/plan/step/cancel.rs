@@ -46,7 +46,7 @@ impl Change<'_> {
         self.settle();
     }
 
-    fn end_open(&mut self, number: usize, state: TaskState, reason: &str) {
+    pub(super) fn end_open(&mut self, number: usize, state: TaskState, reason: &str) {
         if self.task(number).is_some_and(|task| !task.state.is_final()) {
             self.end(number, state, reason);
         }

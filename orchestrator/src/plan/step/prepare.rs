@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use bus_schemas::id::TaskId;
 
 use crate::plan::{
+    budget::Ledger,
     change::Change,
     command::Command,
     event::{CommitId, TaskSpec},
@@ -14,9 +15,18 @@ use crate::plan::{
 };
 
 impl Change<'_> {
+    /// There is no plan yet: its planner starts.
+    pub(in crate::plan) fn plan(&mut self) {
+        self.begin(ProjectState::Planning);
+    }
+
     /// The plan is approved: every task that waits for nothing goes on.
     pub(in crate::plan) fn start(&mut self) {
-        self.set_project(ProjectState::Working, String::new());
+        self.begin(ProjectState::Working);
+    }
+
+    fn begin(&mut self, state: ProjectState) {
+        self.set_project(state, String::new());
         for number in 0..self.plan.tasks.len() {
             self.unblock(number);
         }
@@ -29,9 +39,16 @@ impl Change<'_> {
             for successor in self.plan.graph.successors(ended) {
                 self.need_ended(successor, ended);
             }
-            if let Some(parent) = self.task(ended).and_then(|task| task.parent) {
+            let Some(task) = self.task(ended) else { continue };
+            let (parent, clarifier) = (task.parent, task.clarifier);
+            if let Some(parent) = parent {
                 self.child_ended(parent);
             }
+            // Nobody waits for its answer any more.
+            if let Some(clarifier) = clarifier {
+                self.end_open(clarifier, TaskState::Canceled, "the task that asked is over");
+            }
+            self.clarified(ended);
         }
         self.conclude();
     }
@@ -56,10 +73,10 @@ impl Change<'_> {
     }
 
     /// Lets a task go on if the project works and nothing holds it: ready at once, or after its preparation.
-    fn unblock(&mut self, number: usize) {
+    pub(super) fn unblock(&mut self, number: usize) {
         let Some(task) = self.task(number) else { return };
-        let waits = task.waiting_for > 0 || task.asked.is_some();
-        if self.plan.state != ProjectState::Working || task.state != TaskState::Blocked || waits {
+        let waits = task.waiting_for > 0 || task.asked.is_some() || task.clarifier.is_some();
+        if !self.plan.state.is_active() || task.state != TaskState::Blocked || waits {
             return;
         }
         let needs = self.plan.graph.needs(number);
@@ -74,7 +91,7 @@ impl Change<'_> {
         }
     }
 
-    fn make_ready(&mut self, number: usize, base_commit: CommitId) {
+    pub(super) fn make_ready(&mut self, number: usize, base_commit: CommitId) {
         let at = self.at;
         self.edit(number, |task| {
             task.asked = None;
@@ -111,9 +128,15 @@ impl Change<'_> {
             return Err(self.wrong_state(task));
         }
         self.check_children(task_id, specs)?;
+        let notes = task.notes.clone();
         let first = self.plan.tasks.len();
         for spec in specs {
-            self.add_child(number, spec, base);
+            self.add_task(spec, base, |task| {
+                task.parent = Some(number);
+                // It uses its parent's budget and has none of its own.
+                task.ledger = Ledger::default();
+                task.notes.clone_from(&notes);
+            });
         }
         let added = self.plan.tasks.len() - first;
         self.edit(number, |task| {
@@ -151,18 +174,19 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Children need what their `foreach` needed, which is done: they wait for nothing.
-    fn add_child(&mut self, parent: usize, spec: &TaskSpec, base: &str) {
+    /// Adds a task while the project works; what it needs is done: it waits for nothing.
+    pub(super) fn add_task(&mut self, spec: &TaskSpec, base: &str, change: impl FnOnce(&mut Task)) -> usize {
         let plan = &mut *self.plan;
         let needs: Vec<usize> = spec.needs.iter().filter_map(|need| plan.numbers.get(need).copied()).collect();
         let number = plan.graph.add_task(&needs);
         plan.numbers.insert(spec.task_id, number);
         let mut task = Task::new(spec.clone(), 0, self.at);
-        task.parent = Some(parent);
         task.base_commit = Some(base.to_owned());
+        change(&mut task);
         plan.tasks.push(task);
         plan.open += 1;
         self.touch(number);
+        number
     }
 
     fn start_child(&mut self, number: usize, base: &str) {

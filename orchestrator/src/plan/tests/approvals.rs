@@ -53,7 +53,8 @@ fn requested_changes_reach_the_next_attempt_and_cost_none() {
     world.decide(1, Verdict::ChangesRequested, "use blue").unwrap();
     let task = world.task(1);
     assert_eq!((task.state, task.max_attempts, task.waited_ms), (TaskState::Ready, 3, 30_000));
-    assert_eq!(task.notes, [Note { from: "ann".to_owned(), text: "use blue".to_owned() }]);
+    let id = format!("approval-{}", approval(1001));
+    assert_eq!(task.notes, [Note { id, from: "ann".to_owned(), text: "use blue".to_owned() }]);
     assert_eq!(task.commit, None);
     assert_eq!(world.state(2), TaskState::Blocked);
     world.work(1, 8);

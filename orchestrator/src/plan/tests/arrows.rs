@@ -134,7 +134,11 @@ fn a_failed_attempt_comes_again_after_its_backoff_with_a_note() {
     assert_eq!(next_ready_at(&world.plan, world.now), Some(world.now.plus_ms(delay)));
     assert!(!has_ready(&world.plan, world.now));
     assert!(matches!(world.offer(1, 2), Err(Rejected::NotDue { .. })));
-    let note = Note { from: "attempt 1".to_owned(), text: "program_failed: exit code 3".to_owned() };
+    let note = Note {
+        id: "attempt-1".to_owned(),
+        from: "attempt 1".to_owned(),
+        text: "program_failed: exit code 3".to_owned(),
+    };
     assert_eq!(world.task(1).notes, [note]);
     assert!(matches!(world.hand(1, 1, 7, "late"), Err(Rejected::StaleAttempt { .. })));
     world.wait(delay);
@@ -157,6 +161,7 @@ fn a_long_detail_is_cut_between_characters() {
         reason: "check_failed".to_owned(),
         detail: "ä".repeat(NOTE_BYTES),
         retryable: true,
+        vm_ms: 0,
     };
     world.step(fact).unwrap();
     let text = &world.task(1).notes[0].text;

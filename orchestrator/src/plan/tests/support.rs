@@ -7,8 +7,8 @@ use bus_schemas::{
 use uuid::Uuid;
 
 use crate::plan::{
-    Command, Event, Outcome, Plan, Rejected, Task, TaskState,
-    event::{Fact, Limit, LimitSpec, PolicySpec, ProjectCreated, TaskSpec, Verdict},
+    BudgetSpec, Command, Event, Outcome, Plan, Rejected, Task, TaskState,
+    event::{Fact, Limit, LimitSpec, PolicySpec, ProjectCreated, TaskKind, TaskSpec, Verdict},
     step,
 };
 
@@ -55,6 +55,8 @@ pub(super) fn spec(n: u128, needs: &[u128]) -> TaskSpec {
         policy: policy(false),
         has_when: false,
         is_foreach: false,
+        kind: TaskKind::Script,
+        budget: BudgetSpec::default(),
     }
 }
 
@@ -70,6 +72,9 @@ pub(super) fn created(tasks: Vec<TaskSpec>, asks: bool) -> Event {
         plan_digest: "plan".to_owned(),
         plan_policy: policy(asks),
         approval_id: approval(PLAN_APPROVAL),
+        budget: BudgetSpec::default(),
+        planning: None,
+        replan_policy: None,
     };
     Event { at: START, fact: Fact::ProjectCreated(created) }
 }
@@ -92,9 +97,15 @@ impl World {
         Self::with(&created(tasks, true))
     }
 
-    fn with(event: &Event) -> Self {
+    pub(super) fn with(event: &Event) -> Self {
         let (plan, created) = Plan::create(event).unwrap();
         Self { plan, now: START, created, next_approval: 1000 }
+    }
+
+    /// An id that no request has yet.
+    pub(super) fn fresh(&mut self) -> ApprovalId {
+        self.next_approval += 1;
+        approval(self.next_approval)
     }
 
     /// Steps; a rejection must leave the plan as it was.
@@ -152,6 +163,8 @@ impl World {
             proven,
             digest: format!("digest of {commit}"),
             approval_id: approval(self.next_approval),
+            vm_ms: 0,
+            answer: None,
         })
     }
 
@@ -163,6 +176,7 @@ impl World {
             reason: "program_failed".to_owned(),
             detail: "exit code 3".to_owned(),
             retryable,
+            vm_ms: 0,
         })
     }
 

@@ -4,10 +4,10 @@ use std::{
     fs::{self, File},
     io::{self, Read, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use super::folder::ImageError;
+use crate::adapter::child;
 
 /// The smallest disk that is worth formatting, in MiB.
 const MIN_MIB: u32 = 16;
@@ -34,7 +34,7 @@ pub fn scratch_template(cache: &Path, mib: u32) -> Result<PathBuf, ImageError> {
 /// The disk lives for one lease and is thrown away: no journal, no checksums, no reserve, nothing written ahead.
 fn format(path: &Path) -> io::Result<()> {
     let run = |program: &str| {
-        Command::new(program)
+        child::command(program)
             .args(["-q", "-F", "-m", "0", "-b", "4096", "-L", "scratch"])
             .args(["-O", "^has_journal,^metadata_csum,^resize_inode,uninit_bg"])
             .args(["-E", "lazy_itable_init=1,nodiscard,root_owner=0:0"])

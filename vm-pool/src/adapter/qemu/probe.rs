@@ -16,7 +16,7 @@ use super::{
     hypervisor::{Launcher, file_error, image_error},
 };
 use crate::{
-    adapter::{image::ImageFolder, session::Session},
+    adapter::{child, image::ImageFolder, session::Session},
     port::{StartError, Vm as _},
 };
 
@@ -102,11 +102,12 @@ async fn boots(launcher: &Launcher, engine: Engine) -> Result<Result<(), String>
 
 /// What the answer depends on.
 async fn memo_key(qemu: &Path, image: &ImageFolder) -> Result<String, StartError> {
-    let output = tokio::process::Command::new(qemu).arg("--version").output().await.map_err(|error| {
-        let mut failed = file_error("run QEMU", &error);
-        failed.detail = format!("{}: {error}; install it (apt-get install qemu-system-x86)", qemu.display());
-        failed
-    })?;
+    let output =
+        tokio::process::Command::from(child::command(qemu)).arg("--version").output().await.map_err(|error| {
+            let mut failed = file_error("run QEMU", &error);
+            failed.detail = format!("{}: {error}; install it (apt-get install qemu-system-x86)", qemu.display());
+            failed
+        })?;
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digest = Sha256::new()
         .chain_update(&output.stdout)

@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use super::command::{CONTROL_FD, DATA_FD, QMP_FD};
+use crate::adapter::child;
 
 /// Starts waiting for the thread. A start takes about a millisecond.
 const QUEUE: usize = 64;
@@ -49,15 +50,13 @@ pub(super) async fn start(program: &Path, arguments: Vec<OsString>, log: &Path) 
         "exec {CONTROL_FD}<&0 {DATA_FD}<&1 {QMP_FD}<&2 </dev/null >/dev/null 2>\"$0\"; \
          exec setpriv --pdeathsig KILL --no-new-privs -- \"$@\""
     );
-    let mut command = Command::new("/bin/sh");
+    let mut command = Command::from(child::command("/bin/sh"));
     command
         .arg("-c")
         .arg(script)
         .arg(log)
         .arg(program)
         .args(arguments)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()))
         .stdin(Stdio::from(control_theirs))
         .stdout(Stdio::from(data_theirs))
         .stderr(Stdio::from(qmp_theirs))
@@ -128,6 +127,27 @@ mod tests {
         assert_eq!(rest, "3\n");
         assert!(started.child.wait().await.unwrap().success());
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "gone\n");
+    }
+
+    #[tokio::test]
+    async fn a_child_has_nothing_of_this_processs_environment() {
+        let place = tempfile::tempdir().unwrap();
+        let log = place.path().join("log");
+        let mut started = start(Path::new("/bin/sleep"), vec!["1000".into()], &log).await.unwrap();
+        let pid = started.child.id().unwrap();
+        let program = || {
+            std::fs::read_link(format!("/proc/{pid}/exe"))
+                .is_ok_and(|exe| !exe.ends_with("dash") && !exe.ends_with("sh"))
+        };
+        // The shell and setpriv make way for the program itself.
+        while !std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"/bin/sleep"))
+            || !program()
+        {
+            tokio::task::yield_now().await;
+        }
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        child::tests::assert_clean(&String::from_utf8_lossy(&environ));
+        started.child.kill().await.unwrap();
     }
 
     #[tokio::test]

@@ -11,7 +11,8 @@ use tokio::{
     io::{AsyncRead, ReadBuf},
     time::{Instant, Sleep},
 };
-use tokio_util::compat::Compat;
+
+use super::inbound::DataStream;
 
 /// A tar ends in two empty blocks; without them it was cut.
 const TRAILER_BYTES: u64 = 1024;
@@ -20,17 +21,17 @@ const TRAILER_BYTES: u64 = 1024;
 /// allowed, `UnexpectedEof` when the tar was cut. What is inside is the guest's word: paths, kinds and
 /// sizes must be validated by whoever unpacks it.
 #[derive(Debug)]
-pub struct Changes {
+pub struct Changes<S = DataStream> {
     head: [u8; 4],
     head_read: usize,
-    stream: Compat<yamux::Stream>,
+    stream: S,
     deadline: Pin<Box<Sleep>>,
     left: u64,
     zeros: u64,
 }
 
-impl Changes {
-    pub(super) fn new(head: [u8; 4], stream: Compat<yamux::Stream>, limit_bytes: u64, deadline: Instant) -> Self {
+impl<S> Changes<S> {
+    pub(super) fn new(head: [u8; 4], stream: S, limit_bytes: u64, deadline: Instant) -> Self {
         let deadline = Box::pin(tokio::time::sleep_until(deadline));
         Self { head, head_read: 0, stream, deadline, left: limit_bytes, zeros: 0 }
     }
@@ -47,7 +48,7 @@ impl Changes {
     }
 }
 
-impl AsyncRead for Changes {
+impl<S: AsyncRead + Unpin> AsyncRead for Changes<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if buf.remaining() == 0 {

@@ -1,10 +1,19 @@
 //! The control port: a reader and a writer that do not wait for each other, with bounded queues between them and the callers.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bus_schemas::{
     frame::{self, Decoder},
-    v1::guest::{FromGuest, ToGuest},
+    v1::{
+        call::GuestCall,
+        guest::{FromGuest, ToGuest},
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,6 +35,8 @@ use super::{
 const SEND_QUEUE: usize = 16;
 /// Answers nobody asked for yet. An honest guest answers what it was asked, one at a time; a few more may cross a stop.
 const ANSWER_QUEUE: usize = 16;
+/// Calls of an agent that nobody took yet; a guest that has more in the air breaks the protocol.
+const CALL_QUEUE: usize = 16;
 /// Read at once. Small, because cutting many tiny frames out of one buffer costs the square of its size.
 const READ_BYTES: usize = 8 * 1024;
 /// After the data port ended, the control port may still hold an answer.
@@ -40,7 +51,17 @@ pub(super) struct Control {
     answers: Mutex<mpsc::Receiver<FromGuest>>,
     hello: watch::Receiver<Option<(String, GuestHello)>>,
     pong: watch::Receiver<Option<u64>>,
+    calls_allowed: Arc<AtomicBool>,
     health: Health,
+}
+
+/// A call of the guest's agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The guest's number for it; the answer repeats it.
+    pub id: u64,
+    /// What it asks.
+    pub call: GuestCall,
 }
 
 /// The reader's side of the callers' queues.
@@ -48,19 +69,31 @@ struct Inbox {
     answers: mpsc::Sender<FromGuest>,
     hello: watch::Sender<Option<(String, GuestHello)>>,
     pong: watch::Sender<Option<u64>>,
+    calls: mpsc::Sender<Asked>,
+    calls_allowed: Arc<AtomicBool>,
 }
 
 impl Control {
-    /// Starts the reader and the writer in `tasks`.
-    pub(super) fn start(port: UnixStream, health: &Health, tasks: &mut JoinSet<()>) -> Self {
+    /// Starts the reader and the writer in `tasks`. Calls arrive at what comes with it.
+    pub(super) fn start(port: UnixStream, health: &Health, tasks: &mut JoinSet<()>) -> (Self, mpsc::Receiver<Asked>) {
         let (read, write) = port.into_split();
         let (frames, queue) = mpsc::channel(SEND_QUEUE);
         let (answers, waiting) = mpsc::channel(ANSWER_QUEUE);
         let (hello, hello_seen) = watch::channel(None);
         let (pong, pong_seen) = watch::channel(None);
-        tasks.spawn(read_frames(read, Inbox { answers, hello, pong }, health.clone()));
+        let (calls, asked) = mpsc::channel(CALL_QUEUE);
+        let calls_allowed = Arc::<AtomicBool>::default();
+        let inbox = Inbox { answers, hello, pong, calls, calls_allowed: Arc::clone(&calls_allowed) };
+        tasks.spawn(read_frames(read, inbox, health.clone()));
         tasks.spawn(write_frames(write, queue, health.clone()));
-        Self { frames, answers: Mutex::new(waiting), hello: hello_seen, pong: pong_seen, health: health.clone() }
+        let answers = Mutex::new(waiting);
+        let health = health.clone();
+        (Self { frames, answers, hello: hello_seen, pong: pong_seen, calls_allowed, health }, asked)
+    }
+
+    /// Lets the guest make calls from now on.
+    pub(super) fn allow_calls(&self) {
+        self.calls_allowed.store(true, Ordering::SeqCst);
     }
 
     /// Queues a message.
@@ -195,6 +228,15 @@ fn route(body: &[u8], inbox: &Inbox) -> Result<(), String> {
         }
         FromGuest::Pong { sequence } => {
             inbox.pong.send_replace(Some(sequence));
+        }
+        FromGuest::Call { .. } if !inbox.calls_allowed.load(Ordering::SeqCst) => {
+            return Err("a call where there is no agent".into());
+        }
+        FromGuest::Call { id, call } => {
+            // If nobody takes calls any more, the attempt ended.
+            if let Err(mpsc::error::TrySendError::Full(_)) = inbox.calls.try_send(Asked { id, call }) {
+                return Err("more calls than it may make at once".into());
+            }
         }
         answer => {
             if inbox.answers.try_send(answer).is_err() {

@@ -7,40 +7,41 @@ use std::{
 
 use bus_schemas::v1::{
     guest::{
-        Assignment, CHANNEL_VERSION, CheckResult, DataHeader, Finished, FromGuest, RefusalCode, Rejuvenate, ToGuest,
+        Assignment, CHANNEL_VERSION, CheckResult, DataHeader, Finished, FromGuest, RefusalCode, Rejuvenate, Service,
+        ToGuest,
     },
-    task::LogSource,
+    task::{LogSource, Program},
 };
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt},
     sync::mpsc,
     task::JoinSet,
     time::Instant,
 };
-use tokio_util::compat::Compat;
 use uuid::Uuid;
 
 use super::{
+    agent::copy,
     changes::Changes,
-    control::{Control, cut},
-    data::{Data, OUTPUT_QUEUE},
+    checkpoint::SavedTurn,
+    control::{Asked, Control, cut},
+    data::Data,
     error::{Health, SessionError},
+    inbound::{Allowance, Arrivals, Connection, DataStream, Inbound},
 };
 use crate::port::Channels;
 
 /// Between two hellos. The port drops what comes before the guest opened it, so hello is repeated.
 const HELLO_EVERY: Duration = Duration::from_millis(60);
 /// A control frame must be taken off the port within this; an emulated guest under load may need seconds.
-const SEND_WAIT: Duration = Duration::from_secs(20);
+pub(super) const SEND_WAIT: Duration = Duration::from_secs(20);
 /// After a stream broke, the reason may still be on its way on the other port.
-const REASON_WAIT: Duration = Duration::from_secs(2);
+pub(super) const REASON_WAIT: Duration = Duration::from_secs(2);
 /// After the program ended, output that is still on its way.
 const OUTPUT_WAIT: Duration = Duration::from_secs(5);
 /// How far a guest's clock may be off after it was set.
 const CLOCK_SLACK: Duration = Duration::from_secs(5);
-/// Copied to the guest at once.
-const COPY_BYTES: usize = 64 * 1024;
 /// The largest refusal in place of a tar.
 const REFUSAL_BYTES: u32 = 64 * 1024;
 /// Names of outputs and their tasks are few; what a set of checks prints between them is not counted by the guest.
@@ -81,12 +82,24 @@ pub struct Output {
 /// another method waits. The others are called one after the other.
 #[derive(Debug)]
 pub struct Session {
-    control: Control,
-    data: Data,
-    health: Health,
+    pub(super) control: Control,
+    pub(super) data: Data,
+    pub(super) health: Health,
     output: Option<mpsc::Receiver<Output>>,
+    wishes: Option<Wishes>,
     pings: AtomicU64,
     _tasks: JoinSet<()>,
+}
+
+/// Where what the guest of an attempt wants arrives. Each queue is bounded; what is not taken holds the guest up.
+#[derive(Debug)]
+pub struct Wishes {
+    /// Connections of its programs.
+    pub connections: mpsc::Receiver<Connection>,
+    /// Turns of its agent, to be saved.
+    pub checkpoints: mpsc::Receiver<SavedTurn>,
+    /// Calls of its agent; none comes from a guest without one.
+    pub calls: mpsc::Receiver<Asked>,
 }
 
 impl Session {
@@ -95,10 +108,17 @@ impl Session {
     pub fn open(channels: Channels) -> Self {
         let health = Health::new();
         let mut tasks = JoinSet::new();
-        let (sender, output) = mpsc::channel(OUTPUT_QUEUE);
-        let control = Control::start(channels.control, &health, &mut tasks);
-        let data = Data::start(channels.data, sender, &health, &mut tasks);
-        Self { control, data, health, output: Some(output), pings: AtomicU64::new(0), _tasks: tasks }
+        let (inbound, arrivals) = Inbound::new(&health);
+        let (control, calls) = Control::start(channels.control, &health, &mut tasks);
+        let data = Data::start(channels.data, inbound, &health, &mut tasks);
+        let Arrivals { output, connections, checkpoints } = arrivals;
+        let wishes = Some(Wishes { connections, checkpoints, calls });
+        Self { control, data, health, output: Some(output), wishes, pings: AtomicU64::new(0), _tasks: tasks }
+    }
+
+    /// Where connections, checkpoints and calls arrive. `None` the second time.
+    pub fn take_wishes(&mut self) -> Option<Wishes> {
+        self.wishes.take()
     }
 
     /// Where output arrives; bounded, so whoever takes it must read it (or drop it, and output is thrown away): a full queue stops the
@@ -188,7 +208,7 @@ impl Session {
             biased;
             // A refusal can come before everything is sent.
             answer = &mut answer => answer?,
-            sent = copy_tar(tar, stream) => match sent {
+            sent = copy(tar, stream, "the workspace") => match sent {
                 Ok(()) => answer.await?,
                 Err(error @ SessionError::Input { .. }) => return Err(error),
                 // Why it broke is said on the control port.
@@ -206,13 +226,35 @@ impl Session {
     /// # Errors
     /// [`SessionError`]; `Input` if the assignment is larger than a frame.
     pub async fn assign(&self, assignment: Assignment) -> Result<(), SessionError> {
-        match &assignment {
-            Assignment::Attempt(attempt) => self.data.expect_output(2, attempt.output_bytes),
+        let allowance = match &assignment {
+            Assignment::Attempt(attempt) => match &attempt.program {
+                Program::Script { .. } => Allowance {
+                    sources: vec![LogSource::Stdout, LogSource::Stderr],
+                    output_bytes: attempt.output_bytes,
+                    services: vec![Service::Proxy],
+                    checkpoints: false,
+                },
+                Program::Agent(_) => {
+                    self.control.allow_calls();
+                    Allowance {
+                        sources: vec![LogSource::Agent, LogSource::Tool],
+                        output_bytes: attempt.output_bytes,
+                        services: vec![Service::Models, Service::Proxy],
+                        checkpoints: true,
+                    }
+                }
+            },
             Assignment::Checks { checks, output_bytes, .. } => {
                 let headings: u64 = checks.iter().map(|check| check.name.len() as u64 + 16).sum();
-                self.data.expect_output(1, output_bytes.saturating_add(headings.max(CHECK_HEADINGS_BYTES)));
+                Allowance {
+                    sources: vec![LogSource::Check],
+                    output_bytes: output_bytes.saturating_add(headings.max(CHECK_HEADINGS_BYTES)),
+                    services: Vec::new(),
+                    checkpoints: false,
+                }
             }
-        }
+        };
+        self.data.allow(&allowance);
         self.control.send(&ToGuest::Assign(assignment), "the assignment", Instant::now() + SEND_WAIT).await
     }
 
@@ -304,7 +346,7 @@ impl Session {
         self.health.failed().await
     }
 
-    async fn drain_output(&self) {
+    pub(super) async fn drain_output(&self) {
         tokio::select! {
             () = self.data.outputs_ended() => {}
             _ = self.health.failed() => {}
@@ -312,7 +354,7 @@ impl Session {
         }
     }
 
-    async fn refusal(&self, mut stream: Compat<yamux::Stream>, length: u32, deadline: Instant) -> SessionError {
+    async fn refusal(&self, mut stream: DataStream, length: u32, deadline: Instant) -> SessionError {
         let mut body = vec![0; length as usize];
         match tokio::time::timeout_at(deadline, stream.read_exact(&mut body)).await {
             Err(_) => return SessionError::TimedOut { what: "hand over its changes" },
@@ -325,7 +367,7 @@ impl Session {
         }
     }
 
-    fn unexpected(&self, wanted: &str, got: &FromGuest) -> SessionError {
+    pub(super) fn unexpected(&self, wanted: &str, got: &FromGuest) -> SessionError {
         let kind = match got {
             FromGuest::Hello { .. } => "hello",
             FromGuest::Rehearsed => "rehearsed",
@@ -349,22 +391,4 @@ fn accept_version(guest: GuestHello) -> Result<GuestHello, SessionError> {
     }
     let detail = format!("it speaks version {} of the channel, this host {CHANNEL_VERSION}", guest.version);
     Err(SessionError::Refused { code: RefusalCode::Version, detail })
-}
-
-/// Copies until the end of `tar`, then ends the stream.
-async fn copy_tar<R: AsyncRead + Send>(tar: R, mut stream: Compat<yamux::Stream>) -> Result<(), SessionError> {
-    tokio::pin!(tar);
-    let lost = |error: std::io::Error| SessionError::Lost { detail: format!("write to the data port: {error}") };
-    let mut buffer = vec![0; COPY_BYTES];
-    loop {
-        let count = tar
-            .read(&mut buffer)
-            .await
-            .map_err(|error| SessionError::Input { what: "the workspace", detail: error.to_string() })?;
-        if count == 0 {
-            break;
-        }
-        stream.write_all(&buffer[..count]).await.map_err(lost)?;
-    }
-    stream.shutdown().await.map_err(lost)
 }

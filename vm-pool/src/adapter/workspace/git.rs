@@ -8,14 +8,11 @@ use std::{
 };
 
 use super::WorkspaceError;
+use crate::adapter::child;
 
 /// A git command on the bare repository `repo`, deaf to the machine's and the user's configuration.
 pub(super) fn command(repo: &Path, operation: &'static str) -> Command {
-    let mut command = Command::new("git");
-    command.env_clear();
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
-    }
+    let mut command = child::command("git");
     command
         .env("GIT_DIR", repo)
         .env("GIT_CONFIG_NOSYSTEM", "1")

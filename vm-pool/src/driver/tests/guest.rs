@@ -14,7 +14,10 @@ use std::{
 use bus_schemas::{
     frame,
     v1::{
-        guest::{Assignment, CHANNEL_VERSION, CheckResult, DELETIONS_ENTRY, DataHeader, Finished, FromGuest, ToGuest},
+        guest::{
+            Assignment, CHANNEL_VERSION, CheckResult, DELETIONS_ENTRY, DataHeader, Finished, FromGuest, Service,
+            StreamAnswer, ToGuest,
+        },
         handoff::Isolation,
         task::{LogSource, Machine, Program},
     },
@@ -22,15 +25,19 @@ use bus_schemas::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
-    sync::{mpsc, watch},
-    task::JoinHandle,
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{broadcast, mpsc, oneshot, watch},
+    task::{JoinHandle, JoinSet},
 };
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
+use super::agent::Agent;
 use crate::port::{Accelerator, Channels, Hypervisor, StartError, Vm};
 
-type Stream = Compat<yamux::Stream>;
+pub(super) type Stream = Compat<yamux::Stream>;
 
 /// What the "program" in a fake guest does.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -45,6 +52,11 @@ pub(super) struct Play {
     pub(super) hang: bool,
     /// The VM ends in the middle.
     pub(super) crash: bool,
+    /// Connects to the proxy.
+    pub(super) connect: Option<String>,
+    /// Says and opens what only agents may.
+    pub(super) says: Option<FromGuest>,
+    pub(super) opens: Option<DataHeader>,
 }
 
 #[derive(Debug)]
@@ -54,12 +66,37 @@ pub(super) struct FakeHypervisor {
     pub(super) broken: watch::Sender<bool>,
     pub(super) alive: Arc<AtomicUsize>,
     pub(super) started: Arc<AtomicUsize>,
+    /// What guests saw and heard, in order.
+    pub(super) seen: Seen,
+}
+
+/// A list that guests write and tests read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(Arc<watch::Sender<Vec<String>>>);
+
+impl Seen {
+    pub(super) fn add(&self, line: impl Into<String>) {
+        self.0.send_modify(|lines| lines.push(line.into()));
+    }
+
+    pub(super) fn all(&self) -> Vec<String> {
+        self.0.borrow().clone()
+    }
+
+    /// Waits for a line.
+    pub(super) async fn wait(&self, line: &str) {
+        let mut lines = self.0.subscribe();
+        let there = lines.wait_for(|lines| lines.iter().any(|seen| seen == line));
+        let there = tokio::time::timeout(std::time::Duration::from_secs(60), there).await.is_ok();
+        assert!(there, "no {line:?} in {:?}", self.all());
+    }
 }
 
 impl FakeHypervisor {
     pub(super) fn new() -> Self {
         let accelerator = Accelerator { name: "tcg", note: "a test".into(), isolation: Isolation::Emulated };
-        Self { accelerator, broken: watch::Sender::new(false), alive: Arc::default(), started: Arc::default() }
+        let broken = watch::Sender::new(false);
+        Self { accelerator, broken, alive: Arc::default(), started: Arc::default(), seen: Seen::default() }
     }
 }
 
@@ -109,7 +146,7 @@ impl Hypervisor for FakeHypervisor {
         let (dead, gone) = watch::channel(false);
         self.alive.fetch_add(1, Ordering::SeqCst);
         self.started.fetch_add(1, Ordering::SeqCst);
-        let task = tokio::spawn(guest(guest_control, guest_data, dead));
+        let task = tokio::spawn(guest(guest_control, guest_data, dead, self.seen.clone()));
         Ok((FakeVm { task, alive: Arc::clone(&self.alive), gone }, Channels { control, data }))
     }
 
@@ -118,35 +155,75 @@ impl Hypervisor for FakeHypervisor {
     }
 }
 
-async fn say(control: &mut UnixStream, message: &FromGuest) {
+async fn say(control: &mut OwnedWriteHalf, message: &FromGuest) {
     let frame = frame::encode(&serde_json::to_vec(message).unwrap()).unwrap();
     let _ = control.write_all(&frame).await;
 }
 
-async fn hear(control: &mut UnixStream) -> Option<ToGuest> {
-    let length = control.read_u32().await.ok()?;
-    let mut body = vec![0; length as usize];
-    control.read_exact(&mut body).await.ok()?;
-    serde_json::from_slice(&body).ok()
+async fn hear(mut control: OwnedReadHalf, heard: mpsc::Sender<ToGuest>) {
+    while let Ok(length) = control.read_u32().await {
+        let mut body = vec![0; length as usize];
+        if control.read_exact(&mut body).await.is_err() {
+            return;
+        }
+        let _ = heard.send(serde_json::from_slice(&body).unwrap()).await;
+    }
 }
 
-/// What both tasks of a guest know.
+/// Opens streams of the data port.
+#[derive(Clone)]
+pub(super) struct Opener(mpsc::Sender<oneshot::Sender<Stream>>);
+
+impl Opener {
+    /// Opens a stream and begins it with these bytes.
+    pub(super) async fn open_raw(&self, head: &[u8]) -> Stream {
+        let (reply, opened) = oneshot::channel();
+        let _ = self.0.send(reply).await;
+        let Ok(mut stream) = opened.await else { std::future::pending().await };
+        let _ = stream.write_all(head).await;
+        stream
+    }
+
+    pub(super) async fn open(&self, header: &DataHeader) -> Stream {
+        self.open_raw(&frame::encode(&serde_json::to_vec(header).unwrap()).unwrap()).await
+    }
+
+    fn print(&self, source: LogSource, text: String) {
+        let opener = self.clone();
+        tokio::spawn(async move {
+            let mut stream = opener.open(&DataHeader::Output { source }).await;
+            let _ = stream.write_all(text.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        });
+    }
+}
+
+/// What the tasks of a guest know.
 #[derive(Default)]
-struct Inside {
-    tree: Mutex<Option<tempfile::TempDir>>,
+pub(super) struct Inside {
+    pub(super) tree: Mutex<Option<tempfile::TempDir>>,
     play: Mutex<Play>,
+    pub(super) seen: Seen,
 }
 
-async fn guest(mut control: UnixStream, data: UnixStream, dead: watch::Sender<bool>) {
-    let inside = Arc::new(Inside::default());
-    let (unpacked, mut ready) = mpsc::channel(1);
-    let (print, prints) = mpsc::channel(4);
-    let port = tokio::spawn(data_port(data, Arc::clone(&inside), unpacked, prints));
+async fn guest(control: UnixStream, data: UnixStream, dead: watch::Sender<bool>, seen: Seen) {
+    let inside = Arc::new(Inside { seen, ..Inside::default() });
+    let (read, mut control) = control.into_split();
+    let (hears, mut heard) = mpsc::channel(64);
+    let (says, mut said) = mpsc::channel(64);
+    let (opens, asked) = mpsc::channel(64);
+    let opener = Opener(opens);
+    // Gone with this future.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(hear(read, hears));
+    tasks.spawn(data_port(data, Arc::clone(&inside), says.clone(), asked));
+    let (notes, _) = broadcast::channel(64);
+    let dead = Arc::new(dead);
     loop {
         let heard = tokio::select! {
-            heard = hear(&mut control) => heard,
-            Some(entries) = ready.recv() => {
-                say(&mut control, &FromGuest::WorkspaceReady { entries, bytes: 0 }).await;
+            heard = heard.recv() => heard,
+            Some(message) = said.recv() => {
+                say(&mut control, &message).await;
                 continue;
             }
         };
@@ -162,34 +239,55 @@ async fn guest(mut control: UnixStream, data: UnixStream, dead: watch::Sender<bo
                 say(&mut control, &done).await;
             }
             Some(ToGuest::Ping { sequence }) => say(&mut control, &FromGuest::Pong { sequence }).await,
-            Some(ToGuest::Stop { .. } | ToGuest::Tell { .. } | ToGuest::Answer { .. }) => {}
-            Some(ToGuest::Assign(Assignment::Attempt(attempt))) => {
-                let Program::Script { text, .. } = attempt.program else { panic!("no script") };
-                let play: Play = serde_json::from_str(&text).unwrap();
-                *inside.play.lock().unwrap() = play.clone();
-                let _ = print.send((LogSource::Stdout, play.print.clone())).await;
-                let _ = print.send((LogSource::Stderr, String::new())).await;
-                if play.crash {
-                    let _ = dead.send(true);
-                }
-                if !play.hang {
-                    let finished = Finished {
-                        exit_code: Some(play.exit),
-                        summary: "played".into(),
-                        result_text: play.result,
-                        ..Finished::default()
+            Some(ToGuest::Stop { .. }) => {}
+            Some(message @ (ToGuest::Tell { .. } | ToGuest::Answer { .. })) => drop(notes.send(message)),
+            Some(ToGuest::Assign(Assignment::Attempt(attempt))) => match attempt.program.clone() {
+                Program::Agent(work) => {
+                    let agent = Agent {
+                        opener: opener.clone(),
+                        says: says.clone(),
+                        hears: notes.subscribe(),
+                        inside: Arc::clone(&inside),
+                        dead: Arc::clone(&dead),
+                        calls: 0,
                     };
-                    say(&mut control, &FromGuest::Finished(finished)).await;
+                    tasks.spawn(agent.work(serde_json::from_str(&work.instructions).unwrap(), attempt));
                 }
-            }
+                Program::Script { text, .. } => {
+                    let play: Play = serde_json::from_str(&text).unwrap();
+                    *inside.play.lock().unwrap() = play.clone();
+                    opener.print(LogSource::Stdout, play.print.clone());
+                    opener.print(LogSource::Stderr, String::new());
+                    if let Some(target) = &play.connect {
+                        inside.seen.add(super::agent::connect(&opener, Service::Proxy, target).await);
+                    }
+                    if let Some(message) = &play.says {
+                        say(&mut control, message).await;
+                    }
+                    if let Some(header) = &play.opens {
+                        opener.open(header).await;
+                    }
+                    if play.crash {
+                        let _ = dead.send(true);
+                    }
+                    if !play.hang {
+                        let finished = Finished {
+                            exit_code: Some(play.exit),
+                            summary: "played".into(),
+                            result_text: play.result,
+                            ..Finished::default()
+                        };
+                        say(&mut control, &FromGuest::Finished(finished)).await;
+                    }
+                }
+            },
             Some(ToGuest::Assign(Assignment::Checks { checks, .. })) => {
-                let _ = print.send((LogSource::Check, "checking\n".to_owned())).await;
+                opener.print(LogSource::Check, "checking\n".to_owned());
                 let results = checks.iter().map(|check| result_of(&inside, &check.run)).collect();
                 say(&mut control, &FromGuest::ChecksFinished { results }).await;
             }
         }
     }
-    port.abort();
 }
 
 /// `true`, `false`, or `has <path>` in the unpacked tree.
@@ -205,11 +303,14 @@ fn result_of(inside: &Inside, run: &str) -> CheckResult {
 async fn data_port(
     data: UnixStream,
     inside: Arc<Inside>,
-    unpacked: mpsc::Sender<u64>,
-    mut prints: mpsc::Receiver<(LogSource, String)>,
+    says: mpsc::Sender<FromGuest>,
+    mut asked: mpsc::Receiver<oneshot::Sender<Stream>>,
 ) {
-    let mut connection = yamux::Connection::new(data.compat(), yamux::Config::default(), yamux::Mode::Server);
-    let mut next_print = None;
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(1_024).set_max_connection_receive_window(None);
+    let mut connection = yamux::Connection::new(data.compat(), config, yamux::Mode::Server);
+    let mut opening: Option<oneshot::Sender<Stream>> = None;
+    let mut serving = JoinSet::new();
     loop {
         enum Next {
             In(Stream),
@@ -217,12 +318,12 @@ async fn data_port(
             End,
         }
         let next = poll_fn(|cx| {
-            if next_print.is_none()
-                && let Poll::Ready(Some(print)) = prints.poll_recv(cx)
+            if opening.is_none()
+                && let Poll::Ready(Some(reply)) = asked.poll_recv(cx)
             {
-                next_print = Some(print);
+                opening = Some(reply);
             }
-            if next_print.is_some()
+            if opening.is_some()
                 && let Poll::Ready(opened) = connection.poll_new_outbound(cx)
             {
                 return Poll::Ready(opened.map_or(Next::End, |stream| Next::Out(stream.compat())));
@@ -235,42 +336,61 @@ async fn data_port(
         .await;
         match next {
             Next::End => return,
-            Next::Out(mut stream) => {
-                let Some((source, text)) = next_print.take() else { continue };
-                tokio::spawn(async move {
-                    let head = serde_json::to_vec(&DataHeader::Output { source }).unwrap();
-                    let _ = stream.write_all(&frame::encode(&head).unwrap()).await;
-                    let _ = stream.write_all(text.as_bytes()).await;
-                    let _ = stream.shutdown().await;
-                });
-            }
-            Next::In(stream) => {
-                tokio::spawn(serve(stream, Arc::clone(&inside), unpacked.clone()));
-            }
+            Next::Out(stream) => drop(opening.take().map(|reply| reply.send(stream))),
+            Next::In(stream) => drop(serving.spawn(serve(stream, Arc::clone(&inside), says.clone()))),
         }
     }
 }
 
-async fn serve(mut stream: Stream, inside: Arc<Inside>, unpacked: mpsc::Sender<u64>) {
+async fn serve(mut stream: Stream, inside: Arc<Inside>, says: mpsc::Sender<FromGuest>) {
     let length = stream.read_u32().await.unwrap();
     let mut head = vec![0; length as usize];
     stream.read_exact(&mut head).await.unwrap();
-    match serde_json::from_slice(&head).unwrap() {
+    let header = serde_json::from_slice(&head).unwrap();
+    if let DataHeader::Changes { .. } = header {
+        let play = inside.play.lock().unwrap().clone();
+        let _ = stream.write_all(&changes(&play)).await;
+        let _ = stream.shutdown().await;
+        return;
+    }
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    match header {
         DataHeader::Workspace => {
-            let mut tar = Vec::new();
-            stream.read_to_end(&mut tar).await.unwrap();
             let dir = tempfile::tempdir().unwrap();
-            tar::Archive::new(tar.as_slice()).unpack(dir.path()).unwrap();
+            tar::Archive::new(bytes.as_slice()).unpack(dir.path()).unwrap();
             let entries = std::fs::read_dir(dir.path()).unwrap().count() as u64;
             *inside.tree.lock().unwrap() = Some(dir);
-            let _ = unpacked.send(entries).await;
+            let _ = says.send(FromGuest::WorkspaceReady { entries, bytes: 0 }).await;
+            return;
         }
-        DataHeader::Changes { .. } => {
-            let play = inside.play.lock().unwrap().clone();
-            let _ = stream.write_all(&changes(&play)).await;
-            let _ = stream.shutdown().await;
-        }
-        _ => {}
+        DataHeader::Skills => inside.seen.add(format!("skills: {}", names(&bytes))),
+        DataHeader::Transcript => inside.seen.add(format!("transcript: {}", String::from_utf8(bytes).unwrap())),
+        DataHeader::Restore => inside.seen.add(format!("restored: {}", names(&bytes))),
+        _ => return,
+    }
+    let done = serde_json::to_vec(&StreamAnswer::Done).unwrap();
+    let _ = stream.write_all(&frame::encode(&done).unwrap()).await;
+    let _ = stream.shutdown().await;
+}
+
+/// The names of a tar's entries (or of several, one behind the other), without the list of deletions.
+fn names(tar: &[u8]) -> String {
+    let mut archive = tar::Archive::new(tar);
+    archive.set_ignore_zeros(true);
+    let entries = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+    entries.filter(|name| name != DELETIONS_ENTRY).collect::<Vec<_>>().join(" ")
+}
+
+impl Inside {
+    /// What the program has changed, as far as the host will ask.
+    pub(super) fn changed(&self, files: BTreeMap<String, String>) {
+        self.play.lock().unwrap().files = files;
+    }
+
+    /// That as a tar.
+    pub(super) fn changes(&self) -> Vec<u8> {
+        changes(&self.play.lock().unwrap())
     }
 }
 

@@ -1,0 +1,1 @@
+"""Reads a bank's statement and says what was spent."""

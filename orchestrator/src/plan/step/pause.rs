@@ -1,0 +1,226 @@
+//! Pauses: an attempt ends and the task waits, for a person, a provider or another agent. A pause counts as no try, and the
+//! time it takes does not count to schedule-to-close. Notes are here, too: what is said to a task.
+
+use std::collections::HashSet;
+
+use bus_schemas::{
+    id::{ApprovalId, ClaimNonce, TaskId},
+    time::UnixMs,
+};
+
+use super::{attempt::Failing, limit::person};
+use crate::plan::{
+    change::Change,
+    command::Command,
+    event::{PauseSpec, TaskKind, TaskSpec},
+    policy::{self, NOTE_BYTES},
+    rejected::Rejected,
+    request::{Decided, Decision, Subject},
+    task::{Note, Task, TaskState},
+};
+
+/// The longest a provider can make a task wait before it tries again: a day.
+const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
+/// The most of a question that goes with its answer, in bytes.
+const QUESTION_BYTES: usize = 1024;
+
+/// A pause as its host tells it.
+pub(super) struct Pausing<'a> {
+    pub(super) pause: &'a PauseSpec,
+    pub(super) approval_id: ApprovalId,
+    pub(super) digest: &'a str,
+    pub(super) vm_ms: u64,
+}
+
+impl Change<'_> {
+    pub(super) fn attempt_paused(
+        &mut self,
+        task_id: TaskId,
+        attempt: u32,
+        nonce: ClaimNonce,
+        pausing: &Pausing<'_>,
+    ) -> Result<(), Rejected> {
+        let (number, task) = self.fenced(task_id, attempt, nonce)?;
+        self.fresh(pausing.approval_id)?;
+        let refused = match pausing.pause {
+            PauseSpec::Bounce { need, clarifier } => self.check_bounce(task, *need, clarifier).err(),
+            _ => None,
+        };
+        self.heard(number, nonce);
+        if let Some(detail) = refused {
+            let vm_ms = Some(pausing.vm_ms);
+            self.fail(number, &Failing { reason: "bounce_refused", detail: &detail, retryable: true, vm_ms });
+            return Ok(());
+        }
+        self.attempt_over(number, Some(pausing.vm_ms));
+        let at = self.at;
+        self.edit(number, |task| {
+            task.max_attempts = task.max_attempts.saturating_add(1);
+            task.resume_from = attempt;
+            task.pause = Some(pausing.pause.clone());
+            task.paused_at = Some(at);
+        });
+        match pausing.pause {
+            PauseSpec::Question { .. } => self.ask_question(number, pausing),
+            PauseSpec::Budget => match self.reached(number, 0) {
+                Some((owner, reached)) => {
+                    self.ask_budget(number, owner, &reached, pausing.approval_id, pausing.digest);
+                }
+                // It was raised meanwhile.
+                None => self.wait_until(number, at),
+            },
+            PauseSpec::RateLimited { resume_at } => self.wait_until(number, *resume_at),
+            PauseSpec::Bounce { need, clarifier } => self.bounce(number, *need, clarifier),
+        }
+        Ok(())
+    }
+
+    /// Ready again at an instant: not sooner than a first retry would be, not later than a day from now.
+    fn wait_until(&mut self, number: usize, resume_at: UnixMs) {
+        let Some(task) = self.task(number) else { return };
+        let at = self.at;
+        let soonest = at.plus_ms(policy::backoff_ms(&task.spec, 1));
+        let ready_at = resume_at.max(soonest).min(at.plus_ms(LONGEST_WAIT_MS));
+        self.edit(number, |task| {
+            task.state = TaskState::Ready;
+            task.ready_at = ready_at;
+            task.waited_ms = task.waited_ms.saturating_add(ready_at.since(at));
+            task.paused_at = None;
+            task.claim = None;
+            "waits for its provider".clone_into(&mut task.reason);
+        });
+    }
+
+    fn ask_question(&mut self, number: usize, pausing: &Pausing<'_>) {
+        let Some(task) = self.task(number) else { return };
+        let subject = Subject::Question { task_id: task.spec.task_id, number: task.attempt };
+        let spec = person(&task.spec.policy);
+        self.edit(number, |task| {
+            task.state = TaskState::InputRequired;
+            task.approval_id = Some(pausing.approval_id);
+            "asks a question".clone_into(&mut task.reason);
+        });
+        self.request(pausing.approval_id, subject, pausing.digest.to_owned(), &spec);
+    }
+
+    pub(super) fn carry_out_question(&mut self, approval_id: ApprovalId, task_id: TaskId, decision: &Decision) {
+        let Some(number) = self.plan.numbers.get(&task_id).copied() else { return };
+        if decision.verdict != Decided::Approved {
+            let reason = match decision.verdict {
+                Decided::Expired => decision.note.clone(),
+                _ => format!("{}: {}", decision.by, decision.note),
+            };
+            self.end(number, TaskState::Rejected, &reason);
+            return self.settle();
+        }
+        let question = match self.task(number).and_then(|task| task.pause.as_ref()) {
+            Some(PauseSpec::Question { question }) => policy::bounded(question, QUESTION_BYTES),
+            _ => String::new(),
+        };
+        let answer = policy::bounded(&decision.note, NOTE_BYTES);
+        let note = Note {
+            id: format!("approval-{approval_id}"),
+            from: decision.by.clone(),
+            text: format!("You asked: {question}\nThe answer: {answer}"),
+        };
+        self.tell(number, &note);
+        self.go_on(number);
+    }
+
+    /// The wait is over: the task is offered again.
+    pub(super) fn go_on(&mut self, number: usize) {
+        let at = self.at;
+        self.edit(number, |task| {
+            let waited_ms = task.paused_at.take().map_or(0, |paused_at| at.since(paused_at));
+            task.waited_ms = task.waited_ms.saturating_add(waited_ms);
+            task.state = TaskState::Ready;
+            task.ready_at = at;
+            task.approval_id = None;
+            task.claim = None;
+            task.reason.clear();
+        });
+    }
+
+    fn check_bounce(&self, task: &Task, need: TaskId, clarifier: &TaskSpec) -> Result<(), String> {
+        let number = self.plan.numbers.get(&need).copied();
+        let needed = number.filter(|_| task.spec.needs.contains(&need)).and_then(|number| self.task(number));
+        let Some(needed) = needed else { return Err(format!("{need} is no task that it needs")) };
+        let key = &needed.spec.key;
+        if task.spec.kind.is_helper() {
+            return Err("a helper cannot ask back".to_owned());
+        }
+        if number.is_some_and(|number| task.bounced.contains(&number)) {
+            return Err(format!("{key} was asked once already"));
+        }
+        if needed.spec.kind != TaskKind::Agent || !needed.state.is_done() || needed.attempt == 0 {
+            return Err(format!("{key} has no agent that could be asked"));
+        }
+        let fits = clarifier.kind == TaskKind::Clarifier && !clarifier.is_foreach && !clarifier.has_when;
+        let known: HashSet<&str> = self.plan.tasks.iter().map(|task| task.spec.key.as_str()).collect();
+        if !fits || known.contains(clarifier.key.as_str()) || self.plan.numbers.contains_key(&clarifier.task_id) {
+            return Err(format!("{} cannot be added", clarifier.key));
+        }
+        let ended = |need: &TaskId| self.plan.task(*need).is_some_and(Task::ended_well);
+        if !clarifier.needs.iter().all(ended) {
+            return Err(format!("{} needs what is not done", clarifier.key));
+        }
+        Ok(())
+    }
+
+    /// The agent of the needed task is asked again, where it stood then.
+    fn bounce(&mut self, number: usize, need: TaskId, spec: &TaskSpec) {
+        let Some(asked) = self.plan.numbers.get(&need).copied() else { return };
+        let Some(base) = self.task(asked).and_then(|task| task.commit.clone()) else { return };
+        let reason = self.task(asked).map(|task| format!("asks {} back", task.spec.key)).unwrap_or_default();
+        let clarifier = self.add_task(spec, &base, |task| task.asker = Some(number));
+        self.edit(number, |task| {
+            task.state = TaskState::Blocked;
+            task.claim = None;
+            task.clarifier = Some(clarifier);
+            task.bounced.push(asked);
+            task.reason = reason;
+        });
+        self.make_ready(clarifier, base);
+    }
+
+    /// A clarifier ended: its answer, or that there is none, goes to the task that asked.
+    pub(super) fn clarified(&mut self, clarifier: usize) {
+        let Some(task) = self.task(clarifier) else { return };
+        let Some(asker) = task.asker else { return };
+        let answer = task.handoff.as_ref().filter(|_| task.ended_well()).and_then(|handed| handed.answer.clone());
+        let answer = answer.filter(|answer| !answer.trim().is_empty());
+        let text = answer.unwrap_or_else(|| format!("there is no answer: {} is {}", task.spec.key, task.state));
+        let id = format!("answer-{}", task.spec.task_id);
+        let Some(asking) = self.task(asker) else { return };
+        if asking.clarifier != Some(clarifier) || asking.state != TaskState::Blocked {
+            return;
+        }
+        let from = asking.bounced.last().and_then(|need| self.task(*need)).map(|need| need.spec.key.clone());
+        let note = Note { id, from: from.unwrap_or_default(), text };
+        self.edit(asker, |task| task.clarifier = None);
+        self.tell(asker, &note);
+        self.go_on(asker);
+    }
+
+    pub(super) fn note_told(&mut self, task_id: TaskId, note: &Note) -> Result<(), Rejected> {
+        let (number, task) = self.open_task(task_id)?;
+        let children = task.children.clone();
+        for number in std::iter::once(number).chain(children) {
+            self.tell(number, note);
+        }
+        Ok(())
+    }
+
+    /// Leaves a note with a task, and tells the attempt that runs. The same note again is nothing.
+    pub(super) fn tell(&mut self, number: usize, note: &Note) {
+        let Some(task) = self.task(number) else { return };
+        if task.state.is_final() || task.notes.iter().any(|known| known.id == note.id) {
+            return;
+        }
+        let (task_id, attempt, runs) = (task.spec.task_id, task.attempt, task.is_outstanding());
+        self.edit(number, |task| task.notes.push(note.clone()));
+        if runs {
+            self.command(Command::TellAttempt { task_id, number: attempt, note_id: note.id.clone() });
+        }
+    }
+}

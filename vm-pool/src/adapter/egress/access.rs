@@ -1,0 +1,124 @@
+//! What the proxy is told about an attempt, and what it tells.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bus_schemas::{time::UnixMs, v1::agent::EgressRecord};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    resolve::{Resolve, System},
+    rules::Rules,
+    splice::Counts,
+};
+
+/// Connections recorded per attempt; the log has all of them.
+const MAX_RECORDS: usize = 200;
+
+/// What an attempt may reach, and what it tried to.
+#[derive(Debug)]
+pub struct EgressAccess {
+    pub(super) rules: Rules,
+    records: Arc<Mutex<Vec<EgressRecord>>>,
+    log: mpsc::Sender<String>,
+    pub(super) stop: CancellationToken,
+    pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) allow_private: bool,
+    pub(super) waits: Waits,
+}
+
+/// How long the proxy waits for others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// For a request.
+    pub head: Duration,
+    /// For a name and a connection.
+    pub connect: Duration,
+    /// For the next byte, either way.
+    pub idle: Duration,
+}
+
+const WAITS: Waits =
+    Waits { head: Duration::from_secs(30), connect: Duration::from_secs(20), idle: Duration::from_secs(300) };
+
+impl EgressAccess {
+    /// Access by these rules. The first connections go into `records`, a line for each into `log`; `stop` ends all of them.
+    #[must_use]
+    pub fn new(
+        rules: Rules,
+        records: Arc<Mutex<Vec<EgressRecord>>>,
+        log: mpsc::Sender<String>,
+        stop: CancellationToken,
+    ) -> Self {
+        let resolver = Arc::new(System);
+        Self { rules, records, log, stop, resolver, allow_private: false, waits: WAITS }
+    }
+
+    /// For tests: names as this resolver has them; private addresses are let through or not; short waits.
+    #[cfg(test)]
+    pub(super) fn faked(mut self, resolver: impl Resolve + 'static, allow_private: bool, waits: Waits) -> Self {
+        self.resolver = Arc::new(resolver);
+        self.allow_private = allow_private;
+        self.waits = waits;
+        self
+    }
+
+    /// Notes a connection that was asked for.
+    pub(super) fn asked(&self, target: &str, rule: &str, allowed: bool) -> Entry<'_> {
+        let target = clean(target);
+        let verdict = if allowed { "allowed" } else { "refused" };
+        self.say(format!("egress {target} {verdict}: {rule}"));
+        let at = UnixMs(jiff::Timestamp::now().as_millisecond());
+        let record = EgressRecord {
+            target: target.clone(),
+            rule: rule.to_owned(),
+            allowed,
+            at,
+            sent_bytes: 0,
+            received_bytes: 0,
+        };
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (records.len() < MAX_RECORDS).then(|| {
+            records.push(record);
+            records.len() - 1
+        });
+        drop(records);
+        Entry { access: self, place, target, counts: Arc::default() }
+    }
+
+    fn say(&self, line: String) {
+        // A log that is full must not hold up the traffic.
+        let _ = self.log.try_send(line);
+    }
+}
+
+/// A connection in the record; its bytes are noted when it is dropped.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    access: &'a EgressAccess,
+    place: Option<usize>,
+    target: String,
+    pub(super) counts: Arc<Counts>,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let (sent, received) = self.counts.both();
+        if sent + received == 0 {
+            return;
+        }
+        self.access.say(format!("egress {} closed: {sent} bytes sent, {received} received", self.target));
+        let mut records = self.access.records.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(record) = self.place.and_then(|place| records.get_mut(place)) {
+            (record.sent_bytes, record.received_bytes) = (sent, received);
+        }
+    }
+}
+
+/// A target as the guest wrote it, fit for a line of a log.
+fn clean(text: &str) -> String {
+    text.chars().take(280).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
+}
