@@ -11,7 +11,7 @@ use bus_schemas::v1::{
     api::{PlanReport, PlanSource, Severity},
     plan::Task,
 };
-use skills::{Catalog, roots_for};
+use skills::{Catalog, roots_with_data};
 
 use super::{
     CliError, Context, Exit,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     adapter::web::{ClientError, problem},
-    paths::bundled_skills,
+    paths::{bundled_skills, data_home},
     planfile,
 };
 
@@ -65,7 +65,8 @@ async fn report(context: &Context, source: &PlanSource) -> Result<PlanReport, Cl
         Err(ClientError::Unreachable { .. }) => {
             let home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
             let bundled = bundled_skills();
-            let roots = roots_for(source.folder.as_deref().map(Path::new), home.as_deref(), bundled.as_deref());
+            let (folder, data) = (source.folder.as_deref().map(Path::new), data_home(&context.env));
+            let roots = roots_with_data(folder, home.as_deref(), data.as_deref(), bundled.as_deref());
             Ok(planfile::check(source, &Catalog::discover(&roots)))
         }
         other => Ok(other?),
