@@ -91,9 +91,9 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
         max_total_mib: config.folder.max_total_mib,
         max_files: config.folder.max_files,
     };
-    options.data_home = context.env.get(OsStr::new("XDG_DATA_HOME")).map(PathBuf::from).filter(|dir| dir.is_absolute());
-    options.models = ModelConfig::default();
+    options.models = ModelConfig { models: config.models.clone(), providers: config.providers.clone() };
     options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
+    options.data_home = paths::data_home(&context.env);
     options.bundled_skills = paths::bundled_skills();
     Ok(options)
 }

@@ -59,7 +59,7 @@ impl Orchestrator {
     /// Starts a project and returns its id.
     pub(super) async fn create(&self, new: NewProject) -> Result<ProjectId, Problem> {
         let NewProject { plan: mut source, goal, budget, policy, folder, owner, approve_plan } = new;
-        let given = budget_of("the project", &budget).map_err(|e| problem("bad_budget", 422, e.to_string()))?;
+        budget_of("the project", &budget).map_err(|e| problem("bad_budget", 422, e.to_string()))?;
         let is_amount = budget.usd.is_none_or(|usd| usd.is_finite() && usd >= 0.0);
         if !is_amount {
             return Err(problem("bad_budget", 422, "the budget is not an amount of US dollars"));
@@ -69,7 +69,9 @@ impl Orchestrator {
             Some(goal) => self.goal(&goal, budget, policy, &folder).await?,
             None => {
                 source.folder = Some(folder.clone());
-                self.sound(&source, &folder).await?
+                let (mut plan, kept) = self.sound(&source, &folder).await?;
+                tighten(&mut plan.budget, &budget);
+                (plan, kept)
             }
         };
         let mut lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &source.scripts)
@@ -94,7 +96,7 @@ impl Orchestrator {
             plan_digest: plan_digest.clone(),
             plan_policy: lowered.plan_policy.clone(),
             approval_id,
-            budget: lowered.budget.tightest(&given),
+            budget: lowered.budget,
             planning: is_planning.then_some(lowered.plan_policy),
             replan_policy: Some(lowered.replan_policy),
         });
@@ -167,6 +169,17 @@ impl Orchestrator {
             tracing::warn!(project.id = %project_id, %error, "repository of a project that did not start is left");
         }
     }
+}
+
+/// For each resource the smaller limit of both: what is shown and approved is what counts.
+fn tighten(own: &mut Budget, given: &Budget) {
+    let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+    own.usd = own.usd.into_iter().chain(given.usd).min_by(f64::total_cmp);
+    own.tokens = least(own.tokens, given.tokens);
+    own.vm_seconds = least(own.vm_seconds, given.vm_seconds);
+    own.turns = least(own.turns, given.turns);
+    let spans = own.wall.take().into_iter().chain(given.wall.clone());
+    own.wall = spans.min_by_key(|span| span.as_ms().unwrap_or(u64::MAX));
 }
 
 /// Runs what blocks off the async threads.

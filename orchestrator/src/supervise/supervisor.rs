@@ -97,7 +97,7 @@ pub fn plan(
     for dir in [&paths.state_dir, &paths.runtime_dir, &paths.log_dir(), &paths.pool_dir()] {
         private_dir(dir)?;
     }
-    let host = beside(launcher, "baton-vm-pool", env)?;
+    let host = vm_pool(launcher, env)?;
     let mut specs = Vec::new();
     let keys = key_variables(config);
     let (nats, url, credentials, health) = match &config.bus.url {
@@ -161,6 +161,14 @@ fn pool_config(config: &Config, paths: &Paths) -> Result<PathBuf, SuperviseError
     whole.retain(|section, _| ["pool", "models", "providers"].contains(&section));
     fs::write(&path, whole.to_string()).map_err(written)?;
     Ok(path)
+}
+
+/// The host service's program.
+///
+/// # Errors
+/// [`SuperviseError::NoProgram`].
+pub fn vm_pool(launcher: &Path, env: &Env) -> Result<PathBuf, SuperviseError> {
+    beside(launcher, "baton-vm-pool", env)
 }
 
 /// A program of this installation: beside this one, else in `PATH`.

@@ -14,7 +14,7 @@ use bus_schemas::v1::{
 };
 use tokio::{net::UnixStream, sync::mpsc, task::JoinSet, time::Instant};
 use vm_pool::{
-    adapter::session::{Output, Session, SessionError, WorkspaceReady},
+    adapter::session::{Output, Session, SessionError, Wishes, Worked, WorkspaceReady},
     port::Channels,
 };
 use worker::{
@@ -88,6 +88,8 @@ impl Machine for Folder {
 pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) printed: BTreeMap<&'static str, Vec<u8>>,
+    /// What the guest wants of its host; held up until somebody takes it.
+    pub(super) wishes: Option<Wishes>,
     /// Aborted with the rig, so that nothing outlives a failed test.
     _serving: JoinSet<Result<(), ServeError>>,
     pub(super) root: PathBuf,
@@ -105,8 +107,9 @@ impl Rig {
         serving.spawn(serve(guest_control, guest_data, Folder::new(folder.path())));
         let mut session = Session::open(Channels { control, data });
         let output = session.take_output().expect("output");
+        let wishes = session.take_wishes();
         let root = folder.path().to_path_buf();
-        Self { session, printed: BTreeMap::new(), _serving: serving, root, output, _folder: folder }
+        Self { session, printed: BTreeMap::new(), wishes, _serving: serving, root, output, _folder: folder }
     }
 
     /// With this tree in its workspace.
@@ -156,6 +159,20 @@ impl Rig {
         results
     }
 
+    /// Waits for the end of an agent, reading what is printed.
+    pub(super) async fn work(&mut self) -> Worked {
+        let mut worked_future = Box::pin(self.session.worked(soon()));
+        let worked = loop {
+            tokio::select! {
+                worked = &mut worked_future => break worked.expect("worked"),
+                Some(output) = self.output.recv() => keep(&mut self.printed, &output),
+            }
+        };
+        drop(worked_future);
+        self.rest();
+        worked
+    }
+
     fn rest(&mut self) {
         while let Ok(output) = self.output.try_recv() {
             keep(&mut self.printed, &output);
@@ -169,7 +186,12 @@ impl Rig {
 
     /// Waits until the program printed `text` on standard output.
     pub(super) async fn until_printed(&mut self, text: &str) {
-        while !self.text("stdout").contains(text) {
+        self.until_said("stdout", text).await;
+    }
+
+    /// Waits until `source` printed `text`.
+    pub(super) async fn until_said(&mut self, source: &str, text: &str) {
+        while !self.text(source).contains(text) {
             let output = tokio::time::timeout_at(soon(), self.output.recv()).await.expect("output in time");
             keep(&mut self.printed, &output.expect("more output"));
         }

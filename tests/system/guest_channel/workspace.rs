@@ -23,7 +23,7 @@ use super::rig::{
 };
 
 /// What came out: deletions, and path → (mode, content or link target).
-async fn changes(rig: &Rig) -> (Vec<String>, BTreeMap<String, (u32, String)>) {
+pub(super) async fn changes(rig: &Rig) -> (Vec<String>, BTreeMap<String, (u32, String)>) {
     let mut tar = Vec::new();
     let mut stream = rig.session.collect(64 << 20, soon()).await.expect("changes");
     stream.read_to_end(&mut tar).await.expect("the whole tar");

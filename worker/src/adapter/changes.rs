@@ -95,13 +95,7 @@ pub(crate) fn pack<W: Write>(root: &Path, packing: &Packing, meanwhile: Meanwhil
     Ok(out)
 }
 
-fn append(
-    tar: &mut Builder<impl Write>,
-    root: &Path,
-    path: &Path,
-    size: u64,
-    meanwhile: Meanwhile,
-) -> io::Result<()> {
+fn append(tar: &mut Builder<impl Write>, root: &Path, path: &Path, size: u64, meanwhile: Meanwhile) -> io::Result<()> {
     let at = root.join(path);
     let gone = |error: &io::Error| meanwhile == Meanwhile::Take && error.kind() == io::ErrorKind::NotFound;
     let metadata = match fs::symlink_metadata(&at) {

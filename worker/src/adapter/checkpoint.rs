@@ -55,11 +55,8 @@ impl Checkpoints {
         let first = self.saved().tree.is_none();
         let looked = if look || first { Some(self.look().await?) } else { None };
         let (packing, now) = looked.map_or((None, None), |(packing, now)| (packing, Some(now)));
-        let header = DataHeader::Checkpoint {
-            turn,
-            transcript_bytes: transcript.len() as u64,
-            with_changes: packing.is_some(),
-        };
+        let header =
+            DataHeader::Checkpoint { turn, transcript_bytes: transcript.len() as u64, with_changes: packing.is_some() };
         let with_changes = packing.is_some();
         let sent = tokio::time::timeout(ANSWER_WAIT, self.send(&header, transcript, packing));
         match sent.await?? {
@@ -98,18 +95,12 @@ impl Checkpoints {
         looking.await.map_err(io::Error::other)?
     }
 
-    async fn send(
-        &self,
-        header: &DataHeader,
-        transcript: &[u8],
-        packing: Option<Packing>,
-    ) -> io::Result<StreamAnswer> {
+    async fn send(&self, header: &DataHeader, transcript: &[u8], packing: Option<Packing>) -> io::Result<StreamAnswer> {
         let mut stream: Stream = self.opener.open(header).await?;
         stream.write_all(transcript).await?;
         if let Some(packing) = packing {
             let (root, writer) = (self.root.clone(), BlockingWriter::new(stream));
-            let packed =
-                tokio::task::spawn_blocking(move || changes::pack(&root, &packing, Meanwhile::Take, writer));
+            let packed = tokio::task::spawn_blocking(move || changes::pack(&root, &packing, Meanwhile::Take, writer));
             stream = packed.await.map_err(io::Error::other)??.into_stream();
         }
         stream.shutdown().await?;
@@ -121,6 +112,7 @@ impl Checkpoints {
 fn is_settled(tree: &Manifest) -> bool {
     let now = clock_gettime(ClockId::Realtime);
     let (seconds, nanos) = tree.newest();
-    let age_ms = now.tv_sec.saturating_sub(seconds).saturating_mul(1000).saturating_add((now.tv_nsec - nanos) / 1_000_000);
+    let age_ms =
+        now.tv_sec.saturating_sub(seconds).saturating_mul(1000).saturating_add((now.tv_nsec - nanos) / 1_000_000);
     age_ms > TICK_MS
 }

@@ -28,11 +28,7 @@ pub(crate) struct Closing(JoinHandle<()>);
 
 impl Console {
     /// Opens the stream; `budget` is shared with the attempt's other streams.
-    pub(crate) async fn open(
-        opener: &Opener,
-        source: LogSource,
-        budget: &Arc<Budget>,
-    ) -> io::Result<(Self, Closing)> {
+    pub(crate) async fn open(opener: &Opener, source: LogSource, budget: &Arc<Budget>) -> io::Result<(Self, Closing)> {
         let mut sink = Sink::open(opener, source).await?;
         let (queue, mut pieces) = mpsc::channel::<Vec<u8>>(QUEUE);
         let task = tokio::spawn(async move {

@@ -14,8 +14,8 @@ use tokio::{
 use super::data::Opener;
 use crate::port::Services;
 
-/// Connections at once, both services together; more wait to be accepted.
-pub(crate) const MAX_CONNECTIONS: usize = 64;
+/// Connections at once, both services together; more wait to be accepted. The host takes 64: a few are left for the agent itself.
+pub(crate) const MAX_CONNECTIONS: usize = 60;
 /// Copied at once, in bytes.
 const COPY_BYTES: usize = 32 * 1024;
 /// When nothing can be accepted (no descriptors left), something must end first.
@@ -106,9 +106,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_go_both_ways_and_each_way_ends_alone() {
         let mut rig = rig().await;
-        for (address, service) in
-            [(rig.loopback.models, Service::Models), (rig.loopback.proxy, Service::Proxy)]
-        {
+        for (address, service) in [(rig.loopback.models, Service::Models), (rig.loopback.proxy, Service::Proxy)] {
             let mut program = TcpStream::connect(address).await.unwrap();
             let mut stream = rig.streams.recv().await.unwrap();
             assert_eq!(read_header(&mut stream).await.unwrap(), DataHeader::Connect { service });

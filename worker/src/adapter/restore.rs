@@ -3,10 +3,7 @@
 use std::{
     fs, io,
     io::Read,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::symlink,
-    },
+    os::unix::{ffi::OsStrExt, fs::symlink},
     path::{Component, Path},
 };
 
@@ -97,7 +94,9 @@ fn through_folders(root: &Path, path: &Path) -> Result<bool, UnpackError> {
         at.push(part);
         match fs::symlink_metadata(&at) {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(UnpackError::bad(format!("{}: a path through something else than folders", path.display()))),
+            Ok(_) => {
+                return Err(UnpackError::bad(format!("{}: a path through something else than folders", path.display())));
+            }
             Err(error) if is_gone(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
         }

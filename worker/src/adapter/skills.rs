@@ -61,7 +61,9 @@ fn fill(root: &Path, tar: impl Read) -> Result<(), UnpackError> {
                 files += 1;
                 bytes += entry.header().size()?;
                 if bytes > MAX_BYTES || files > MAX_FILES {
-                    return Err(UnpackError::bad(format!("more than {MAX_BYTES} bytes or {MAX_FILES} files of skills")));
+                    return Err(UnpackError::bad(format!(
+                        "more than {MAX_BYTES} bytes or {MAX_FILES} files of skills"
+                    )));
                 }
                 fs::create_dir_all(at.parent().unwrap_or(root))?;
                 let mode = if entry.header().mode()? & 0o111 == 0 { 0o644 } else { 0o755 };

@@ -57,7 +57,8 @@ impl Background {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands.get(id).cloned().ok_or_else(|| {
             let ids: Vec<_> = commands.keys().map(String::as_str).collect();
-            let known = if ids.is_empty() { "none was started".into() } else { format!("there are: {}", ids.join(", ")) };
+            let known =
+                if ids.is_empty() { "none was started".into() } else { format!("there are: {}", ids.join(", ")) };
             format!("no background command has the id `{}`; {known}", id.chars().take(40).collect::<String>())
         })
     }

@@ -13,13 +13,7 @@ use std::{
 use bus_schemas::v1::guest::AttemptAssignment;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    background::Background,
-    call::Ending,
-    files::Seen,
-    spill::Spills,
-    todo::Todo,
-};
+use super::{background::Background, call::Ending, files::Seen, spill::Spills, todo::Todo};
 use crate::{
     adapter::{calls::Asker, console::Console, exchange},
     port::Machine,

@@ -81,7 +81,10 @@ pub(super) async fn call(shop: &Arc<Shop>, mut input: Input, stop: &Cancellation
         return Err("`command` has a zero byte in it".into());
     }
     if command.len() > COMMAND_BYTES {
-        return Err(format!("`command` has {} bytes, at most {COMMAND_BYTES} are taken: `write` a script", command.len()));
+        return Err(format!(
+            "`command` has {} bytes, at most {COMMAND_BYTES} are taken: `write` a script",
+            command.len()
+        ));
     }
     let shown = folder.as_deref().unwrap_or("the workspace");
     let at = folder.as_deref().map_or_else(|| Ok(shop.workspace().to_path_buf()), |folder| shop.path(folder))?;
@@ -104,7 +107,11 @@ pub(super) async fn call(shop: &Arc<Shop>, mut input: Input, stop: &Cancellation
     let output = capture.into_inner().unwrap_or_else(PoisonError::into_inner).render();
     let mut text = how_it_ended(&ended, stop.is_cancelled());
     if ended.timed_out {
-        let _ = write!(text, " at its time limit of {} s; for what runs longer set `timeout_s` or `background`", wall.as_secs());
+        let _ = write!(
+            text,
+            " at its time limit of {} s; for what runs longer set `timeout_s` or `background`",
+            wall.as_secs()
+        );
     }
     let _ = write!(text, "\n{output}");
     Ok(Reply { is_error: ended.timed_out, ..Reply::changed(text) })

@@ -153,7 +153,9 @@ pub(super) fn looks_binary(bytes: &[u8]) -> bool {
     // What was cut at its end is not held against it.
     let odd = String::from_utf8_lossy(sample)
         .chars()
-        .filter(|c| *c == char::REPLACEMENT_CHARACTER || (c.is_control() && !"\n\r\t\u{c}\u{8}\u{1b}\u{7}".contains(*c)))
+        .filter(|c| {
+            *c == char::REPLACEMENT_CHARACTER || (c.is_control() && !"\n\r\t\u{c}\u{8}\u{1b}\u{7}".contains(*c))
+        })
         .count();
     odd > 1 && odd * 10 > sample.len()
 }

@@ -46,7 +46,8 @@ pub(super) fn spec(role: Role) -> ToolSpec {
             vec!["goal", "done"],
         )
     };
-    let texts = |about: &str| json!({"type": "array", "items": {"type": "string"}, "maxItems": ENTRIES, "description": about});
+    let texts =
+        |about: &str| json!({"type": "array", "items": {"type": "string"}, "maxItems": ENTRIES, "description": about});
     ToolSpec {
         name: NAME,
         description: description.into(),
@@ -93,7 +94,10 @@ pub(super) async fn call(shop: &Arc<Shop>, mut input: Input, stop: &Cancellation
     let long = fields.into_iter().chain(lists.iter().flat_map(|(name, list)| list.iter().map(|text| (*name, text))));
     for (name, text) in long {
         if text.len() > FIELD_BYTES {
-            return Err(format!("`{name}` has a text of {} bytes, at most {FIELD_BYTES} are taken: put it into a file", text.len()));
+            return Err(format!(
+                "`{name}` has a text of {} bytes, at most {FIELD_BYTES} are taken: put it into a file",
+                text.len()
+            ));
         }
     }
     let workspace = shop.workspace().to_path_buf();
@@ -108,7 +112,9 @@ pub(super) async fn call(shop: &Arc<Shop>, mut input: Input, stop: &Cancellation
     let report = Report { goal, done, decisions, artifacts, open_questions, must_know, result };
     let bytes = serde_json::to_vec(&report).map_or(usize::MAX, |body| body.len());
     if bytes > REPORT_BYTES {
-        return Err(format!("the handoff has {bytes} bytes, at most {REPORT_BYTES} are taken: put long things into files"));
+        return Err(format!(
+            "the handoff has {bytes} bytes, at most {REPORT_BYTES} are taken: put long things into files"
+        ));
     }
     Ok(Reply::end(Ending::HandOff(Box::new(report))))
 }

@@ -137,13 +137,11 @@ mod tests {
 
     #[test]
     fn whatever_does_not_fit_is_named() {
-        let input = || Input::new("read", json!({"path": 5, "limit": 0, "all": "yes", "tags": ["a", 1], "x": 1})).unwrap();
+        let input =
+            || Input::new("read", json!({"path": 5, "limit": 0, "all": "yes", "tags": ["a", 1], "x": 1})).unwrap();
         assert_eq!(input().text("path").unwrap_err(), "`path` must be a string, not 5");
         assert_eq!(input().text("name").unwrap_err(), "`name` is missing: `read` needs it, a string");
-        assert_eq!(
-            input().number("limit", 1..=9, 3).unwrap_err(),
-            "`limit` must be a whole number from 1 to 9, not 0"
-        );
+        assert_eq!(input().number("limit", 1..=9, 3).unwrap_err(), "`limit` must be a whole number from 1 to 9, not 0");
         assert_eq!(input().flag("all").unwrap_err(), "`all` must be true or false, not \"yes\"");
         assert_eq!(input().texts("tags", 5).unwrap_err(), "`tags[1]` must be a string, not 1");
         assert_eq!(input().texts("tags", 1).unwrap_err(), "`tags` has 2 entries, at most 1 are taken");
@@ -151,9 +149,6 @@ mod tests {
         assert_eq!(rest.text("path").unwrap(), "a");
         assert_eq!(rest.number("limit", 1..=9, 3).unwrap(), 3);
         assert_eq!(rest.finish().unwrap_err(), "`read` has no field `lines`; it takes: path, limit");
-        assert_eq!(
-            Input::new("read", json!(["a"])).unwrap_err(),
-            "the input of `read` must be an object, not a list"
-        );
+        assert_eq!(Input::new("read", json!(["a"])).unwrap_err(), "the input of `read` must be an object, not a list");
     }
 }

@@ -24,7 +24,8 @@ pub(super) fn spec(skills: &[SkillRef]) -> ToolSpec {
     let names: Vec<_> = skills.iter().map(|skill| skill.name.as_str()).collect();
     ToolSpec {
         name: NAME,
-        description: "Read a skill's instructions before doing what it is for. Its files are named with their paths.".into(),
+        description: "Read a skill's instructions before doing what it is for. Its files are named with their paths."
+            .into(),
         input_schema: json!({
             "type": "object",
             "properties": {"name": {"type": "string", "enum": names, "description": "The skill."}},

@@ -87,7 +87,10 @@ pub(super) fn call(shop: &Arc<Shop>, mut input: Input) -> Result<Reply, String> 
 fn item_of(at: usize, item: Value) -> Result<(String, &'static str), String> {
     let Value::Object(fields) = &item else { return Err(wrong(format!("items[{at}]"), "an object", &item)) };
     if let Some(unknown) = fields.keys().find(|key| !["text", "state"].contains(&key.as_str())) {
-        return Err(format!("`items[{at}]` has no field `{}`; it takes: text, state", unknown.chars().take(64).collect::<String>()));
+        return Err(format!(
+            "`items[{at}]` has no field `{}`; it takes: text, state",
+            unknown.chars().take(64).collect::<String>()
+        ));
     }
     let text = match fields.get("text") {
         Some(Value::String(text)) if !text.trim().is_empty() => text.trim().replace('\n', " "),

@@ -60,7 +60,9 @@ pub(super) async fn call(shop: &Arc<Shop>, mut input: Input, stop: &Cancellation
                 let (mut file, _) = open(&path, &shown)?;
                 let (old, whole) = read_up_to(&mut file, FILE_BYTES, &shown)?;
                 if !whole {
-                    return Err(format!("{shown} is larger than {FILE_BYTES} bytes: remove it first if it is to be replaced"));
+                    return Err(format!(
+                        "{shown} is larger than {FILE_BYTES} bytes: remove it first if it is to be replaced"
+                    ));
                 }
                 if !old.is_empty() {
                     check_fresh(&seen, &path, &old, &shown)?;

@@ -98,7 +98,7 @@ impl Client {
     /// [`ClientError::Protocol`] if the endpoint is not a URL.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
         let invalid = |detail: String| ClientError::Protocol { operation: "set up the client", detail };
-        let builder = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT);
+        let builder = http().connect_timeout(CONNECT_TIMEOUT);
         let (builder, base) = match &endpoint {
             Endpoint::Unix(path) => (builder.unix_socket(path.clone()), "http://baton".to_owned()),
             Endpoint::Http { url, .. } => (builder, url.clone()),
@@ -400,4 +400,11 @@ fn decoded<T: DeserializeOwned>(
             }
         }
     })
+}
+
+/// What every client begins with: no proxy of the environment, and cryptography named, which reqwest leaves to the program.
+pub(super) fn http() -> reqwest::ClientBuilder {
+    // It was installed before, the second time.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
 }

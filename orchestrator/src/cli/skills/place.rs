@@ -14,7 +14,7 @@ use ::skills::{
 use super::args::Here;
 use crate::{
     cli::{CliError, Context, Exit, render, style::clean_line},
-    paths::bundled_skills,
+    paths::{bundled_skills, data_home},
 };
 
 /// The surroundings of one command.
@@ -33,11 +33,10 @@ impl Place {
             let message = format!("there is no folder {}: {error}", named.display());
             CliError::new(Exit::Invalid, "folder_missing", message, None)
         })?;
-        let dir = |name: &str| context.env.get(OsStr::new(name)).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = dir("HOME");
+        let home = context.env.get(OsStr::new("HOME")).map(PathBuf::from).filter(|path| path.is_absolute());
         let bundled = bundled_skills();
-        let roots =
-            roots_with_data(Some(&folder), home.as_deref(), dir("XDG_DATA_HOME").as_deref(), bundled.as_deref());
+        let data = data_home(&context.env);
+        let roots = roots_with_data(Some(&folder), home.as_deref(), data.as_deref(), bundled.as_deref());
         let locks = Locks::load(Some(&folder), home.as_deref());
         Ok(Self { catalog: Catalog::discover(&roots), folder, home, locks })
     }

@@ -24,14 +24,21 @@ async fn an_agent_works_and_hands_off() {
     rig.reply(hand_off(json!({"goal": "g", "done": "It is written.", "open_questions": ["why?"], "result": {"n": 1}})));
     let FromGuest::Finished(finished) = rig.run(None).await else { panic!("{:?}", rig.last) };
     assert_eq!((finished.exit_code, finished.summary.as_str(), finished.used_tools), (Some(0), "It is written.", true));
-    assert_eq!((finished.result_text.as_deref(), finished.open_questions), (Some("{\"n\":1}"), vec!["why?".to_owned()]));
+    assert_eq!(
+        (finished.result_text.as_deref(), finished.open_questions),
+        (Some("{\"n\":1}"), vec!["why?".to_owned()])
+    );
     assert_eq!(finished.report.map(|report| report.goal).as_deref(), Some("g"));
     assert_eq!(std::fs::read_to_string(rig.workspace().join("a.txt")).unwrap(), "hello");
     let host = rig.host();
     assert!(host.agent.contains("I write it.\n▸ write: a.txt\nI look.\n▸ exec: echo from the tool"), "{}", host.agent);
     assert!(host.tool.contains("from the tool\nhello"), "{}", host.tool);
     assert_eq!(host.ended, 2, "both streams have ended before the last word");
-    assert_eq!(host.order, ["model", "save 1", "model", "save 2", "model", "save 3"], "a turn is saved before the next");
+    assert_eq!(
+        host.order,
+        ["model", "save 1", "model", "save 2", "model", "save 3"],
+        "a turn is saved before the next"
+    );
     assert!(host.changes >= 1, "with the file that was written");
     assert!(host.requests[2].to_string().contains("from the tool"), "the model sees the result");
     assert_eq!(host.requests[0]["model"], "lab/one");
@@ -75,13 +82,18 @@ async fn a_spent_budget_pauses_and_the_next_attempt_goes_on_with_the_answer() {
     let mut next = Rig::new(vec![brief("lab/one", Wire::Messages, Structured::Tools)]);
     next.notes = vec![Note { from: "ada".into(), text: "Have some more.".into(), id: "n1".into() }];
     next.reply(call("", "ask_person", json!({"question": "Red or blue?", "options": ["red", "blue"]})));
-    let FromGuest::Paused { pause: Pause::Question { question, options, stuck: false }, .. } = next.run(Some(transcript)).await
+    let FromGuest::Paused { pause: Pause::Question { question, options, stuck: false }, .. } =
+        next.run(Some(transcript)).await
     else {
         panic!("{:?}", next.last)
     };
     assert_eq!((question.as_str(), options.len()), ("Red or blue?", 2));
     let request = next.host().requests[0].to_string();
-    assert!(request.contains("echo one") && request.contains("Have some more.") && request.contains("You go on in another computer"));
+    assert!(
+        request.contains("echo one")
+            && request.contains("Have some more.")
+            && request.contains("You go on in another computer")
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use super::Rig;
 #[tokio::test]
 async fn a_command_runs_in_the_workspace_and_says_how_it_ended() {
     let rig = Rig::new();
-    let text = rig.ok("exec", json!({"command": "pwd; echo oops >&2; echo $COLOR $BATON_TASK $BATON_ATTEMPT; exit 3"})).await;
+    let text =
+        rig.ok("exec", json!({"command": "pwd; echo oops >&2; echo $COLOR $BATON_TASK $BATON_ATTEMPT; exit 3"})).await;
     let (head, output) = text.split_once('\n').unwrap();
     assert!(head.starts_with("exit code 3 after 0."), "{head}");
     assert_eq!(output, format!("{}\noops\nred build 2\n", rig.at("").display().to_string().trim_end_matches('/')));
@@ -27,7 +28,9 @@ async fn a_command_runs_in_the_workspace_and_says_how_it_ended() {
 #[tokio::test]
 async fn programs_are_told_where_the_proxy_is() {
     let rig = Rig::new();
-    let text = rig.ok("exec", json!({"command": "echo $HTTP_PROXY $HTTPS_PROXY $http_proxy $https_proxy $NO_PROXY $no_proxy"})).await;
+    let text = rig
+        .ok("exec", json!({"command": "echo $HTTP_PROXY $HTTPS_PROXY $http_proxy $https_proxy $NO_PROXY $no_proxy"}))
+        .await;
     let proxy = "http://127.0.0.1:4128";
     let around = "127.0.0.1,localhost,::1";
     assert!(text.ends_with(&format!("\n{proxy} {proxy} {proxy} {proxy} {around} {around}\n")), "{text}");
@@ -59,7 +62,9 @@ async fn a_workspace_that_was_removed_is_named() {
     let rig = Rig::new();
     rig.ok("exec", json!({"command": "rm -rf \"$BATON_WORKSPACE\""})).await;
     assert_eq!(rig.err("exec", json!({"command": "ls"})).await, "the workspace does not exist");
-    assert!(rig.err("exec", json!({"command": "ls", "background": true})).await.contains("the workspace does not exist"));
+    assert!(
+        rig.err("exec", json!({"command": "ls", "background": true})).await.contains("the workspace does not exist")
+    );
     let text = rig.ok("exec", json!({"command": "mkdir -p \"$BATON_WORKSPACE\" && echo back", "folder": "/"})).await;
     assert!(text.ends_with("\nback\n"));
     rig.ok("exec", json!({"command": "ls"})).await;
@@ -68,7 +73,8 @@ async fn a_workspace_that_was_removed_is_named() {
 #[tokio::test]
 async fn ten_megabytes_of_output_are_shown_in_part_and_kept_whole() {
     let rig = Rig::new();
-    let text = rig.ok("exec", json!({"command": "head -c 10000000 /dev/zero | tr '\\0' x | fold -w 99; echo the end"})).await;
+    let text =
+        rig.ok("exec", json!({"command": "head -c 10000000 /dev/zero | tr '\\0' x | fold -w 99; echo the end"})).await;
     assert!(text.len() < 17 * 1024 && text.ends_with("xthe end\n"), "{}", text.len());
     let path = text.split("all of it is in ").nth(1).unwrap().split(" …]").next().unwrap();
     assert!(path.starts_with(&rig.root.path().join("exchange/spill").display().to_string()));
@@ -87,8 +93,12 @@ async fn binary_output_is_not_shown() {
 #[tokio::test]
 async fn the_time_limit_ends_a_command_with_all_it_started() {
     let rig = Rig::new();
-    let text = rig.err("exec", json!({"command": "echo begun; sleep 1000 & echo $! > child; wait", "timeout_s": 1})).await;
-    assert!(text.starts_with("stopped after ") && text.contains("at its time limit of 1 s; for what runs longer"), "{text}");
+    let text =
+        rig.err("exec", json!({"command": "echo begun; sleep 1000 & echo $! > child; wait", "timeout_s": 1})).await;
+    assert!(
+        text.starts_with("stopped after ") && text.contains("at its time limit of 1 s; for what runs longer"),
+        "{text}"
+    );
     assert!(text.ends_with("\nbegun\n"), "{text}");
     assert!(is_gone(rig.text("child").trim()));
 }
@@ -127,7 +137,10 @@ async fn a_background_command_is_written_to_and_read_from() {
     rig.tools.checkpointed();
     assert!(rig.tools.changed_since_checkpoint(), "it may change files any time");
     rig.ok("exec_input", json!({"id": "bg1", "text": "one\n"})).await;
-    assert_eq!(rig.ok("exec_output", json!({"id": "bg1", "wait_s": 20})).await, "bg1 runs: ".to_string() + begin + "\ngot one\n");
+    assert_eq!(
+        rig.ok("exec_output", json!({"id": "bg1", "wait_s": 20})).await,
+        "bg1 runs: ".to_string() + begin + "\ngot one\n"
+    );
     assert!(rig.ok("exec_output", json!({"id": "bg1"})).await.ends_with("(no new output)"));
     let text = rig.ok("exec_input", json!({"id": "bg1", "text": "two\n", "close": true})).await;
     assert_eq!(text, "4 bytes written to bg1, and its input is closed");

@@ -25,7 +25,11 @@ async fn long_files_and_lines_are_shown_within_bounds() {
     let rig = Rig::new();
     rig.put("long", (1..=5000).map(|n| format!("line {n}\n")).collect::<String>());
     let text = rig.ok("read", json!({"path": "long"})).await;
-    assert!(text.ends_with("  2000\tline 2000\n[there is more: go on with offset 2001]\n"), "{}", &text[text.len() - 99..]);
+    assert!(
+        text.ends_with("  2000\tline 2000\n[there is more: go on with offset 2001]\n"),
+        "{}",
+        &text[text.len() - 99..]
+    );
     rig.put("wide", format!("{}\nshort\n", "x".repeat(3_000_000)));
     let text = rig.ok("read", json!({"path": "wide"})).await;
     assert!(text.len() < 2100 && text.contains(" [… 3000000 bytes]\n     2\tshort\n"), "{}", text.len());
@@ -140,7 +144,10 @@ async fn edits_are_exact() {
     rig.ok("read", json!({"path": "a.rs"})).await;
     let edit = |old: &str, new: &str| json!({"path": "a.rs", "old": old, "new": new});
     let text = rig.err("edit", edit("    x();", "y();")).await;
-    assert_eq!(text, "`old` is in a.rs 2 times (lines 2, 5): take in more of what is around the one you mean, or set `replace_all`");
+    assert_eq!(
+        text,
+        "`old` is in a.rs 2 times (lines 2, 5): take in more of what is around the one you mean, or set `replace_all`"
+    );
     assert_eq!(rig.err("edit", edit("z();", "y();")).await, "`old` is not in a.rs");
     let text = rig.err("edit", edit("  fn b() {\n  x();", "")).await;
     assert!(text.starts_with("`old` is not in a.rs. Its first line is like line 4, but"), "{text}");
@@ -179,7 +186,8 @@ async fn edits_side_by_side_do_not_lose_each_other() {
     let names: Vec<String> = (0..16).map(|n| format!("word{n:02}")).collect();
     rig.put("words", names.join("\n"));
     rig.ok("read", json!({"path": "words"})).await;
-    let edits = names.iter().map(|name| rig.ok("edit", json!({"path": "words", "old": name, "new": format!("done-{name}")})));
+    let edits =
+        names.iter().map(|name| rig.ok("edit", json!({"path": "words", "old": name, "new": format!("done-{name}")})));
     futures::future::join_all(edits).await;
     assert_eq!(rig.text("words").matches("done-word").count(), 16);
 }

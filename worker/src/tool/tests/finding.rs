@@ -33,7 +33,10 @@ async fn lines_are_found_in_files_that_are_not_ignored() {
     assert!(rig.ok("search", json!({"pattern": "add me"})).await.starts_with(".hidden/add.txt:1:add me"));
     assert!(rig.ok("search", json!({"pattern": "fn add", "all": true})).await.contains("target/out.rs:1:fn add() {}"));
     let text = rig.ok("search", json!({"pattern": "sum = ", "context": 1})).await;
-    assert!(text.starts_with("src/main.rs-1-fn main() {\nsrc/main.rs:2:    let sum = add(1, 2);\nsrc/main.rs-3-"), "{text}");
+    assert!(
+        text.starts_with("src/main.rs-1-fn main() {\nsrc/main.rs:2:    let sum = add(1, 2);\nsrc/main.rs-3-"),
+        "{text}"
+    );
     let text = rig.ok("search", json!({"pattern": "nowhere"})).await;
     assert!(text.starts_with("nothing found in . (ignored files were left out)"), "{text}");
     assert_eq!(rig.ok("search", json!({"pattern": "^fn", "path": "src/main.rs"})).await, "src/main.rs:1:fn main() {");

@@ -187,8 +187,21 @@ fn names(work: AgentWork) -> Vec<&'static str> {
 async fn tools_are_those_that_make_sense_for_the_task() {
     let all = names(worker());
     let expected = [
-        "exec", "exec_output", "exec_input", "exec_stop", "read", "write", "edit", "search", "todo", "skill", "ask_person",
-        "bounce", "propose_patch", "propose_skill", "hand_off",
+        "exec",
+        "exec_output",
+        "exec_input",
+        "exec_stop",
+        "read",
+        "write",
+        "edit",
+        "search",
+        "todo",
+        "skill",
+        "ask_person",
+        "bounce",
+        "propose_patch",
+        "propose_skill",
+        "hand_off",
     ];
     assert_eq!(all, expected);
     let planner = names(AgentWork { role: Role::Planner, ..AgentWork::default() });

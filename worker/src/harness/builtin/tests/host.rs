@@ -80,7 +80,8 @@ pub(super) fn hand_off(report: Value) -> Reply {
 }
 
 fn messages_stream(text: &str, calls: &[(String, Value)]) -> String {
-    let mut events = vec![json!({"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 0}}})];
+    let mut events =
+        vec![json!({"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 0}}})];
     events.push(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}));
     events.push(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}));
     for (at, (name, input)) in calls.iter().enumerate() {
@@ -96,10 +97,12 @@ fn messages_stream(text: &str, calls: &[(String, Value)]) -> String {
 }
 
 fn chat_stream(text: &str, calls: &[(String, Value)]) -> String {
-    let chunk = |delta: Value, finish: Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    let chunk =
+        |delta: Value, finish: Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
     let mut events = vec![chunk(json!({"content": text}), Value::Null)];
     for (at, (name, input)) in calls.iter().enumerate() {
-        let call = json!({"index": at, "id": format!("c{at}"), "function": {"name": name, "arguments": input.to_string()}});
+        let call =
+            json!({"index": at, "id": format!("c{at}"), "function": {"name": name, "arguments": input.to_string()}});
         events.push(chunk(json!({"tool_calls": [call]}), Value::Null));
     }
     events.push(chunk(json!({}), json!(if calls.is_empty() { "stop" } else { "tool_calls" })));
@@ -329,7 +332,8 @@ async fn answer(request: Request<Incoming>, seen: Shared) -> Result<Response<Bod
         Reply::Message { text, calls } => {
             let wanted = if wire == Wire::Messages { "/v1/messages" } else { "/v1/chat/completions" };
             assert_eq!(path, wanted);
-            let stream = if wire == Wire::Messages { messages_stream(&text, &calls) } else { chat_stream(&text, &calls) };
+            let stream =
+                if wire == Wire::Messages { messages_stream(&text, &calls) } else { chat_stream(&text, &calls) };
             (200, "text/event-stream", vec![stream], false)
         }
         Reply::Silence => std::future::pending().await,
