@@ -45,7 +45,7 @@ pub fn step(state: &mut State, event: &Event) -> Vec<Command> {
 
 fn answered(state: &mut State, at: UnixMs, flight: InFlight, answer: &Answer, luck: u32) {
     // What was let go before the last refusal is part of the same rush.
-    let fresh = flight.admitted_at >= state.struck_at;
+    let fresh = flight.nth >= state.struck_by;
     match answer {
         Answer::Fine(signals) => {
             if let Some(flight) = state.in_flight.get_mut(&flight.waited.call) {
@@ -81,7 +81,8 @@ impl State {
     fn strike(&mut self, fresh: bool, signals: &Signals, at: UnixMs, luck: u32) {
         if fresh {
             self.shared.strikes = self.shared.strikes.saturating_add(1);
-            self.struck_at = at.plus_ms(1);
+            self.struck_at = at;
+            self.struck_by = self.admissions;
         }
         // The one that tries the door is held back by the block alone.
         self.level = REQUEST;
@@ -169,6 +170,7 @@ impl State {
         self.shared = Shared { blocked_until, rate, strikes: heard.strikes, at: heard.at };
         if heard.strikes > 0 {
             self.struck_at = self.struck_at.max(at);
+            self.struck_by = self.admissions;
         }
     }
 

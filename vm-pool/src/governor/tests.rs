@@ -157,6 +157,21 @@ fn retry_after_is_obeyed_and_then_one_call_tries_the_door() {
 }
 
 #[test]
+fn a_slow_answer_at_the_door_holds_nobody_up_for_long() {
+    let mut world = World::new(Tuning::default());
+    world.ask(project(1));
+    world.ask(project(1));
+    world.due.clear();
+    let limited = Signals { retry_after_ms: Some(0), ..Signals::default() };
+    world.tell(Fact::Answered { call: CallId(0), answer: Answer::Limited(limited), luck: 0 });
+    world.tell(Fact::Answered { call: CallId(1), answer: Answer::Limited(limited), luck: 0 });
+    assert_eq!(world.admitted.len(), 3, "one tries the door, at once");
+    world.due.clear();
+    world.run_until(world.now + 60_000);
+    assert_eq!(world.admitted.len(), 4, "it thinks; a refusal would have come by now");
+}
+
+#[test]
 fn a_wait_that_would_be_too_long_is_not_begun() {
     let mut world = World::new(Tuning::default());
     world.retry_after_ms = Some(HOLD_MS * 2);
