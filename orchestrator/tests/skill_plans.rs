@@ -1,5 +1,4 @@
 //! What the bundled skills say about plans is what the plan file's checks accept.
-#![expect(clippy::unwrap_used, reason = "tests: helpers, too")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 

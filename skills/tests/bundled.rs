@@ -1,6 +1,5 @@
 //! The skills that come with the program: as the standard wants them, nothing odd in them, and their scripts do what
 //! their evals say.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests: helpers, too")]
 
 use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _, path::PathBuf};
 

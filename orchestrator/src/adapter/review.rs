@@ -32,7 +32,7 @@ pub(super) fn review(resolved: &Resolved) -> SkillReview {
 }
 
 /// The API has no remarks below a warning.
-fn finding(skill: &str, found: &skills::Finding) -> Option<Finding> {
+pub(super) fn finding(skill: &str, found: &skills::Finding) -> Option<Finding> {
     let severity = match found.severity {
         skills::Severity::Info => return None,
         skills::Severity::Warning => Severity::Warning,

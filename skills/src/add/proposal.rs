@@ -1,6 +1,6 @@
 //! A skill that an agent proposes: files by path, as text. Untrusted from the first byte.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs};
 
 use super::{Candidate, Fetched, candidates, origin::Origin};
 use crate::{
@@ -35,7 +35,7 @@ pub fn proposed(files: &BTreeMap<String, String>, by: &str) -> Result<Candidate,
             return Err(bad("path_escapes", format!("{path:?} is no path inside a skill")));
         }
         let to = room.path().join(path);
-        fs::create_dir_all(to.parent().unwrap_or(Path::new(""))).map_err(failed())?;
+        fs::create_dir_all(to.parent().unwrap_or(room.path())).map_err(failed())?;
         fs::write(&to, text).map_err(failed())?;
     }
     let origin = Origin::Proposal { by: by.to_owned() };

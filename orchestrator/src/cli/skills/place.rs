@@ -29,7 +29,7 @@ impl Place {
     pub(super) fn of(context: &Context, here: &Here) -> Result<Self, CliError> {
         let folder = here.folder.clone().map_or_else(env::current_dir, Ok).and_then(|folder| folder.canonicalize());
         let folder = folder.map_err(|error| {
-            let named = here.folder.as_deref().unwrap_or(Path::new("."));
+            let named = here.folder.as_deref().unwrap_or_else(|| Path::new("."));
             let message = format!("there is no folder {}: {error}", named.display());
             CliError::new(Exit::Invalid, "folder_missing", message, None)
         })?;
@@ -88,8 +88,7 @@ impl Target {
 
 /// Now, for the record.
 pub(super) fn at() -> String {
-    let now = i64::try_from(render::now().0 / 1000).unwrap_or_default();
-    jiff::Timestamp::from_second(now).map(|time| time.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_second(render::now().0 / 1000).map(|time| time.to_string()).unwrap_or_default()
 }
 
 impl From<SkillError> for CliError {
