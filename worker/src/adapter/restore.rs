@@ -95,7 +95,10 @@ fn through_folders(root: &Path, path: &Path) -> Result<bool, UnpackError> {
         match fs::symlink_metadata(&at) {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => {
-                return Err(UnpackError::bad(format!("{}: a path through something else than folders", path.display())));
+                return Err(UnpackError::bad(format!(
+                    "{}: a path through something else than folders",
+                    path.display()
+                )));
             }
             Err(error) if is_gone(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
