@@ -35,7 +35,7 @@ pub fn proposed(files: &BTreeMap<String, String>, by: &str) -> Result<Candidate,
             return Err(bad("path_escapes", format!("{path:?} is no path inside a skill")));
         }
         let to = room.path().join(path);
-        fs::create_dir_all(to.parent().unwrap_or(room.path())).map_err(failed())?;
+        fs::create_dir_all(to.parent().unwrap_or_else(|| room.path())).map_err(failed())?;
         fs::write(&to, text).map_err(failed())?;
     }
     let origin = Origin::Proposal { by: by.to_owned() };

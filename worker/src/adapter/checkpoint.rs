@@ -116,3 +116,136 @@ fn is_settled(tree: &Manifest) -> bool {
         now.tv_sec.saturating_sub(seconds).saturating_mul(1000).saturating_add((now.tv_nsec - nanos) / 1_000_000);
     age_ms > TICK_MS
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Read};
+
+    use tokio::{
+        io::{AsyncReadExt, duplex},
+        sync::mpsc,
+        task::JoinSet,
+    };
+
+    use super::*;
+
+    struct Rig {
+        checkpoints: Checkpoints,
+        root: tempfile::TempDir,
+        streams: mpsc::Receiver<Stream>,
+        _drives: JoinSet<()>,
+    }
+
+    fn rig(restored: bool) -> Rig {
+        let (host, guest) = duplex(64 * 1024);
+        let (_, streams, host_drive) = data::start(host, yamux::Mode::Client);
+        let (opener, _, guest_drive) = data::start(guest, yamux::Mode::Server);
+        let mut drives = JoinSet::new();
+        drives.spawn(host_drive);
+        drives.spawn(guest_drive);
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("a.txt"), "one").unwrap();
+        super::super::manifest::settle(root.path()).unwrap();
+        let before = Arc::new(Manifest::take(root.path()).unwrap());
+        let checkpoints = Checkpoints::new(opener, root.path().to_path_buf(), before, restored);
+        Rig { checkpoints, root, streams, _drives: drives }
+    }
+
+    /// What a host got.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Got {
+        turn: u32,
+        transcript: String,
+        files: Option<Vec<(String, usize)>>,
+    }
+
+    impl Rig {
+        async fn save(&mut self, turn: u32, text: &str, look: bool, answer: StreamAnswer) -> (io::Result<bool>, Got) {
+            let host = async {
+                let mut stream = self.streams.recv().await.unwrap();
+                let header = data::read_header(&mut stream).await.unwrap();
+                let DataHeader::Checkpoint { turn, transcript_bytes, with_changes } = header else { panic!("{header:?}") };
+                let mut bytes = Vec::new();
+                stream.read_to_end(&mut bytes).await.unwrap();
+                data::answer(&mut stream, &answer).await.unwrap();
+                let tar = bytes.split_off(usize::try_from(transcript_bytes).unwrap());
+                assert!(with_changes || tar.is_empty());
+                let files = with_changes.then(|| {
+                    let mut tar = tar::Archive::new(tar.as_slice());
+                    let entries = tar.entries().unwrap().skip(1).map(|entry| {
+                        let mut entry = entry.unwrap();
+                        let name = entry.path().unwrap().display().to_string();
+                        (name, entry.read_to_end(&mut Vec::new()).unwrap())
+                    });
+                    entries.collect()
+                });
+                Got { turn, transcript: String::from_utf8(bytes).unwrap(), files }
+            };
+            tokio::join!(self.checkpoints.save(turn, text.as_bytes(), look), host)
+        }
+
+        async fn saved(&mut self, turn: u32, look: bool) -> Option<Vec<(String, usize)>> {
+            let (saved, got) = self.save(turn, "line\n", look, StreamAnswer::Done).await;
+            assert_eq!((got.turn, got.transcript.as_str()), (turn, "line\n"));
+            assert_eq!(saved.unwrap(), got.files.is_some());
+            got.files
+        }
+
+        fn write(&self, name: &str, content: &str) {
+            fs::write(self.root.path().join(name), content).unwrap();
+        }
+
+        /// Until the clock of the file system is well past what was written.
+        async fn settled(&self) {
+            while !is_settled(&Manifest::take(self.root.path()).unwrap()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn files_go_only_with_turns_that_changed_some() {
+        let mut rig = rig(false);
+        assert_eq!(rig.saved(1, false).await, None);
+        rig.write("b.txt", "four");
+        rig.settled().await;
+        assert_eq!(rig.saved(2, true).await, Some(vec![("b.txt".into(), 4)]));
+        assert_eq!(rig.saved(3, true).await, None, "nothing changed since");
+        rig.write("a.txt", "two");
+        rig.settled().await;
+        assert_eq!(rig.saved(4, false).await, None, "nobody said that anything changed");
+        assert_eq!(rig.saved(5, true).await, Some(vec![("a.txt".into(), 3), ("b.txt".into(), 4)]), "all changes, every time");
+        fs::remove_file(rig.root.path().join("b.txt")).unwrap();
+        assert_eq!(rig.saved(6, true).await, Some(vec![("a.txt".into(), 3)]));
+    }
+
+    #[tokio::test]
+    async fn a_file_written_twice_within_a_tick_of_the_clock_is_not_missed() {
+        let mut rig = rig(false);
+        for turn in 1..=20 {
+            rig.write("b.txt", &format!("{turn:04}"));
+            assert_eq!(rig.saved(turn, true).await, Some(vec![("b.txt".into(), 4)]), "turn {turn}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_restored_goes_with_the_first_turn_even_if_it_is_gone() {
+        let mut rig = rig(true);
+        assert_eq!(rig.saved(7, false).await, Some(Vec::new()));
+        rig.settled().await;
+        rig.saved(8, true).await;
+        assert_eq!(rig.saved(9, true).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_was_not_saved_is_saved_whole_the_next_time() {
+        let mut rig = rig(false);
+        rig.write("b.txt", "four");
+        rig.settled().await;
+        let full = StreamAnswer::Failed { detail: "no room".into() };
+        let (saved, got) = rig.save(1, "line\n", true, full).await;
+        assert_eq!(saved.unwrap_err().to_string(), "no room");
+        assert!(got.files.is_some());
+        assert_eq!(rig.saved(1, false).await, Some(vec![("b.txt".into(), 4)]));
+    }
+}

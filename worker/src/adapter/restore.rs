@@ -87,19 +87,14 @@ fn inside(bytes: &[u8]) -> Result<std::path::PathBuf, UnpackError> {
     Ok(path)
 }
 
-/// Whether everything above `path` is a folder; false if something of it is not there. A link or a file on the way is no way.
+/// Whether everything above `path` is a folder. If not, there is nothing to delete; a link on the way is not followed.
 fn through_folders(root: &Path, path: &Path) -> Result<bool, UnpackError> {
     let mut at = root.to_path_buf();
     for part in path.parent().into_iter().flat_map(Path::components) {
         at.push(part);
         match fs::symlink_metadata(&at) {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => {
-                return Err(UnpackError::bad(format!(
-                    "{}: a path through something else than folders",
-                    path.display()
-                )));
-            }
+            Ok(_) => return Ok(false),
             Err(error) if is_gone(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
         }

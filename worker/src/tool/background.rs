@@ -39,7 +39,7 @@ const INPUT_WAIT: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Background {
     commands: Mutex<BTreeMap<String, Arc<Command>>>,
-    /// Dropping it kills what runs.
+    /// Those in the foreground, too. Dropping it kills what runs.
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -66,6 +66,13 @@ impl Background {
     fn running(&self) -> usize {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands.values().filter(|command| command.news.borrow().is_none()).count()
+    }
+
+    /// Lets a command be waited for, whoever else stops waiting.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
     }
 
     /// Something runs.
@@ -119,7 +126,7 @@ pub(super) async fn start(
         drop(watched.input.lock().await.take());
         watched.news.send_replace(Some(end));
     };
-    shop.background.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+    shop.background.spawn(task);
     let mut news = entry.news.subscribe();
     tokio::select! {
         _ = tokio::time::timeout(FIRST_LOOK, news.wait_for(Option::is_some)) => {}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::{io::AsyncReadExt, net::unix::pipe};
+use tokio::{io::AsyncReadExt, net::unix::pipe, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -99,12 +99,20 @@ pub(super) async fn call(shop: &Arc<Shop>, mut input: Input, stop: &Cancellation
     let number = shop.commands.fetch_add(1, Ordering::Relaxed) + 1;
     let started = start(shop, &command, &at, wall, false, number).await;
     let (running, pipe) = started.map_err(|error| could_not(&error, shown))?;
-    let capture = Mutex::new(Capture::new(Arc::clone(&shop.spills), format!("exec-{number}")));
-    let console = &shop.bench.console;
-    let (ended, ()) = both(running, drain(pipe, &capture, console, || {}), stop)
-        .await
-        .map_err(|error| format!("the command was lost: {error}"))?;
-    let output = capture.into_inner().unwrap_or_else(PoisonError::into_inner).render();
+    let capture = Capture::new(Arc::clone(&shop.spills), format!("exec-{number}"));
+    // A task of its own: if nobody waits for the call any more, the command ends, and the end of the attempt waits for that.
+    let until = stop.child_token();
+    let _ends = until.clone().drop_guard();
+    let (done, ended) = oneshot::channel();
+    let console = shop.bench.console.clone();
+    shop.background.spawn(async move {
+        let capture = Mutex::new(capture);
+        let ended = both(running, drain(pipe, &capture, &console, || {}), &until).await;
+        let _ = done.send((ended, capture.into_inner().unwrap_or_else(PoisonError::into_inner)));
+    });
+    let (ended, capture) = ended.await.map_err(|_| "the command was lost")?;
+    let (ended, ()) = ended.map_err(|error| format!("the command was lost: {error}"))?;
+    let output = capture.render();
     let mut text = how_it_ended(&ended, stop.is_cancelled());
     if ended.timed_out {
         let _ = write!(
