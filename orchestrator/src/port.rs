@@ -51,8 +51,11 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// The plan a project works on.
     fn plan(&self, id: &str) -> impl Future<Output = Result<PlanView, Problem>> + Send;
     /// Puts another plan in the place of the one that waits for approval.
-    fn edit_plan(&self, id: &str, request: EditPlanRequest)
-    -> impl Future<Output = Result<ProjectView, Problem>> + Send;
+    fn edit_plan(
+        &self,
+        id: &str,
+        request: EditPlanRequest,
+    ) -> impl Future<Output = Result<ProjectView, Problem>> + Send;
     /// Says something to agents.
     fn tell(&self, id: &str, request: TellRequest) -> impl Future<Output = Result<TellView, Problem>> + Send;
     /// Sets limits.

@@ -138,7 +138,9 @@ fn is_inside(path: &str) -> bool {
     let path_of = Path::new(path);
     !path.is_empty()
         && !path.chars().any(char::is_control)
-        && path_of.components().all(|part| matches!(part, Component::Normal(name) if !name.to_string_lossy().starts_with('.')))
+        && path_of
+            .components()
+            .all(|part| matches!(part, Component::Normal(name) if !name.to_string_lossy().starts_with('.')))
 }
 
 /// The name that the skill's head gives, if it can be a folder's.

@@ -1,6 +1,9 @@
 //! `baton answer`: an agent's question is answered by approving it with the answer as the note.
 
-use bus_schemas::v1::{approval::{ApprovalSubject, Verdict}, api::ApprovalView};
+use bus_schemas::v1::{
+    api::ApprovalView,
+    approval::{ApprovalSubject, Verdict},
+};
 
 use super::{CliError, Context, Exit, decide, ids, style::clean_line};
 

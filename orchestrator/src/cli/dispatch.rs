@@ -9,8 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::{
     CliError, Context, Exit, Ui, answer, apply, approvals,
     args::{Cli, Command},
-    budget, cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, models, plan, ps, rebuild, replay, run,
-    serve, skills, status, tell, up, watch,
+    budget, cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, models, plan, ps,
+    rebuild, replay, run, serve, skills, status, tell, up, watch,
 };
 use crate::paths::Env;
 

@@ -100,11 +100,8 @@ pub(super) fn estimate(view: &EstimateView) -> String {
         return format!("{time}, no model calls");
     }
     let tokens = range(amount(view.tokens_low), amount(view.tokens_high));
-    let money = if view.priced {
-        range(usd(view.usd_nanos_low), usd(view.usd_nanos_high))
-    } else {
-        "price unknown".to_owned()
-    };
+    let money =
+        if view.priced { range(usd(view.usd_nanos_low), usd(view.usd_nanos_high)) } else { "price unknown".to_owned() };
     format!("{money}, {tokens} tokens, {time} (retries and waiting for people not counted)")
 }
 

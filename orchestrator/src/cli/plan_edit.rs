@@ -12,11 +12,7 @@ use bus_schemas::v1::{
     plan::Plan,
 };
 
-use super::{
-    CliError, Context, Exit, findings, ids,
-    render::next_lines,
-    run::read_plan,
-};
+use super::{CliError, Context, Exit, findings, ids, render::next_lines, run::read_plan};
 use crate::adapter::web::{Client, ClientError};
 
 pub(super) async fn edit(context: &Context, project: &str, file: Option<&Path>) -> Result<Exit, CliError> {
@@ -25,7 +21,12 @@ pub(super) async fn edit(context: &Context, project: &str, file: Option<&Path>) 
     let view = client.plan(id).await?;
     if !view.editable {
         let detail = format!("the plan of {project} does not wait for approval: it cannot be edited");
-        return Err(CliError::new(Exit::Refused, "wrong_state", detail, Some("`baton status` shows where the project is")));
+        return Err(CliError::new(
+            Exit::Refused,
+            "wrong_state",
+            detail,
+            Some("`baton status` shows where the project is"),
+        ));
     }
     let project = match file {
         Some(file) => {
@@ -186,7 +187,9 @@ fn is_block(text: &str) -> bool {
     body.contains('\n')
         && !body.ends_with('\n')
         && !body.starts_with([' ', '\n'])
-        && !text.chars().any(|c| c != '\n' && (c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}')))
+        && !text
+            .chars()
+            .any(|c| c != '\n' && (c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}')))
 }
 
 /// Plain where YAML cannot take it for anything else, quoted otherwise.
@@ -220,6 +223,8 @@ mod tests {
             "version: 1\ntitle: 'a: b # c'\ngoal: |\n  two\n  lines\nbudget: { usd: 2.5, wall: 1h }\ntasks:\n- id: a\n  run: |\n    echo 1\n\n      indented\n    echo 2\n  checks: ['true', {name: n, run: 'x: y'}]\n- id: b\n  needs: [a]\n  agent: { instructions: \"one\\n\\ttwo \\n\", may_replan: true, max_turns: 7 }\n  foreach: { list: [1, 'no', {k: [null, -1.5]}, []] }\n  env: { A: '', B: 'null' }\n",
         );
         assert!(yaml.contains("run: |\n      echo 1\n"), "{yaml}");
-        round("version: 1\ntitle: t\ntasks: [{id: a, run: \"  leading\\nspace\"}, {id: b, run: \"ends\\n\\n\"}, {id: c, run: \"\\u00e9\\u2028x\\ny\"}]");
+        round(
+            "version: 1\ntitle: t\ntasks: [{id: a, run: \"  leading\\nspace\"}, {id: b, run: \"ends\\n\\n\"}, {id: c, run: \"\\u00e9\\u2028x\\ny\"}]",
+        );
     }
 }

@@ -27,7 +27,8 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliEr
     let client = context.client()?;
     let folder = folder(&args.folder)?;
     let budget = Budget { usd: args.budget_usd, tokens: args.budget_tokens, ..Budget::default() };
-    let mut new = NewProject { folder, owner: context.person(), approve_plan: args.yes, budget, ..NewProject::default() };
+    let mut new =
+        NewProject { folder, owner: context.person(), approve_plan: args.yes, budget, ..NewProject::default() };
     match goal(args)? {
         Some(goal) => {
             new.goal = Some(goal);

@@ -52,7 +52,12 @@ pub(super) async fn place(client: &Client, target: &str) -> Result<(String, Opti
         [project] => Ok((project.clone(), Some(target.to_owned()))),
         [] => {
             let detail = format!("{target:?} is neither a project nor a task of an open project");
-            Err(CliError::new(Exit::NotFound, "not_found", detail, Some("write PROJECT or PROJECT/TASK, see `baton ps`")))
+            Err(CliError::new(
+                Exit::NotFound,
+                "not_found",
+                detail,
+                Some("write PROJECT or PROJECT/TASK, see `baton ps`"),
+            ))
         }
         several => {
             let detail = format!("{} open projects have a task {target:?}: {}", several.len(), several.join(", "));

@@ -13,7 +13,10 @@ use super::{
     room::Room,
 };
 use crate::{
-    plan::{self, ProjectState, TaskState, event::{Fact, TaskKind}},
+    plan::{
+        self, ProjectState, TaskState,
+        event::{Fact, TaskKind},
+    },
     port::journal::{JournalError, OutboxKey},
 };
 

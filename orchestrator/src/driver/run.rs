@@ -6,11 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bus_schemas::{
-    id::ProjectId,
-    stream::EVENTS,
-    v1::api::RebuildReport,
-};
+use bus_schemas::{id::ProjectId, stream::EVENTS, v1::api::RebuildReport};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 

@@ -301,11 +301,7 @@ fn offer(room: &Room, project_id: ProjectId, task_id: TaskId, number: u32) -> Ac
         brief: brief(room, task),
         attempt: AttemptRef { project_id, task_id, number },
         base_commit: task.base_commit.clone().unwrap_or_else(|| room.plan.base_commit().to_owned()),
-        notes: task
-            .notes
-            .iter()
-            .map(noted)
-            .collect(),
+        notes: task.notes.iter().map(noted).collect(),
         resume: resume(room, project_id, task),
     }
 }

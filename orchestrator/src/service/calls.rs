@@ -7,16 +7,13 @@ use bus_schemas::{
     v1::{
         agent::Spend,
         api::{Finding, PlanSource, Severity},
-        skill::SkillReview,
         call::{Answer, Call, GuestAnswer, GuestCall, HostAnswer, HostCall, PlanPatch},
+        skill::SkillReview,
     },
 };
 use serde::Serialize;
 
-use super::{
-    create::blocking,
-    orchestrator::Orchestrator,
-};
+use super::{create::blocking, orchestrator::Orchestrator};
 use crate::{
     digest,
     driver::{Detail, PatchDetail, Refusal, Seen, SeenTask, adopt, resource_word},
@@ -25,11 +22,7 @@ use crate::{
         event::{Fact, PatchSpec},
     },
     planfile::{lower::lower_again, patch},
-    port::{
-        bus::HostCalls,
-        journal::JournalError,
-        skills::SkillShelf as _,
-    },
+    port::{bus::HostCalls, journal::JournalError, skills::SkillShelf as _},
 };
 
 /// The longest plan an agent may have checked, in bytes.
@@ -70,7 +63,9 @@ const fn amount(spend: &Spend) -> Amount {
 /// What did not happen: now, or never.
 fn not_taken(refusal: &Refusal) -> Answer {
     match refusal {
-        Refusal::Journal(JournalError::Malformed { .. }) | Refusal::Rejected(_) | Refusal::NoProject(_) => Answer::Stale,
+        Refusal::Journal(JournalError::Malformed { .. }) | Refusal::Rejected(_) | Refusal::NoProject(_) => {
+            Answer::Stale
+        }
         Refusal::Journal(_) | Refusal::Stopped => Answer::Busy { detail: refusal.to_string() },
     }
 }
@@ -105,8 +100,9 @@ impl Orchestrator {
             Ok(None) => return Answer::Stale,
             Err(refusal) => return not_taken(&refusal),
         };
-        let current =
-            |task: &&SeenTask| task.task_id == attempt.task_id && task.attempt == attempt.number && task.nonce == Some(nonce);
+        let current = |task: &&SeenTask| {
+            task.task_id == attempt.task_id && task.attempt == attempt.number && task.nonce == Some(nonce)
+        };
         let Some(task) = seen.tasks.iter().find(current).cloned() else { return Answer::Stale };
         match call {
             GuestCall::CheckPlan { text } => self.check(&seen, text).await,
@@ -126,9 +122,7 @@ impl Orchestrator {
             folder: Some(seen.project.folder.clone()),
         };
         match self.report(source).await {
-            Ok(report) if report.plan.is_some() => {
-                Answer::Guest(GuestAnswer::Sound { findings: report.findings })
-            }
+            Ok(report) if report.plan.is_some() => Answer::Guest(GuestAnswer::Sound { findings: report.findings }),
             Ok(report) => unsound(report.findings),
             Err(problem) => Answer::Busy { detail: problem.detail },
         }
@@ -203,11 +197,9 @@ impl Orchestrator {
             Ok((plan, kept.map_err(refused)?))
         });
         let (plan, kept) = checked.await.map_err(|problem| busy(problem.detail))??;
-        let known: BTreeMap<String, TaskId> =
-            seen.tasks.iter().map(|task| (task.key.clone(), task.task_id)).collect();
+        let known: BTreeMap<String, TaskId> = seen.tasks.iter().map(|task| (task.key.clone(), task.task_id)).collect();
         let ids = &mut || TaskId::from_uuid(self.ids.next());
-        let lowered =
-            lower_again(&plan, &known, ids, &seen.project.scripts).map_err(|e| refused(e.to_string()))?;
+        let lowered = lower_again(&plan, &known, ids, &seen.project.scripts).map_err(|e| refused(e.to_string()))?;
         let is_new = |key: &str| patch.add.iter().any(|task| task.id == key);
         let needs_of = |key: &str| lowered.tasks.iter().find(|task| task.key == key).map(|task| task.needs.clone());
         let spec = PatchSpec {
@@ -285,8 +277,9 @@ impl Orchestrator {
         match self.store.approval(approval_id).await {
             Ok(None) => None,
             Ok(Some(view)) => {
-                let accepted =
-                    view.decision.is_some_and(|decision| decision.verdict == bus_schemas::v1::approval::Verdict::Approved);
+                let accepted = view
+                    .decision
+                    .is_some_and(|decision| decision.verdict == bus_schemas::v1::approval::Verdict::Approved);
                 Some(Answer::Guest(GuestAnswer::Proposed { approval_id, accepted }))
             }
             Err(error) => Some(Answer::Busy { detail: error.to_string() }),

@@ -74,8 +74,8 @@ impl Orchestrator {
             .map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let owner = seen.project.owner.clone();
         let detail = ProjectDetail { folder, owner, plan, scripts, skills: kept };
-        let plan_digest = adopt::plan_digest(&detail, &seen.base_commit)
-            .map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
+        let plan_digest =
+            adopt::plan_digest(&detail, &seen.base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let fact = Fact::PlanProposed {
             task_id: None,
             tasks: lowered.tasks,

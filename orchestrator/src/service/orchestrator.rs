@@ -86,8 +86,7 @@ impl Orchestrator {
             let text = self.read(self.store.plan_detail(view.project_id, view.approval_id).await)?;
             if let Some(Ok(Detail::Project(detail))) = text.as_deref().map(serde_json::from_str) {
                 let scripts = detail.scripts.iter();
-                view.scripts =
-                    scripts.map(|(path, text)| (path.clone(), digest::of_bytes(text.as_bytes()))).collect();
+                view.scripts = scripts.map(|(path, text)| (path.clone(), digest::of_bytes(text.as_bytes()))).collect();
                 view.skills = detail.skills.iter().map(|skill| (skill.name.clone(), skill.sha256.clone())).collect();
                 view.skill_reviews = detail.skills.into_iter().filter(SkillReview::needs_approval).collect();
                 view.plan = Some(detail.plan);

@@ -11,10 +11,10 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, Conflict, EditPlanRequest, PlanView,
-            TellRequest, TellView, DeadLetterView, DecisionRequest, DiffView,
-            FeedEvent, Finding, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem,
-            ProjectView, RebuildReport, Severity, UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, Conflict, DeadLetterView,
+            DecisionRequest, DiffView, EditPlanRequest, FeedEvent, Finding, Health, HostView, JournalEntry, NewProject,
+            PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport, Severity, TellRequest, TellView,
+            UndoRequest,
         },
         approval::{Decision, Verdict},
         handoff::{ChangeKind, ChangedPath, Isolation},

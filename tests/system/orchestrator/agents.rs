@@ -169,7 +169,11 @@ async fn a_question_is_answered_and_the_attempt_resumes_with_the_answer() {
         if played.offer.attempt.number == 1 {
             assert_eq!(work.resume_from, 0);
             let options = vec!["tabs".to_owned(), "spaces".to_owned()];
-            return Ending::Paused(Pause::Question { question: "tabs\u{1b}[2J or spaces?".to_owned(), options, stuck: false });
+            return Ending::Paused(Pause::Question {
+                question: "tabs\u{1b}[2J or spaces?".to_owned(),
+                options,
+                stuck: false,
+            });
         }
         assert_eq!(work.resume_from, 1);
         let heard = played.offer.notes.iter().any(|note| note.text.contains("spaces") && !note.id.is_empty());
@@ -201,7 +205,8 @@ async fn a_handoff_goes_back_with_a_question_once() {
         let heard = Arc::clone(&heard);
         async move {
             let work = played.work().expect("an agent's work").clone();
-            let bounce = || Ending::Paused(Pause::Bounce { need: "first".to_owned(), question: "which file?".to_owned() });
+            let bounce =
+                || Ending::Paused(Pause::Bounce { need: "first".to_owned(), question: "which file?".to_owned() });
             match (played.offer.task_key.as_str(), played.offer.attempt.number) {
                 ("second", 1 | 2) => {
                     let notes: Vec<String> = played.offer.notes.iter().map(|note| note.text.clone()).collect();

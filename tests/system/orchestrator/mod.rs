@@ -2,7 +2,7 @@
 
 mod agents;
 mod apply;
-mod planning;
 mod flow;
+mod planning;
 mod rig;
 mod survives;

@@ -158,7 +158,10 @@ async fn a_running_task_changes_the_plan_when_a_person_agrees() {
         match view.subject {
             ApprovalSubject::Patch { .. } => {
                 let patch = view.patch.as_ref().expect("the change");
-                assert_eq!((patch.reason.as_str(), view.plan.as_ref().map(|plan| plan.tasks.len())), ("better", Some(3)));
+                assert_eq!(
+                    (patch.reason.as_str(), view.plan.as_ref().map(|plan| plan.tasks.len())),
+                    ("better", Some(3))
+                );
                 decide(&rig, view, Verdict::Approved, "").await;
             }
             _ => {}
@@ -187,7 +190,8 @@ async fn a_proposed_skill_is_admitted_by_a_person_and_by_nobody_else() {
             let text = format!("---\nname: {name}\ndescription: Tidies up.\n---\nDo it.\n");
             Call::Guest(GuestCall::ProposeSkill { files: [("SKILL.md".to_owned(), text)].into() })
         };
-        let escapes = Call::Guest(GuestCall::ProposeSkill { files: [("../SKILL.md".to_owned(), String::new())].into() });
+        let escapes =
+            Call::Guest(GuestCall::ProposeSkill { files: [("../SKILL.md".to_owned(), String::new())].into() });
         let refused = played.call(escapes).await;
         assert!(matches!(refused, Answer::Guest(GuestAnswer::Unsound { .. })), "{refused:?}");
         let proposed = played.call(skill("tidy-up")).await;
@@ -199,7 +203,10 @@ async fn a_proposed_skill_is_admitted_by_a_person_and_by_nobody_else() {
         })
     });
     let _host = HostSim::playing(&nats.bus().await, 1, play).await;
-    rig.project("version: 1\ntitle: s\napproval: auto\ntasks:\n  - { id: a, agent: { instructions: do }, checks: ['true'] }\n").await;
+    rig.project(
+        "version: 1\ntitle: s\napproval: auto\ntasks:\n  - { id: a, agent: { instructions: do }, checks: ['true'] }\n",
+    )
+    .await;
     let admitted = rig.home().join(".local/share/baton/skills/tidy-up/SKILL.md");
     let view = harness::wait::until("the skill to be asked about", super::rig::PATIENCE, || async {
         let asked = rig.service().approvals(false).await.expect("approvals");

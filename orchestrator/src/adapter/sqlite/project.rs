@@ -62,10 +62,9 @@ fn apply_one(connection: &Connection, schema: &str, change: &Change) -> rusqlite
         Change::TaskRemoved(task_id) => {
             execute("DELETE FROM {s}.task WHERE task_id = ?1", params![task_id.to_string()])
         }
-        Change::Rewired { task_id, needs } => execute(
-            "UPDATE {s}.task SET needs = ?2 WHERE task_id = ?1",
-            params![task_id.to_string(), json(needs)?],
-        ),
+        Change::Rewired { task_id, needs } => {
+            execute("UPDATE {s}.task SET needs = ?2 WHERE task_id = ?1", params![task_id.to_string(), json(needs)?])
+        }
         Change::TaskMoved(_, task_id, at) => execute(
             "UPDATE {s}.task SET state = ?2, reason = ?3, attempt = ?4, stage = ?5, host_id = ?6, claimed_at = ?7,
                  ended_at = ?8, max_attempts = ?9, spend = ?10 WHERE task_id = ?1",
