@@ -292,6 +292,10 @@ impl<J: Journal> Driver<J> {
         } else if !self.performed.is_empty() {
             self.performed_since.get_or_insert(turn.now);
         }
+        // What changed nothing needs no transaction, and is answered all the same.
+        for (reply, seq) in turn.replies.drain(..) {
+            drop(reply.send(Ok(seq)));
+        }
         self.release(&turn);
         self.offers_due &= !turn.offered_again;
         for work in turn.aside {

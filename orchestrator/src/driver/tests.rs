@@ -33,11 +33,14 @@ use crate::{
     },
 };
 
+mod agents;
+
 /// Takes notes of offers, cancellations, and the state that folders were brought to.
 #[derive(Clone, Debug, Default)]
 struct Notes {
     offers: Arc<Mutex<Vec<(MessageId, Offer)>>>,
     cancels: Arc<Mutex<Vec<CancelAttempt>>>,
+    tells: Arc<Mutex<Vec<TellAttempt>>>,
     written: Arc<Mutex<Vec<String>>>,
     /// How many offers panic from now on.
     panics: Arc<AtomicU32>,
@@ -67,7 +70,8 @@ impl Bus for Notes {
     async fn tell(&self, _: MessageId, _: FeedMessage) -> Result<(), BusError> {
         Ok(())
     }
-    async fn tell_attempt(&self, _: MessageId, _: TellAttempt) -> Result<(), BusError> {
+    async fn tell_attempt(&self, _: MessageId, tell: TellAttempt) -> Result<(), BusError> {
+        self.tells.lock().unwrap_or_else(PoisonError::into_inner).push(tell);
         Ok(())
     }
     async fn has_object(&self, _: &str) -> Result<bool, BusError> {
@@ -171,7 +175,10 @@ impl Rig {
 
     /// A project of one task.
     async fn project(&self) -> Result<ProjectId, Refusal> {
-        let text = r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true"}]}"#;
+        self.project_of(r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true"}]}"#).await
+    }
+
+    async fn project_of(&self, text: &str) -> Result<ProjectId, Refusal> {
         let plan: plan::Plan = serde_json::from_str(text).unwrap();
         let mut ids = || TaskId::from_uuid(Uuid::now_v7());
         let mut lowered = lower(&plan, &mut ids, &std::collections::BTreeMap::new()).unwrap();

@@ -164,7 +164,9 @@ mod tests {
             let host = async {
                 let mut stream = self.streams.recv().await.unwrap();
                 let header = data::read_header(&mut stream).await.unwrap();
-                let DataHeader::Checkpoint { turn, transcript_bytes, with_changes } = header else { panic!("{header:?}") };
+                let DataHeader::Checkpoint { turn, transcript_bytes, with_changes } = header else {
+                    panic!("{header:?}")
+                };
                 let mut bytes = Vec::new();
                 stream.read_to_end(&mut bytes).await.unwrap();
                 data::answer(&mut stream, &answer).await.unwrap();
@@ -214,7 +216,11 @@ mod tests {
         rig.write("a.txt", "two");
         rig.settled().await;
         assert_eq!(rig.saved(4, false).await, None, "nobody said that anything changed");
-        assert_eq!(rig.saved(5, true).await, Some(vec![("a.txt".into(), 3), ("b.txt".into(), 4)]), "all changes, every time");
+        assert_eq!(
+            rig.saved(5, true).await,
+            Some(vec![("a.txt".into(), 3), ("b.txt".into(), 4)]),
+            "all changes, every time"
+        );
         fs::remove_file(rig.root.path().join("b.txt")).unwrap();
         assert_eq!(rig.saved(6, true).await, Some(vec![("a.txt".into(), 3)]));
     }
