@@ -152,11 +152,21 @@ pub fn check_socket_path(path: &Path) -> Result<(), PathsError> {
     Ok(())
 }
 
-/// The skills that come with this program: the folder `skills` beside it, if there is one.
+/// The skills that come with this program: `$BATON_SKILLS`, else `skills` beside it or `share/baton/skills` beside its
+/// folder, if there is one.
 #[must_use]
 pub fn bundled_skills() -> Option<PathBuf> {
     let program = env::current_exe().ok()?;
-    Some(program.parent()?.join("skills")).filter(|folder| folder.is_dir())
+    let folder = program.parent()?;
+    let named = env::var_os("BATON_SKILLS").map(PathBuf::from);
+    let places = [folder.join("skills"), folder.join("../share/baton/skills")];
+    named.into_iter().chain(places).find(|folder| folder.is_dir())
+}
+
+/// `$XDG_DATA_HOME`, if it is set.
+#[must_use]
+pub fn data_home(env: &Env) -> Option<PathBuf> {
+    env.get(&OsString::from("XDG_DATA_HOME")).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 
 pub mod bus;
 pub mod journal;
+pub mod skills;
 
 use bus_schemas::{
     id::ProjectId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
-            Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
-            UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest,
+            DiffView, EditPlanRequest, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource,
+            PlanView, Problem, ProjectView, RebuildReport, TellRequest, TellView, UndoRequest,
         },
         task::LogChunk,
     },
@@ -47,6 +48,18 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn journal(&self, id: &str) -> impl Future<Output = Result<Vec<JournalEntry>, Problem>> + Send;
     /// What a project (or one task's handoff) changes.
     fn diff(&self, id: &str, task: Option<&str>) -> impl Future<Output = Result<DiffView, Problem>> + Send;
+    /// The plan a project works on.
+    fn plan(&self, id: &str) -> impl Future<Output = Result<PlanView, Problem>> + Send;
+    /// Puts another plan in the place of the one that waits for approval.
+    fn edit_plan(
+        &self,
+        id: &str,
+        request: EditPlanRequest,
+    ) -> impl Future<Output = Result<ProjectView, Problem>> + Send;
+    /// Says something to agents.
+    fn tell(&self, id: &str, request: TellRequest) -> impl Future<Output = Result<TellView, Problem>> + Send;
+    /// Sets limits.
+    fn budget(&self, id: &str, request: BudgetRequest) -> impl Future<Output = Result<ProjectView, Problem>> + Send;
     /// Stops a project or a task.
     fn cancel(&self, id: &str, request: CancelRequest) -> impl Future<Output = Result<ProjectView, Problem>> + Send;
     /// Writes a project's result into its folder.

@@ -33,7 +33,7 @@ mod scan;
 mod tree;
 mod validate;
 
-pub use add::{Added, Admission, Candidate, Fetched, candidates, fetch, install};
+pub use add::{Added, Admission, Candidate, Fetched, candidates, fetch, install, proposed};
 pub use catalog::{Catalog, Notice, NoticeKind, Skill};
 pub use evals::{Check, Eval, Evals, Outcome, perform};
 pub use export::{Deed, Exported, export, remove};

@@ -1,4 +1,4 @@
-//! The benchmark program: `cargo xtask bench [floors|plan|agent|orchestrator|memory|vm …]`.
+//! The benchmark program: `cargo xtask bench [floors|plan|skills|agent|orchestrator|memory|vm …]`.
 //!
 //! Prints a table and writes `target/bench/latest.json`. Nothing here is a test: the machines it runs on are shared, so figures stand beside
 //! floors measured in the same run, and the load is written down.
@@ -11,6 +11,7 @@ mod orchestrator;
 mod plan;
 mod report;
 mod rig;
+mod skills;
 mod vm;
 
 use std::path::PathBuf;
@@ -30,6 +31,9 @@ async fn main() -> Result<()> {
     }
     if wanted("plan") {
         plan::plan(&mut report)?;
+    }
+    if wanted("skills") {
+        skills::skills(&mut report)?;
     }
     if wanted("agent") {
         agent::agent(&mut report)?;

@@ -1,5 +1,6 @@
 //! A host without VMs that speaks the real bus: it takes offers, claims them, and hands off at once. It keeps the
-//! instants at which it claimed and handed off, so that a benchmark can subtract.
+//! instants at which it claimed and handed off, so that a benchmark can subtract. With a player it acts as agents do:
+//! it asks before it spends, pauses, proposes.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,12 +17,14 @@ use bus_schemas::{
     subject::{self, EventKind, PoolName},
     time::UnixMs,
     v1::{
+        agent::{AgentWork, AttemptPaused, Pause},
+        call::{Answer, Call, HostAnswer, HostCall},
         handoff::{CheckEvidence, Handoff, Isolation, Usage},
         host::{Beat, HeldAttempt},
-        task::{Claimed, HandoffReady, Offer},
+        task::{Claimed, HandoffReady, Offer, Program},
     },
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future::BoxFuture};
 use uuid::Uuid;
 
 /// When something happened to an attempt, by the simulator's own clock.
@@ -33,6 +36,72 @@ pub struct Times {
     pub claimed: Instant,
     /// The handoff was about to be published.
     pub handing_off: Instant,
+}
+
+/// How an attempt ends.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// In a handoff.
+    Handoff(Box<Handoff>),
+    /// In a pause.
+    Paused(Pause),
+}
+
+/// Plays the attempts of a host.
+pub type Player = Arc<dyn Fn(Played) -> BoxFuture<'static, Ending> + Send + Sync>;
+
+/// An attempt that is played.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// What was offered.
+    pub offer: Offer,
+    /// The claim.
+    pub nonce: ClaimNonce,
+    bus: Bus,
+}
+
+impl Played {
+    /// What the agent is to do; `None` for a script.
+    #[must_use]
+    pub const fn work(&self) -> Option<&AgentWork> {
+        match &self.offer.program {
+            Program::Agent(work) => Some(work),
+            Program::Script { .. } => None,
+        }
+    }
+
+    /// Calls the orchestrator until it answers.
+    ///
+    /// # Panics
+    /// If a call cannot be written.
+    pub async fn call(&self, call: Call) -> Answer {
+        let call = envelope(HostCall { attempt: self.offer.attempt, nonce: self.nonce, call });
+        let payload = bytes::Bytes::from(serde_json::to_vec(&call).expect("encode a call"));
+        loop {
+            let Ok(reply) = self.bus.client().request(subject::CALLS, payload.clone()).await else {
+                tokio::task::yield_now().await;
+                continue;
+            };
+            match nats::decode::<HostAnswer>(&reply.payload) {
+                Ok(answer) if !matches!(answer.body.answer, Answer::Busy { .. }) => return answer.body.answer,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// A handoff that changes nothing and whose checks all passed.
+    #[must_use]
+    pub fn handoff(&self) -> Ending {
+        Ending::Handoff(Box::new(handoff_of(&self.offer)))
+    }
+
+    /// The same, with what `change` makes of it.
+    #[must_use]
+    pub fn handoff_with(&self, change: impl FnOnce(&mut Handoff)) -> Ending {
+        let mut handoff = handoff_of(&self.offer);
+        change(&mut handoff);
+        Ending::Handoff(Box::new(handoff))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +130,14 @@ impl HostSim {
     /// # Panics
     /// If the bus refuses the consumer.
     pub async fn start(bus: &Bus, slots: u32) -> Self {
+        Self::playing(bus, slots, Arc::new(|played: Played| Box::pin(async move { played.handoff() }))).await
+    }
+
+    /// Starts a host whose attempts a player plays.
+    ///
+    /// # Panics
+    /// If the bus refuses the consumer.
+    pub async fn playing(bus: &Bus, slots: u32, player: Player) -> Self {
         let host_id = HostId::from_uuid(Uuid::now_v7());
         let shared = Arc::new(Mutex::new(Shared::default()));
         let pool = PoolName::default();
@@ -76,7 +153,7 @@ impl HostSim {
             offers.get_or_create_consumer(&format!("hosts-{}", pool.as_str()), config).await.expect("the consumer");
         let mut tasks = vec![tokio::spawn(beat(bus.clone(), host_id, slots, shared.clone()))];
         for _ in 0..slots {
-            tasks.push(tokio::spawn(slot(bus.clone(), host_id, consumer.clone(), shared.clone())));
+            tasks.push(tokio::spawn(slot(bus.clone(), host_id, consumer.clone(), shared.clone(), player.clone())));
         }
         Self { shared, tasks }
     }
@@ -127,6 +204,7 @@ async fn slot(
     host_id: HostId,
     consumer: async_nats::jetstream::consumer::Consumer<pull::Config>,
     shared: Arc<Mutex<Shared>>,
+    player: Player,
 ) {
     loop {
         let Ok(mut batch) = consumer.batch().max_messages(1).expires(Duration::from_secs(2)).messages().await else {
@@ -149,16 +227,30 @@ async fn slot(
             continue;
         }
         shared.lock().unwrap_or_else(PoisonError::into_inner).held.insert(attempt, nonce);
+        let ending = player(Played { offer: offer.body, nonce, bus: bus.clone() }).await;
         let handing_off = Instant::now();
         {
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
             shared.times.insert(attempt.task_id, Times { offered, claimed, handing_off });
         }
-        let done = envelope(HandoffReady { attempt, nonce, handoff: handoff_of(&offer.body) });
-        while nats::publish(&bus, subject::event(&attempt, EventKind::Handoff), &done, Expect::Any).await.is_err() {
-            tokio::task::yield_now().await;
+        match ending {
+            Ending::Handoff(handoff) => {
+                let body = HandoffReady { attempt, nonce, handoff: *handoff };
+                end(&bus, &attempt, EventKind::Handoff, body).await;
+            }
+            Ending::Paused(pause) => {
+                let body = AttemptPaused { attempt, nonce, pause, saved_turn: 1, usage: Usage::default() };
+                end(&bus, &attempt, EventKind::Paused, body).await;
+            }
         }
         shared.lock().unwrap_or_else(PoisonError::into_inner).held.remove(&attempt);
+    }
+}
+
+async fn end<T: Message>(bus: &Bus, attempt: &AttemptRef, kind: EventKind, body: T) {
+    let ending = envelope(body);
+    while nats::publish(bus, subject::event(attempt, kind), &ending, Expect::Any).await.is_err() {
+        tokio::task::yield_now().await;
     }
 }
 

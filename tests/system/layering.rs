@@ -132,6 +132,7 @@ fn crates_form_a_star() {
 
 #[test]
 fn cores_are_pure() {
+    // The agent's core names serde_json, too: calls of tools and their schemas are JSON, and so is its transcript.
     for core in ["orchestrator/src/plan", "vm-pool/src/pool", "vm-pool/src/governor", "worker/src/agent"] {
         for (path, code) in sources(core) {
             for banned in [
@@ -167,7 +168,8 @@ fn cores_are_pure() {
 
 #[test]
 fn only_adapters_touch_the_world() {
-    let worldly = ["async_nats", "rusqlite", "reqwest", "slack_morphism", "lettre", "axum", "hyper", "hyper_util", "rustls"];
+    let worldly =
+        ["async_nats", "rusqlite", "reqwest", "slack_morphism", "lettre", "axum", "hyper", "hyper_util", "rustls"];
     for service in ["orchestrator", "worker", "vm-pool"] {
         for (path, code) in sources(&format!("{service}/src")) {
             let worldly_room =
@@ -208,6 +210,15 @@ fn no_subject_is_put_together_outside_bus_schemas() {
         for (path, code) in sources(folder) {
             assert!(!code.contains("\"baton.v1"), "{}: subjects come from bus_schemas::subject", path.display());
         }
+    }
+}
+
+#[test]
+fn children_of_a_host_start_without_its_environment() {
+    for (path, code) in sources("vm-pool/src").into_iter().filter(|(path, _)| !path.ends_with("adapter/child.rs")) {
+        let tested = path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs");
+        let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        assert!(tested || !code.contains("Command::new("), "{}: use adapter/child.rs", path.display());
     }
 }
 

@@ -24,11 +24,13 @@ use uuid::Uuid;
 use vm_pool::{
     adapter::{
         bus::{self, HostBus},
-        outside::Nothing,
+        gateway::Gateway,
+        governor::Governors,
+        outside::HostOutside,
         qemu::{QemuHypervisor, QemuOptions},
         workspace::{Snapshots, Store},
     },
-    config::PoolConfig,
+    config::{PoolConfig, load_models},
     driver::{Host, HostOptions, now},
     port::{Hypervisor as _, StartError},
 };
@@ -134,6 +136,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     config.slots = arguments.slots.or(config.slots);
     config.spares = arguments.spares.or(config.spares);
     let pool = config.pool_name()?;
+    let models = load_models(arguments.shared.config.as_deref(), std::env::vars_os())?;
     let state_dir = state_dir(&arguments.shared)?;
     let _lock = lock(&state_dir)?;
     let host_id = host_id(&state_dir)?;
@@ -158,6 +161,8 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         bus = connecting => bus?,
         _ = stopped.wait_for(|stop| *stop) => return Ok(()),
     };
+    let governors = Governors::new(Some(bus.bus().clone()));
+    let gateway = Gateway::new(&models, |name| std::env::var(name).ok(), &governors)?;
     let host = HostOptions {
         host_id,
         name,
@@ -173,7 +178,8 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     tracing::info!(host.id = %host_id, accelerator = found.name, note = %found.note, slots = host.slots, "host is up");
     let store = Store::open(&state_dir.join("repos"))?;
     let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), SNAPSHOT_BYTES)?;
-    let host = Host::start(host, Arc::new(hypervisor), bus, store, snapshots, Arc::new(Nothing)).await?;
+    let host =
+        Host::start(host, Arc::new(hypervisor), bus, store, snapshots, Arc::new(HostOutside::new(gateway))).await?;
     let mut stopped = stop;
     host.run(async move {
         let _ = stopped.wait_for(|stop| *stop).await;

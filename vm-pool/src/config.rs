@@ -169,7 +169,8 @@ impl PoolConfig {
                     // The profile this program was built with first.
                     let own_profile = dir.file_name().map(|profile| built.join(profile).join("baton-worker"));
                     places.extend(own_profile);
-                    places.extend(["release", "debug"].map(|profile| built.join(profile).join("baton-worker")));
+                    places
+                        .extend(["guest", "release", "debug"].map(|profile| built.join(profile).join("baton-worker")));
                 }
                 places.push(dir.join("baton-worker"));
                 places

@@ -2,6 +2,7 @@
 
 mod adapter;
 pub mod agent;
+pub mod bench;
 pub mod driver;
 pub mod guest;
 mod harness;

@@ -6,6 +6,7 @@
 
 mod bench;
 mod demo;
+mod live;
 mod paths;
 mod run;
 mod schemas;
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND [OPTIONS]
                                 (default folder: a copy of this repository)
   test [--fast] [NAME…]         every check and test; --fast leaves out the tests that boot VMs;
                                 NAMEs select tests
+  test --live-model             only the tests with a small, real model on this machine (98 MB, fetched once)
   bench [NAME…]                 the benchmark program: a table, and JSON in target/bench/
   build [--release]             baton, baton-vm-pool and the static baton-worker, together in target/dist/
   image [FLAVOUR…]              the guest images (default: base)

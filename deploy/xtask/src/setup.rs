@@ -101,7 +101,8 @@ fn privileged(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn pip() -> Option<Vec<String>> {
+/// `python3 -m pip`, if it works.
+pub fn pip() -> Option<Vec<String>> {
     let python = which("python3")?;
     let works = Command::new(&python).args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success());
     works.then(|| vec![python.display().to_string(), "-m".into(), "pip".into()])
@@ -210,8 +211,31 @@ pub fn build(release: bool) -> Result<PathBuf> {
     ] {
         put_beside(&from, &dist)?;
     }
+    let skills = dist.join("skills");
+    if skills.exists() {
+        fs::remove_dir_all(&skills).with_context(|| format!("remove {}", skills.display()))?;
+    }
+    put_folder(&paths::root().join("skills/catalog"), &skills)?;
     fine(&dist.display().to_string());
     Ok(dist)
+}
+
+/// Copies a folder with all that is in it.
+fn put_folder(from: &Path, to: &Path) -> Result<()> {
+    let copy = || -> std::io::Result<()> {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let target = to.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                put_folder(&entry.path(), &target).map_err(std::io::Error::other)?;
+            } else {
+                fs::copy(entry.path(), target)?;
+            }
+        }
+        Ok(())
+    };
+    copy().with_context(|| format!("copy {} to {}", from.display(), to.display()))
 }
 
 /// Links (or copies) a program into `folder`, replacing what is there without disturbing one that runs.

@@ -3,12 +3,17 @@
 use anyhow::Result;
 
 use crate::{
+    live,
     run::{cargo, timed},
     setup,
 };
 
 /// Runs formatting, lints and every test. `--fast` leaves out what boots VMs; other words select tests by name.
+/// `--live-model` runs the tests that need a real model, and no other.
 pub fn test(arguments: &[String]) -> Result<()> {
+    if arguments.iter().any(|a| a == "--live-model") {
+        return live::test();
+    }
     let fast = arguments.iter().any(|a| a == "--fast");
     let names: Vec<&String> = arguments.iter().filter(|a| *a != "--fast").collect();
     let ground = setup::everything()?;

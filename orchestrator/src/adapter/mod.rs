@@ -3,6 +3,8 @@
 pub mod bus;
 pub mod clock;
 mod folder;
+mod review;
 pub mod shadow;
+pub mod shelf;
 pub mod sqlite;
 pub mod web;

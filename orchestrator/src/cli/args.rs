@@ -39,9 +39,9 @@ pub enum Command {
     Down,
     /// Run the orchestrator alone, in the foreground
     Serve(ServeArgs),
-    /// Start a project from a plan file
+    /// Start a project from a plan file, or from a goal of which an agent makes a plan
     Run(RunArgs),
-    /// Look at plans
+    /// Look at plans, and edit one that waits for approval
     #[command(subcommand)]
     Plan(PlanCommand),
     /// List projects
@@ -89,6 +89,30 @@ pub enum Command {
         /// Only if the digest (or its first 8 or more digits) is this
         #[arg(long)]
         digest: Option<String>,
+    },
+    /// Answer an agent's question
+    Answer {
+        /// The request
+        id: String,
+        /// The answer; a number takes one of the suggested ones
+        text: String,
+    },
+    /// Say something to an agent: it hears it at its next turn
+    Tell {
+        /// PROJECT, PROJECT/TASK, or the key of a task that only one open project has
+        #[arg(value_name = "TARGET")]
+        target: String,
+        /// What
+        text: String,
+    },
+    /// Show what was spent beside its limits, or set limits
+    Budget(BudgetArgs),
+    /// Look at models: what is configured, what works, a scripted server
+    #[command(disable_help_flag = true)]
+    Models {
+        /// What `baton-vm-pool models` takes: `check`, `script FILE` …
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<std::ffi::OsString>,
     },
     /// Stop a project, or one task of it
     Cancel {
@@ -182,8 +206,21 @@ pub struct ServeArgs {
 /// Arguments of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The plan file
-    pub plan: String,
+    /// The plan file, or the goal in words
+    #[arg(value_name = "PLAN|GOAL", required_unless_present = "file")]
+    pub plan: Option<String>,
+    /// The plan file, whatever its name looks like
+    #[arg(long, short, value_name = "PLAN", conflicts_with = "plan")]
+    pub file: Option<String>,
+    /// The most the whole project may spend on model calls, in US dollars
+    #[arg(long, value_name = "N")]
+    pub budget_usd: Option<f64>,
+    /// The most model tokens of the whole project
+    #[arg(long, value_name = "N")]
+    pub budget_tokens: Option<u64>,
+    /// Who approves the plan an agent makes of a goal: `ask` or `auto`
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<String>,
     /// The folder to work on; it changes only when you say `baton apply`
     #[arg(long, value_name = "DIR")]
     pub folder: PathBuf,
@@ -216,6 +253,17 @@ pub enum PlanCommand {
         /// Write a picture to this file
         #[arg(long, value_name = "OUT")]
         svg: Option<PathBuf>,
+        /// Print the plan as YAML instead
+        #[arg(long, conflicts_with = "svg")]
+        yaml: bool,
+    },
+    /// Edit the plan of a project that waits for approval; what was asked about the one before is void
+    Edit {
+        /// The project
+        project: String,
+        /// Take this file instead of opening an editor ($VISUAL, $EDITOR)
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
 }
 
@@ -224,6 +272,31 @@ pub enum PlanCommand {
 pub struct ProjectArgs {
     /// The project: its id or a unique beginning of it
     pub project: String,
+}
+
+/// Arguments of `budget`.
+#[derive(Clone, Debug, Args)]
+pub struct BudgetArgs {
+    /// PROJECT or PROJECT/TASK
+    pub project: String,
+    /// The task whose limits are set, by its key; without it the project's
+    #[arg(long, value_name = "KEY")]
+    pub task: Option<String>,
+    /// The most US dollars for model calls
+    #[arg(long, value_name = "N")]
+    pub usd: Option<f64>,
+    /// The most model tokens
+    #[arg(long, value_name = "N")]
+    pub tokens: Option<u64>,
+    /// The most seconds of VM time
+    #[arg(long, value_name = "N")]
+    pub vm_seconds: Option<u64>,
+    /// The longest time in all, such as 2h (waiting for people not counted)
+    #[arg(long, value_name = "SPAN")]
+    pub wall: Option<String>,
+    /// The most model calls
+    #[arg(long, value_name = "N")]
+    pub turns: Option<u64>,
 }
 
 /// Arguments of `logs`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bus_schemas::v1::{
     api::{ApprovalView, DecisionRequest},
-    approval::{Decision, Verdict},
+    approval::{ApprovalSubject, Decision, Verdict},
     handoff::Handoff,
     plan::Plan,
 };
@@ -12,7 +12,7 @@ use bus_schemas::v1::{
 use super::{
     CliError, Context, Exit,
     approvals::subject,
-    draw, ids,
+    asked, draw, ids, money,
     plan::layers,
     render::{ago, changed, clock, count, now, span, verdict},
     style::{Paint, Style, clean, clean_line, clean_output},
@@ -45,6 +45,12 @@ pub(super) async fn decide(
     let approval = client.approval(ids::check("approvals", id)?).await?;
     if let Some(decision) = &approval.decision {
         return Err(decided(&approval, decision));
+    }
+    let is_question = matches!(approval.subject, ApprovalSubject::Question { .. });
+    if is_question && verdict == Verdict::Approved && note.trim().is_empty() {
+        context.ui.say(show(context.ui.err, &approval).trim_end());
+        let hint = format!("baton answer {} \"…\"", ids::alone(&approval.approval_id));
+        return Err(CliError::new(Exit::Usage, "usage", "a question is approved with an answer", Some(&hint)));
     }
     if let Some(wanted) = digest {
         let wanted = wanted.to_lowercase();
@@ -85,7 +91,7 @@ pub(super) async fn send(
     Ok(client.decide(&shown.approval_id.to_string(), &request).await?)
 }
 
-fn decided(approval: &ApprovalView, decision: &Decision) -> CliError {
+pub(super) fn decided(approval: &ApprovalView, decision: &Decision) -> CliError {
     let (name, _) = verdict(decision.verdict);
     let detail = format!(
         "the {} was decided already: {name} by {} at {} over {}",
@@ -120,9 +126,13 @@ pub(super) fn show(style: Style, approval: &ApprovalView) -> String {
     text.push_str(&format!("\n{} {}\n", label("digest"), approval.digest));
     if let Some(plan) = &approval.plan {
         text.push_str(&show_plan(plan));
+        if let Some(estimate) = &approval.estimate {
+            text.push_str(&format!("\n{} {}\n", label("may cost"), money::estimate(estimate)));
+        }
         text.push_str(&show_scripts(style, &approval.scripts));
         text.push_str(&super::skills::reviews(style, &approval.skill_reviews));
     }
+    text.push_str(&asked::show(style, approval));
     if let Some(handoff) = &approval.handoff {
         text.push_str(&show_handoff(style, handoff));
     }

@@ -7,10 +7,10 @@ use clap::{Parser as _, error::ErrorKind};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    CliError, Context, Exit, Ui, apply, approvals,
+    CliError, Context, Exit, Ui, answer, apply, approvals,
     args::{Cli, Command},
-    cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, plan, ps, rebuild, replay, run,
-    serve, skills, status, up, watch,
+    budget, cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, models, plan, ps,
+    rebuild, replay, run, serve, skills, status, tell, up, watch,
 };
 use crate::paths::Env;
 
@@ -94,6 +94,10 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::RequestChanges { id, note, digest } => {
             decide::decide(context, &id, Verdict::ChangesRequested, note, digest.as_deref()).await
         }
+        Command::Answer { id, text } => answer::answer(context, &id, &text).await,
+        Command::Tell { target, text } => tell::tell(context, &target, text).await,
+        Command::Budget(args) => budget::budget(context, &args).await,
+        Command::Models { rest } => models::models(context, &rest),
         Command::Cancel { project, task, reason } => cancel::cancel(context, &project, task, reason).await,
         Command::Diff { project, task } => diff::diff(context, &project, task.as_deref()).await,
         Command::Apply { project, dry_run } => apply::apply(context, &project, dry_run).await,

@@ -75,10 +75,15 @@ impl Printer {
             LogSource::Stdout => text.push_str(&output),
             LogSource::Stderr => text.push_str(&style.paint(Paint::Yellow, &output)),
             LogSource::Check => text.push_str(&format!("{}{output}", style.paint(Paint::Cyan, "check │ "))),
-            LogSource::Agent => text.push_str(&style.paint(Paint::Bold, &output)),
-            LogSource::Tool => text.push_str(&style.paint(Paint::Dim, &output)),
+            LogSource::Agent => text.push_str(&labelled(&style.paint(Paint::Green, "agent │ "), &output)),
+            LogSource::Tool => text.push_str(&labelled(&style.paint(Paint::Dim, " tool │ "), &output)),
             LogSource::Host => text.push_str(&format!("{}{output}", style.paint(Paint::Blue, "host │ "))),
         }
         self.ui.data(&text)
     }
+}
+
+/// Every line with a label in front: agents and their tools take turns.
+fn labelled(label: &str, output: &str) -> String {
+    output.lines().map(|line| format!("{label}{line}\n")).collect()
 }

@@ -4,9 +4,12 @@
 //! [`bus_schemas::v1::api`], and an error is one [`Problem`](bus_schemas::v1::api::Problem) on stderr. Exit codes are
 //! the variants of [`Exit`].
 
+mod answer;
 mod apply;
 mod approvals;
 mod args;
+mod asked;
+mod budget;
 mod cancel;
 mod child;
 mod completions;
@@ -27,7 +30,10 @@ mod hosts;
 mod ids;
 mod live;
 mod logs;
+mod models;
+mod money;
 mod plan;
+mod plan_edit;
 mod ps;
 mod rebuild;
 mod render;
@@ -37,6 +43,7 @@ mod serve;
 mod skills;
 mod status;
 mod style;
+mod tell;
 mod tree;
 mod ui;
 mod up;

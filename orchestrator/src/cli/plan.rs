@@ -1,35 +1,36 @@
-//! `baton plan check`, `baton plan show`
+//! `baton plan check`, `baton plan show`, `baton plan edit`
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
 
 use bus_schemas::v1::{
-    api::{PlanReport, PlanSource, ProjectView, Severity},
-    plan::{Budget, Defaults, Plan, Run, Task},
+    api::{PlanReport, PlanSource, Severity},
+    plan::Task,
 };
-use skills::{Catalog, roots_for};
+use skills::{Catalog, roots_with_data};
 
 use super::{
     CliError, Context, Exit,
     args::PlanCommand,
-    draw, findings, ids,
+    draw, findings, ids, money, plan_edit,
     render::count,
     run::{looks_like_a_file, read_plan},
 };
 use crate::{
     adapter::web::{ClientError, problem},
-    paths::bundled_skills,
+    paths::{bundled_skills, data_home},
     planfile,
 };
 
 pub(super) async fn plan(context: &Context, command: PlanCommand) -> Result<Exit, CliError> {
     match command {
         PlanCommand::Check { file, folder } => check(context, &file, folder.as_deref()).await,
-        PlanCommand::Show { plan, svg } => show(context, &plan, svg.as_deref()).await,
+        PlanCommand::Show { plan, svg, yaml } => show(context, &plan, svg.as_deref(), yaml).await,
+        PlanCommand::Edit { project, file } => plan_edit::edit(context, &project, file.as_deref()).await,
     }
 }
 
@@ -64,14 +65,15 @@ async fn report(context: &Context, source: &PlanSource) -> Result<PlanReport, Cl
         Err(ClientError::Unreachable { .. }) => {
             let home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
             let bundled = bundled_skills();
-            let roots = roots_for(source.folder.as_deref().map(Path::new), home.as_deref(), bundled.as_deref());
+            let (folder, data) = (source.folder.as_deref().map(Path::new), data_home(&context.env));
+            let roots = roots_with_data(folder, home.as_deref(), data.as_deref(), bundled.as_deref());
             Ok(planfile::check(source, &Catalog::discover(&roots)))
         }
         other => Ok(other?),
     }
 }
 
-async fn show(context: &Context, what: &str, svg: Option<&Path>) -> Result<Exit, CliError> {
+async fn show(context: &Context, what: &str, svg: Option<&Path>, yaml: bool) -> Result<Exit, CliError> {
     let ui = context.ui;
     let (plan, layers) = if Path::new(what).is_file() || looks_like_a_file(what) {
         let source = read_plan(what)?;
@@ -79,10 +81,12 @@ async fn show(context: &Context, what: &str, svg: Option<&Path>) -> Result<Exit,
         let Some(plan) = report.plan.clone() else { return Err(unsound(what, report)) };
         (plan, report.layers)
     } else {
-        let project = context.client()?.project(ids::check("ps", what)?).await?;
-        let plan = as_plan(&project);
-        let layers = layers(&plan.tasks);
-        (plan, layers)
+        let view = context.client()?.plan(ids::check("ps", what)?).await?;
+        if let Some(estimate) = &view.estimate {
+            ui.say(&format!("may cost {}", money::estimate(estimate)));
+        }
+        let layers = layers(&view.plan.tasks);
+        (view.plan, layers)
     };
     if let Some(out) = svg {
         fs::write(out, draw::svg(&plan, &layers)).map_err(|error| {
@@ -91,6 +95,8 @@ async fn show(context: &Context, what: &str, svg: Option<&Path>) -> Result<Exit,
         ui.say(&format!("wrote {}", out.display()));
     } else if ui.json {
         ui.json_line(&plan)?;
+    } else if yaml {
+        ui.data(&plan_edit::yaml(&plan)?)?;
     } else {
         ui.data(&draw::text(&plan, &layers))?;
     }
@@ -101,40 +107,6 @@ fn unsound(what: &str, report: PlanReport) -> CliError {
     let mut problem = problem(422, "plan_invalid", format!("{what} cannot be drawn: it has errors"), None);
     problem.findings = report.findings;
     CliError { exit: Exit::Invalid, problem }
-}
-
-/// A project's tasks as a plan, as far as a drawing needs one.
-fn as_plan(project: &ProjectView) -> Plan {
-    let task = |task: &bus_schemas::v1::api::TaskView| Task {
-        id: task.key.clone(),
-        title: Some(task.title.clone()),
-        needs: task.needs.clone(),
-        run: Some(Run::Bash(String::new())),
-        agent: None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        checks: Vec::new(),
-        approval: None,
-        retries: None,
-        timeout: None,
-        budget: Budget::default(),
-        network: Vec::new(),
-        when: None,
-        foreach: None,
-        env: BTreeMap::new(),
-        resources: None,
-    };
-    Plan {
-        version: 1,
-        title: project.title.clone(),
-        goal: project.goal.clone(),
-        defaults: Defaults::default(),
-        policies: BTreeMap::new(),
-        approval: None,
-        replan: None,
-        budget: Budget::default(),
-        tasks: project.tasks.iter().map(task).collect(),
-    }
 }
 
 /// Task ids by depth, in the order of the tasks. A project's tasks have no circle; should there be one, its tasks are
@@ -169,6 +141,8 @@ pub(super) fn layers(tasks: &[Task]) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]

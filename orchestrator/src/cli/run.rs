@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use bus_schemas::v1::{
     api::{NewProject, PlanSource, ProjectView},
     approval::Verdict,
+    plan::Budget,
     project::ProjectState,
 };
 
@@ -25,15 +26,29 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliEr
     let ui = context.ui;
     let client = context.client()?;
     let folder = folder(&args.folder)?;
-    let mut plan = read_plan(&args.plan)?;
-    plan.folder = Some(folder.clone());
-    let new = NewProject { plan, folder, owner: context.person(), approve_plan: args.yes, ..NewProject::default() };
+    let budget = Budget { usd: args.budget_usd, tokens: args.budget_tokens, ..Budget::default() };
+    let mut new =
+        NewProject { folder, owner: context.person(), approve_plan: args.yes, budget, ..NewProject::default() };
+    match goal(args)? {
+        Some(goal) => {
+            new.goal = Some(goal);
+            new.policy = args.policy.clone().or_else(|| args.yes.then(|| "auto".to_owned()));
+        }
+        None => {
+            let file = args.file.as_deref().or(args.plan.as_deref()).unwrap_or_default();
+            new.plan = read_plan(file)?;
+            new.plan.folder = Some(new.folder.clone());
+        }
+    }
     let mut project = client.create_project(&new).await?;
     if ui.json {
         ui.json_line(&project)?;
     } else {
         let id = ids::alone(&project.project_id);
         ui.say(&format!("project {}  {}", ui.err.paint(Paint::Bold, id), clean_line(&project.title)));
+    }
+    if ui.interactive() && !args.detach && project.state == ProjectState::Planning {
+        project = planned(context, &client, project).await?;
     }
     if ui.interactive() && project.state == ProjectState::AwaitingApproval {
         project = ask(context, &client, project).await?;
@@ -46,6 +61,29 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliEr
         ui.say(next_lines(ui.err, &project).trim_end());
     }
     Ok(Exit::Ok)
+}
+
+/// The goal, if it is not a plan file that is named.
+fn goal(args: &RunArgs) -> Result<Option<String>, CliError> {
+    let usage = |detail: &str| Err(CliError::new(Exit::Usage, "usage", detail, None));
+    let Some(text) = args.plan.as_deref().filter(|text| !Path::new(text).exists() && !looks_like_a_file(text)) else {
+        if args.policy.is_some() {
+            return usage("--policy is for a goal; a plan file says it as `approval:`");
+        }
+        return Ok(None);
+    };
+    if text.trim().is_empty() {
+        return usage("the goal is empty");
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// Follows the planning until somebody is asked, or it is over.
+async fn planned(context: &Context, client: &Client, project: ProjectView) -> Result<ProjectView, CliError> {
+    let id = project.project_id.to_string();
+    context.ui.say("an agent works out the plan; you will be asked about it");
+    watch::follow(context.ui, client, project, watch::Until::Asked).await?;
+    Ok(client.project(&id).await?)
 }
 
 /// Shows the plan and asks whether to start it; the answer "no" leaves it waiting.
@@ -74,14 +112,6 @@ fn folder(path: &Path) -> Result<String, CliError> {
 /// A plan file with the scripts it names.
 pub(super) fn read_plan(plan: &str) -> Result<PlanSource, CliError> {
     let path = Path::new(plan);
-    if !path.exists() && !looks_like_a_file(plan) {
-        return Err(CliError::new(
-            Exit::Usage,
-            "no_planner",
-            "this version runs plans, not goals: turning a goal into a plan needs the planner, which does not exist yet",
-            Some("write a plan file (see examples/) and give its name: `baton run PLAN.yaml --folder DIR`"),
-        ));
-    }
     let text = read(path).map_err(|detail| CliError::new(Exit::Invalid, "plan_unreadable", detail, None))?;
     let scripts = scripts(path, &text)?;
     Ok(PlanSource { file: plan.to_owned(), text, scripts, folder: None })

@@ -16,6 +16,7 @@ use crate::{
     },
     config::{Config, Overrides, Secret},
     paths::{self, Paths, private_dir},
+    planfile::ModelConfig,
     service::{OrchestratorOptions, StartError, start},
 };
 
@@ -90,7 +91,9 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
         max_total_mib: config.folder.max_total_mib,
         max_files: config.folder.max_files,
     };
+    options.models = ModelConfig { models: config.models.clone(), providers: config.providers.clone() };
     options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
+    options.data_home = paths::data_home(&context.env);
     options.bundled_skills = paths::bundled_skills();
     Ok(options)
 }

@@ -11,7 +11,7 @@ use bus_schemas::{
 };
 
 use super::{
-    ids,
+    ids, money,
     render::{done, project_paint, span, task_sign, width, word},
     style::{Paint, Style, clean_line},
 };
@@ -36,12 +36,16 @@ pub(super) struct View {
 pub(super) fn head(project: &ProjectView, view: View) -> Vec<String> {
     let style = view.style;
     let until = if project.state.is_final() { project.changed_at } else { view.now };
-    let facts = [
+    let mut facts = vec![
         style.paint(project_paint(project.state), word(&project.state)),
         format!("{} done", done(project)),
         format!("{} elapsed", span(until.since(project.created_at))),
-        format!("{} VM time", span(project.usage.vm_ms)),
+        format!("{} VM time", span(project.usage.vm_ms.max(project.spend.vm_ms))),
     ];
+    let spent = money::spend(style, &project.spend);
+    if !spent.is_empty() {
+        facts.push(spent);
+    }
     vec![
         format!(
             "{}  {}",
@@ -153,7 +157,11 @@ fn says(task: &TaskView, view: View) -> String {
     if task.attempt > 1 {
         parts.push(style.paint(Paint::Yellow, format!("attempt {}/{}", task.attempt, task.max_attempts)));
     }
-    if task.state == TaskState::Blocked && !task.needs.is_empty() {
+    let spent = money::spend(style, &task.spend);
+    if !spent.is_empty() {
+        parts.push(spent);
+    }
+    if task.state == TaskState::Blocked && !task.needs.is_empty() && task.reason.is_empty() {
         parts.push(style.paint(Paint::Dim, format!("after {}", clean_line(&task.needs.join(", ")))));
     }
     if !task.reason.is_empty() && task.state != TaskState::Completed {

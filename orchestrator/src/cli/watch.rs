@@ -188,8 +188,15 @@ impl Screen {
             return self.ui.json_line(event);
         }
         if self.live.is_none() {
+            // Two for every model call: figures, not news.
+            if event.kind.starts_with("spend.") {
+                return Ok(());
+            }
             let text = clean_line(&event.text);
             return self.ui.data(&format!("{}  {:24}  {text}", clock(event.at, false), event.kind));
+        }
+        if matches!(event.kind.as_str(), "budget.warned" | "attempt.paused" | "patch.proposed" | "skill.proposed") {
+            self.note(&format!("{} {}", self.ui.err.paint(Paint::Yellow, "!"), clean_line(&event.text)));
         }
         for task in event.tasks.iter().filter(|task| task.state.is_final() && task.failure.is_some()) {
             let (sign, paint) = task_sign(task.state);

@@ -1,14 +1,17 @@
 //! What the plan core does not need but hosts and people do: it travels beside the events, in the journal.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use bus_schemas::{
-    id::TaskId,
+    id::{ApprovalId, TaskId},
     json::Json,
     v1::{
+        agent::{Pause, Spend},
+        api::SkillProposal,
+        call::PlanPatch,
         handoff::{CheckEvidence, Handoff, Usage},
         plan,
         skill::SkillReview,
@@ -18,14 +21,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     plan::Plan,
-    planfile::lower::{split_key, task_of},
+    planfile::lower::{POLICY_AUTO, split_key, task_of},
 };
 
 /// What is kept beside an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Detail {
-    /// Beside `ProjectCreated`.
+    /// Beside `ProjectCreated` and `PlanProposed`.
     Project(Box<ProjectDetail>),
     /// Beside `TaskExpanded`: the elements, one per child.
     Elements(Vec<Json>),
@@ -33,6 +36,14 @@ pub enum Detail {
     Handoff(Box<Handoff>),
     /// Beside `AttemptFailed`.
     Failure(FailureDetail),
+    /// Beside `AttemptPaused`.
+    Pause(Box<PauseDetail>),
+    /// Beside `SpendSettled`.
+    Spend(Spend),
+    /// Beside `PatchProposed`.
+    Patch(Box<PatchDetail>),
+    /// Beside `SkillProposed`.
+    Skill(Box<SkillProposal>),
 }
 
 /// What is kept of a new project.
@@ -46,8 +57,31 @@ pub struct ProjectDetail {
     pub plan: plan::Plan,
     /// Texts of the script files it names.
     pub scripts: BTreeMap<String, String>,
-    /// The skills its agents may use, as they were when it was shown.
-    #[serde(default)]
+    /// The skills its agents may use, as they were when it was proposed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<SkillReview>,
+}
+
+/// What is kept of a pause.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PauseDetail {
+    /// Why, as the host said.
+    pub pause: Pause,
+    /// What the attempt used.
+    pub usage: Usage,
+    /// The task that answers, if the handoff of a needed one goes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clarifier: Option<plan::Task>,
+}
+
+/// What is kept of a change of the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PatchDetail {
+    /// How.
+    pub patch: PlanPatch,
+    /// The plan as it would be.
+    pub plan: plan::Plan,
+    /// The skills its agents may use.
     pub skills: Vec<SkillReview>,
 }
 
@@ -65,15 +99,33 @@ pub struct FailureDetail {
 /// What the driver keeps in memory of a project beside its [`Plan`].
 #[derive(Clone, Debug)]
 pub(super) struct Details {
-    /// What came with it.
+    /// Its plan's document, as it is in force or waits to be.
     pub(super) project: Arc<ProjectDetail>,
+    /// Tasks that are in no document: the planner once there is a plan, clarifiers.
+    helpers: HashMap<String, plan::Task>,
     /// The elements of expanded `foreach` tasks.
     elements: HashMap<TaskId, Arc<Vec<Json>>>,
+    /// Changes of the plan that wait.
+    patches: HashMap<ApprovalId, PatchDetail>,
+    /// Skills that wait.
+    skills: HashMap<ApprovalId, SkillProposal>,
+    /// Tasks that called a model whose price is not known.
+    assumed: HashSet<TaskId>,
+    /// A person is asked about the plan (a planner's, too), by what the project was started with.
+    pub(super) plan_asks: bool,
 }
 
 impl Details {
     pub(super) fn new(project: ProjectDetail) -> Self {
-        Self { project: Arc::new(project), elements: HashMap::new() }
+        Self {
+            plan_asks: project.plan.approval.as_deref() != Some(POLICY_AUTO),
+            project: Arc::new(project),
+            helpers: HashMap::new(),
+            elements: HashMap::new(),
+            patches: HashMap::new(),
+            skills: HashMap::new(),
+            assumed: HashSet::new(),
+        }
     }
 
     /// Remembers the elements of an expanded task.
@@ -81,9 +133,58 @@ impl Details {
         self.elements.insert(task_id, Arc::new(elements));
     }
 
-    /// The task as the plan file has it; a child's is its parent's.
+    /// Another plan takes the place of the one before; the planner, if there is one, is remembered.
+    pub(super) fn replace(&mut self, project: ProjectDetail, planner: Option<&str>) {
+        if let Some(key) = planner
+            && let Some(task) = task_of(&self.project.plan, key).filter(|_| !self.helpers.contains_key(key))
+        {
+            self.helpers.insert(key.to_owned(), task.clone());
+        }
+        self.project = Arc::new(project);
+    }
+
+    /// Remembers a task that is in no document.
+    pub(super) fn help(&mut self, task: plan::Task) {
+        self.helpers.insert(task.id.clone(), task);
+    }
+
+    /// Remembers a change of the plan until it is decided.
+    pub(super) fn propose(&mut self, approval_id: ApprovalId, patch: PatchDetail) {
+        self.patches.insert(approval_id, patch);
+    }
+
+    /// A change of the plan is in force.
+    pub(super) fn patch(&mut self, approval_id: ApprovalId) {
+        let Some(patch) = self.patches.remove(&approval_id) else { return };
+        let mut project = ProjectDetail::clone(&self.project);
+        project.plan = patch.plan;
+        project.skills = patch.skills;
+        self.project = Arc::new(project);
+    }
+
+    /// Remembers a skill until it is decided.
+    pub(super) fn offer_skill(&mut self, approval_id: ApprovalId, skill: SkillProposal) {
+        self.skills.insert(approval_id, skill);
+    }
+
+    /// A proposed skill.
+    pub(super) fn skill(&self, approval_id: ApprovalId) -> Option<&SkillProposal> {
+        self.skills.get(&approval_id)
+    }
+
+    /// A task called a model whose price is not known.
+    pub(super) fn assume_price(&mut self, task_id: TaskId) {
+        self.assumed.insert(task_id);
+    }
+
+    /// Whether a price was assumed: for a task, or for any.
+    pub(super) fn price_assumed(&self, task_id: Option<TaskId>) -> bool {
+        task_id.map_or(!self.assumed.is_empty(), |task_id| self.assumed.contains(&task_id))
+    }
+
+    /// The task as its document has it; a child's is its parent's.
     pub(super) fn task(&self, key: &str) -> Option<&plan::Task> {
-        task_of(&self.project.plan, key)
+        self.helpers.get(key).or_else(|| task_of(&self.project.plan, key))
     }
 
     /// The element a child was made for.

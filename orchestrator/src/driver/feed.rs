@@ -5,8 +5,9 @@ use bus_schemas::id::{ApprovalId, TaskId};
 use super::words;
 use crate::{
     plan::{
-        Outcome, Plan,
-        event::{Fact, Limit, Verdict},
+        Command, Outcome, Plan,
+        event::{Fact, Limit, PauseSpec, Verdict},
+        policy::bounded,
         request::Subject,
     },
     port::journal::{FeedRow, Record},
@@ -14,7 +15,14 @@ use crate::{
 
 /// The feed row of a record that was taken.
 pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[TaskId]) -> FeedRow {
-    let (kind, task_id, mut text) = describe(&record.event.fact, plan);
+    let (mut kind, task_id, mut text) = describe(&record.event.fact, plan);
+    for command in &outcome.commands {
+        if let Command::Warn { task_id, resource, percent } = command {
+            let whose = task_id.map_or_else(|| "the project".to_owned(), |id| key(plan, id));
+            text.push_str(&format!("; {percent} % of the {resource} budget of {whose} is used"));
+            kind = "budget.warned";
+        }
+    }
     let asked = outcome.approvals.iter().filter_map(|id| plan.approval(*id)).find(|asked| asked.decision.is_none());
     if asked.is_some() {
         text.push_str("; a person is asked");
@@ -35,6 +43,11 @@ pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[Ta
         approval_id: asked.map(|asked| asked.approval_id).or_else(|| outcome.approvals.first().copied()),
         project_changed: outcome.project_changed,
     }
+}
+
+/// The first line, cut: untrusted text, cleaned where it is shown.
+fn first_line(text: &str) -> String {
+    bounded(text.lines().next().unwrap_or_default(), 200)
 }
 
 fn key(plan: &Plan, task_id: TaskId) -> String {
@@ -96,8 +109,14 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
                 detail.lines().next().unwrap_or_default()
             ),
         ),
-        Fact::AttemptPaused { task_id, number, .. } => {
-            ("attempt.paused", Some(*task_id), format!("{} attempt {number} waits", name(task_id)))
+        Fact::AttemptPaused { task_id, number, pause, .. } => {
+            let why = match pause {
+                PauseSpec::Question { question } => format!("asks: {}", first_line(question)),
+                PauseSpec::Budget => "waits: its budget is used up".to_owned(),
+                PauseSpec::RateLimited { .. } => "waits for its provider, which lets nobody through".to_owned(),
+                PauseSpec::Bounce { need, .. } => format!("asks {} back", name(need)),
+            };
+            ("attempt.paused", Some(*task_id), format!("{} attempt {number} {why}", name(task_id)))
         }
         Fact::SpendReserved { task_id, .. } => {
             ("spend.reserved", Some(*task_id), format!("{} calls a model", name(task_id)))

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Bells, Detail,
-    input::{Input, Refusal},
+    input::{Input, Refusal, Seen},
     outbox::{self, Hands},
     perform, run,
     run::{Driver, Parts},
@@ -22,10 +22,12 @@ use super::{
 };
 use crate::{
     plan::event::Fact,
+    planfile::ModelConfig,
     port::{
         Clock, Folder, Ids, Shadow,
         bus::{Bus, Inbound, IntakeStart},
         journal::{Journal, JournalError},
+        skills::SkillShelf,
     },
 };
 
@@ -43,6 +45,10 @@ pub struct World<J, B> {
     pub clock: Arc<dyn Clock>,
     /// New ids.
     pub ids: Arc<dyn Ids>,
+    /// Skills.
+    pub shelf: Arc<dyn SkillShelf>,
+    /// Which models are configured.
+    pub models: Arc<ModelConfig>,
     /// The installation's id: what ids on the bus are derived from.
     pub installation: Uuid,
 }
@@ -104,13 +110,13 @@ impl Tasks {
 /// # Errors
 /// [`JournalError`] if the journal cannot be read.
 pub async fn start<J: Journal, B: Bus>(world: World<J, B>) -> Result<(Handle<J, B>, Wires, Tasks), JournalError> {
-    let World { journal, bus, shadow, folder, clock, ids, installation } = world;
     let (inputs, waiting) = mpsc::channel(run::INPUTS);
     let (inbound, heard) = mpsc::channel(run::INBOUND);
     let (orders, taken) = mpsc::channel(outbox::QUEUE);
     let (begin, intake) = watch::channel(IntakeStart::default());
     let bells = Bells::default();
-    let hands = Arc::new(Hands::new(journal.clone(), bus.clone(), shadow, folder, Arc::clone(&ids)));
+    let hands = Arc::new(Hands::new(&world));
+    let World { journal, bus, clock, ids, installation, .. } = world;
     // The runner first: loading hands it more than its queue may hold.
     let runner = tokio::spawn(outbox::run(Arc::clone(&hands), taken, inputs.clone()));
     let parts = Parts {
@@ -145,6 +151,16 @@ impl<J: Journal, B: Bus> Handle<J, B> {
         let (reply, answer) = oneshot::channel();
         let input = Input::Ask { project_id, fact: Box::new(fact), detail: detail.map(Box::new), reply };
         self.inputs.send(input).await.map_err(|_| Refusal::Stopped)?;
+        answer.await.map_err(|_| Refusal::Stopped)?
+    }
+
+    /// A project as it is now; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn look(&self, project_id: ProjectId) -> Result<Option<Seen>, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(Input::Look { project_id, reply }).await.map_err(|_| Refusal::Stopped)?;
         answer.await.map_err(|_| Refusal::Stopped)?
     }
 

@@ -1,28 +1,46 @@
 //! From what a host observed to what the core is told.
 
 use bus_schemas::{
-    id::{AttemptRef, ClaimNonce, ProjectId},
-    v1::handoff::Handoff,
+    id::{ApprovalId, AttemptRef, ClaimNonce, ProjectId, TaskId},
+    v1::{
+        agent::{AttemptPaused, Pause},
+        handoff::Handoff,
+        plan,
+    },
 };
+use serde::Serialize;
 
 use super::{
-    detail::{Detail, FailureDetail},
+    detail::{Detail, FailureDetail, PauseDetail},
+    room::Room,
     words,
 };
 use crate::{
     digest,
-    plan::event::Fact,
+    plan::{
+        event::{Fact, PauseSpec, PolicySpec, TaskKind, TaskSpec},
+        policy::bounded,
+    },
+    planfile::{lower::POLICY_AUTO, planner::clarifier_task},
     port::{Ids, bus::Observation},
 };
 
 /// The longest text of a guest that is kept in the journal, in bytes: hosts bound it, too, but are not trusted to.
 const TEXT_BYTES: usize = 16 * 1024;
 
-/// What the core is told of an observation, and what belongs beside it.
+/// The longest question, in bytes; and how many answers may be suggested.
+const QUESTION_BYTES: usize = 8 * 1024;
+const OPTIONS: usize = 20;
+
+/// What the core is told of an observation, and what belongs beside it. `room` is its project, if that is open.
 ///
 /// # Errors
 /// A sentence, if its content cannot be accepted.
-pub(super) fn fact_of(observation: Observation, ids: &dyn Ids) -> Result<(ProjectId, Fact, Option<Detail>), String> {
+pub(super) fn fact_of(
+    observation: Observation,
+    room: Option<&Room>,
+    ids: &dyn Ids,
+) -> Result<(ProjectId, Fact, Option<Detail>), String> {
     match observation {
         Observation::Claimed(claimed) => {
             let AttemptRef { project_id, task_id, number } = claimed.attempt;
@@ -34,8 +52,8 @@ pub(super) fn fact_of(observation: Observation, ids: &dyn Ids) -> Result<(Projec
             let stage = words::word(&progress.stage);
             Ok((project_id, Fact::AttemptStaged { task_id, number, nonce: progress.nonce, stage }, None))
         }
-        Observation::Handoff(ready) => handoff(ready.attempt, ready.nonce, ready.handoff, ids),
-        Observation::Paused(paused) => Err(format!("{} paused, and pauses are not understood", paused.attempt)),
+        Observation::Handoff(ready) => handoff(ready.attempt, ready.nonce, ready.handoff, room, ids),
+        Observation::Paused(paused) => pause(*paused, room, ids),
         Observation::Failed(failed) => {
             let AttemptRef { project_id, task_id, number } = failed.attempt;
             let fact = Fact::AttemptFailed {
@@ -43,12 +61,12 @@ pub(super) fn fact_of(observation: Observation, ids: &dyn Ids) -> Result<(Projec
                 number,
                 nonce: failed.nonce,
                 reason: words::word(&failed.reason),
-                detail: crate::plan::policy::bounded(&failed.detail, TEXT_BYTES),
+                detail: bounded(&failed.detail, TEXT_BYTES),
                 retryable: failed.reason.is_retryable(),
                 vm_ms: failed.usage.vm_ms,
             };
             let detail = FailureDetail {
-                output_tail: crate::plan::policy::bounded(&failed.output_tail, TEXT_BYTES),
+                output_tail: bounded(&failed.output_tail, TEXT_BYTES),
                 evidence: failed.evidence,
                 usage: failed.usage,
             };
@@ -61,6 +79,7 @@ fn handoff(
     attempt: AttemptRef,
     nonce: ClaimNonce,
     handoff: Handoff,
+    room: Option<&Room>,
     ids: &dyn Ids,
 ) -> Result<(ProjectId, Fact, Option<Detail>), String> {
     if !is_commit(&handoff.commit) {
@@ -74,11 +93,102 @@ fn handoff(
         commit: handoff.commit.clone(),
         proven: handoff.is_proven(),
         digest,
-        approval_id: bus_schemas::id::ApprovalId::from_uuid(ids.next()),
+        approval_id: ApprovalId::from_uuid(ids.next()),
         vm_ms: handoff.usage.vm_ms,
-        answer: None,
+        answer: answer(attempt, &handoff, room),
     };
     Ok((attempt.project_id, fact, Some(Detail::Handoff(Box::new(handoff)))))
+}
+
+/// What a clarifier answers.
+fn answer(attempt: AttemptRef, handoff: &Handoff, room: Option<&Room>) -> Option<String> {
+    let task = room?.plan.task(attempt.task_id)?;
+    if task.spec.kind != TaskKind::Clarifier {
+        return None;
+    }
+    let report = handoff.report.as_ref();
+    let said = report.map(|report| report.done.as_str()).filter(|done| !done.trim().is_empty());
+    Some(bounded(said.unwrap_or(&handoff.summary), TEXT_BYTES))
+}
+
+fn pause(
+    paused: AttemptPaused,
+    room: Option<&Room>,
+    ids: &dyn Ids,
+) -> Result<(ProjectId, Fact, Option<Detail>), String> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        attempt: AttemptRef,
+        pause: &'a Pause,
+    }
+    let AttemptPaused { attempt, nonce, pause, usage, .. } = paused;
+    let pause = bounded_pause(pause);
+    let digest = digest::of(&Shown { attempt, pause: &pause }).map_err(|e| format!("pause of {attempt}: {e}"))?;
+    let (spec, clarifier) = match &pause {
+        Pause::Question { question, .. } => (PauseSpec::Question { question: question.clone() }, None),
+        Pause::Budget { .. } => (PauseSpec::Budget, None),
+        Pause::RateLimited { resume_at, .. } => (PauseSpec::RateLimited { resume_at: *resume_at }, None),
+        Pause::Bounce { need, question } => bounce(attempt, need, question, room, ids),
+    };
+    let fact = Fact::AttemptPaused {
+        task_id: attempt.task_id,
+        number: attempt.number,
+        nonce,
+        pause: spec,
+        approval_id: ApprovalId::from_uuid(ids.next()),
+        digest,
+        vm_ms: usage.vm_ms,
+    };
+    Ok((attempt.project_id, fact, Some(Detail::Pause(Box::new(PauseDetail { pause, usage, clarifier })))))
+}
+
+/// Hosts bound what guests say, and are not trusted to.
+fn bounded_pause(pause: Pause) -> Pause {
+    match pause {
+        Pause::Question { question, options, stuck } => Pause::Question {
+            question: bounded(&question, QUESTION_BYTES),
+            options: options.iter().take(OPTIONS).map(|option| bounded(option, QUESTION_BYTES / 8)).collect(),
+            stuck,
+        },
+        Pause::Bounce { need, question } => Pause::Bounce { need, question: bounded(&question, QUESTION_BYTES) },
+        other => other,
+    }
+}
+
+/// The task that answers a question about a handoff. The core judges whether there can be one.
+fn bounce(
+    attempt: AttemptRef,
+    need: &str,
+    question: &str,
+    room: Option<&Room>,
+    ids: &dyn Ids,
+) -> (PauseSpec, Option<plan::Task>) {
+    let asker = room.and_then(|room| room.plan.task(attempt.task_id));
+    let needed = room.zip(asker).and_then(|(room, asker)| {
+        let needs = asker.spec.needs.iter().filter_map(|id| room.plan.task(*id));
+        needs.into_iter().find(|needed| needed.spec.key == need)
+    });
+    let document = room.zip(needed).and_then(|(room, needed)| room.details.task(&needed.spec.key));
+    // No id of a plan file has this sign in it.
+    let key = format!("{need}~{}", asker.map_or("", |asker| asker.spec.key.as_str()));
+    let limits = needed.or(asker).map(|task| task.spec.limits);
+    let spec = TaskSpec {
+        task_id: TaskId::from_uuid(ids.next()),
+        key: key.clone(),
+        needs: needed.map(|needed| needed.spec.task_id).into_iter().collect(),
+        max_attempts: 2,
+        backoff_ms: 2_000,
+        max_backoff_ms: 120_000,
+        limits: limits.unwrap_or_else(crate::planfile::lower::default_limits),
+        policy: PolicySpec { name: POLICY_AUTO.to_owned(), asks: false, deadline_ms: None },
+        has_when: false,
+        is_foreach: false,
+        kind: TaskKind::Clarifier,
+        budget: crate::plan::BudgetSpec::default(),
+    };
+    let need = needed.map_or_else(|| TaskId::from_uuid(uuid::Uuid::nil()), |needed| needed.spec.task_id);
+    let clarifier = document.map(|of| clarifier_task(key, of, question));
+    (PauseSpec::Bounce { need, clarifier: Box::new(spec) }, clarifier)
 }
 
 /// 40 lower-case hex digits.

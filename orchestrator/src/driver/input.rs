@@ -1,14 +1,22 @@
 //! What the driver is told, apart from what the bus says.
 
+use std::sync::Arc;
+
 use bus_schemas::{
-    id::ProjectId,
+    id::{ClaimNonce, ProjectId, TaskId},
     v1::api::{HostView, RebuildReport},
 };
 use tokio::sync::oneshot;
 
-use super::detail::Detail;
+use super::{
+    detail::{Detail, ProjectDetail},
+    room::Room,
+};
 use crate::{
-    plan::{self, event::Fact},
+    plan::{
+        self, ProjectState, TaskState,
+        event::{Fact, TaskKind},
+    },
     port::journal::{JournalError, OutboxKey},
 };
 
@@ -43,6 +51,13 @@ pub enum Input {
         /// Answered with the record's position once it is durable (0 if nothing changed).
         reply: oneshot::Sender<Result<u64, Refusal>>,
     },
+    /// How is a project now?
+    Look {
+        /// Which.
+        project_id: ProjectId,
+        /// Answered with what is committed.
+        reply: oneshot::Sender<Result<Option<Seen>, Refusal>>,
+    },
     /// A command was performed.
     Answer(Answer),
     /// The feed was published up to this record.
@@ -64,4 +79,53 @@ pub struct Answer {
     pub project_id: ProjectId,
     /// What came of it, if the core waits for that.
     pub fact: Option<(Box<Fact>, Option<Box<Detail>>)>,
+}
+
+/// A project as it is now.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its state.
+    pub state: ProjectState,
+    /// Its plan's document, as it is in force or waits to be.
+    pub project: Arc<ProjectDetail>,
+    /// The commit its folder was copied into.
+    pub base_commit: String,
+    /// Its tasks, in plan order.
+    pub tasks: Vec<SeenTask>,
+}
+
+/// A task as it is now.
+#[derive(Clone, Debug)]
+pub struct SeenTask {
+    /// Its id.
+    pub task_id: TaskId,
+    /// Its key.
+    pub key: String,
+    /// Who works it.
+    pub kind: TaskKind,
+    /// Its state.
+    pub state: TaskState,
+    /// Its attempt, 0 before the first.
+    pub attempt: u32,
+    /// The claim of that attempt, while a host holds it.
+    pub nonce: Option<ClaimNonce>,
+}
+
+impl Seen {
+    pub(super) fn of(room: &Room) -> Self {
+        let task = |task: &plan::Task| SeenTask {
+            task_id: task.spec.task_id,
+            key: task.spec.key.clone(),
+            kind: task.spec.kind,
+            state: task.state,
+            attempt: task.attempt,
+            nonce: task.claim.as_ref().filter(|_| task.is_outstanding()).map(|claim| claim.nonce),
+        };
+        Self {
+            state: room.plan.state(),
+            project: Arc::clone(&room.details.project),
+            base_commit: room.plan.base_commit().to_owned(),
+            tasks: room.plan.tasks().iter().map(task).collect(),
+        }
+    }
 }

@@ -6,18 +6,22 @@
 //!   outbox ─Answer──┘                        └──► replies · bells of feed readers · orders to the outbox runner
 //! ```
 //!
-//! - `run` is the loop, `turn` the plain function inside it, `room` one open project.
-//! - `outbox`, `perform`, `work` and `offer` carry out commands; their answers come back as inputs.
+//! - `run` is the loop (`hear` and `fail` belong to it), `turn` the plain function inside it, `room` one open project.
+//! - `outbox`, `perform`, `work`, `offer`, `bounded` and `adopt` carry out commands; their answers come back as inputs.
 //! - `hosts` keeps slots and leases. `feed` and `words` turn what happened into what readers see.
 //!
 //! **Invariant:** nobody is answered and nothing leaves before the transaction is durable. If it fails, the rooms it moved
 //! are folded again from the journal and the stream is read again from the cursor: it never happened.
 
+pub mod adopt;
 mod bell;
+mod bounded;
 mod detail;
+mod fail;
 mod feed;
 mod folders;
 mod handle;
+mod hear;
 mod hosts;
 mod inbound;
 mod input;
@@ -26,6 +30,7 @@ mod outbox;
 mod perform;
 mod room;
 mod run;
+mod spend;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -34,8 +39,10 @@ mod words;
 mod work;
 
 pub use bell::Bells;
-pub use detail::{Detail, FailureDetail, ProjectDetail};
+pub use detail::{Detail, FailureDetail, PatchDetail, PauseDetail, ProjectDetail};
 pub use folders::FolderTurns;
 pub use handle::{Handle, Tasks, Wires, World, start};
-pub use input::Refusal;
+pub use input::{Refusal, Seen, SeenTask};
+pub use room::projector;
 pub use tell::FEED_CURSOR;
+pub use words::resource as resource_word;

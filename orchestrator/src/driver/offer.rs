@@ -6,14 +6,24 @@ use bus_schemas::{
     id::{AttemptRef, TaskId},
     json::Json,
     v1::{
+        agent::{AgentWork, Role, SkillRef},
         handoff::Handoff,
-        task::{NeedHandoff, Note, Offer},
+        plan,
+        skill::SkillReview,
+        task::{NeedHandoff, Note, Offer, Program},
     },
 };
 
-use super::work::Brief;
+use super::{
+    bounded,
+    work::{Brief, Resume},
+};
 use crate::{
-    planfile::lower::{LowerError, checks_of, limits_of, machine_of, program_of, task_of, title_of},
+    plan::event::TaskKind,
+    planfile::{
+        ModelConfig,
+        lower::{LowerError, checks_of, limits_of, machine_of, program_of, title_of},
+    },
     port::journal::{Journal, JournalError},
 };
 
@@ -54,17 +64,24 @@ pub(super) fn compose(
     attempt: AttemptRef,
     base_commit: String,
     notes: Vec<Note>,
-    needs: BTreeMap<String, NeedHandoff>,
+    mut needs: BTreeMap<String, NeedHandoff>,
+    resume: Resume,
+    models: &ModelConfig,
 ) -> Result<Offer, LowerError> {
     let key = &brief.spec.key;
     let plan = &brief.project.plan;
-    let task = task_of(plan, key).ok_or_else(|| LowerError::NoProgram { task: key.clone() })?;
+    let task = brief.task.as_deref().ok_or_else(|| LowerError::NoProgram { task: key.clone() })?;
+    let mut program = program_of(task, &brief.project.scripts)?;
+    if let Program::Agent(work) = &mut program {
+        complete(work, brief, task, resume, models);
+        bounded::fairly(&mut needs);
+    }
     Ok(Offer {
         attempt,
         task_key: key.clone(),
         title: title_of(task).to_owned(),
         goal: plan.goal.clone(),
-        program: program_of(task, &brief.project.scripts)?,
+        program,
         env: task.env.clone(),
         item: brief.item.clone(),
         base_commit,
@@ -77,4 +94,22 @@ pub(super) fn compose(
         machine: machine_of(plan, task),
         limits: limits_of(plan, task)?,
     })
+}
+
+/// What a plan does not say of an agent's work.
+fn complete(work: &mut AgentWork, brief: &Brief, task: &plan::Task, resume: Resume, models: &ModelConfig) {
+    work.role = if brief.spec.kind == TaskKind::Planner { Role::Planner } else { Role::Worker };
+    for name in &mut work.models {
+        *name = models.models.full_name(name);
+    }
+    work.skills = skills(task, &brief.project.skills);
+    work.resume_from = resume.from;
+    work.resume_task = resume.task;
+}
+
+/// The skills a task names, or all there are if it names none.
+pub(super) fn skills(task: &plan::Task, kept: &[SkillReview]) -> Vec<SkillRef> {
+    let named = task.agent.as_ref().map(|agent| agent.skills.as_slice()).unwrap_or_default();
+    let meant = kept.iter().filter(|skill| named.is_empty() || named.contains(&skill.name));
+    meant.map(SkillReview::reference).collect()
 }

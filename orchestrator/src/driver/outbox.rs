@@ -17,11 +17,15 @@ use tokio::{
 
 use super::{
     folders::FolderTurns,
+    handle::World,
     input::{Answer, Input},
     perform,
     work::{Lane, Work},
 };
-use crate::port::{Folder, Ids, Shadow, bus::Bus, journal::Journal};
+use crate::{
+    planfile::ModelConfig,
+    port::{Folder, Ids, Shadow, bus::Bus, journal::Journal, skills::SkillShelf},
+};
 
 /// Work on its way from the driver to the runner; the runner takes it at once, so this is only slack.
 pub(super) const QUEUE: usize = 1024;
@@ -53,7 +57,9 @@ pub(super) struct Hands<J, B> {
     pub(super) shadow: Arc<dyn Shadow>,
     pub(super) folder: Arc<dyn Folder>,
     pub(super) ids: Arc<dyn Ids>,
-    /// Commits that are in the object store, parents included.
+    pub(super) shelf: Arc<dyn SkillShelf>,
+    pub(super) models: Arc<ModelConfig>,
+    /// Commits (and objects of skills) that are in the object store, parents included.
     pub(super) stored: Remembered<String>,
     /// Commits that are in the shadow repositories.
     pub(super) kept: Remembered<(ProjectId, String)>,
@@ -65,13 +71,15 @@ pub(super) struct Hands<J, B> {
 }
 
 impl<J: Journal, B: Bus> Hands<J, B> {
-    pub(super) fn new(journal: J, bus: B, shadow: Arc<dyn Shadow>, folder: Arc<dyn Folder>, ids: Arc<dyn Ids>) -> Self {
+    pub(super) fn new(world: &World<J, B>) -> Self {
         Self {
-            journal,
-            bus,
-            shadow,
-            folder,
-            ids,
+            journal: world.journal.clone(),
+            bus: world.bus.clone(),
+            shadow: Arc::clone(&world.shadow),
+            folder: Arc::clone(&world.folder),
+            ids: Arc::clone(&world.ids),
+            shelf: Arc::clone(&world.shelf),
+            models: Arc::clone(&world.models),
             stored: Remembered::default(),
             kept: Remembered::default(),
             gits: Semaphore::new(GITS),

@@ -5,21 +5,26 @@ use std::sync::Arc;
 use bus_schemas::{
     id::{AttemptRef, ClaimNonce, MessageId, ProjectId, TaskId},
     json::Json,
-    v1::task::{CancelAttempt, FailureReason},
+    stream::skill_object,
+    v1::{
+        agent::{SkillRef, TellAttempt},
+        task::{CancelAttempt, FailureReason, Note, Program},
+    },
 };
 
 use super::{
+    adopt,
     detail::Detail,
     offer,
     outbox::Hands,
     words,
-    work::{Act, Brief},
+    work::{Act, Brief, Resume},
 };
 use crate::{
     plan::event::Fact,
     planfile::{
         expression::{Expression, ExpressionError, Input, elements},
-        lower::{child_spec, task_of},
+        lower::child_spec,
     },
     port::{
         FolderError, Shadow, ShadowError,
@@ -45,6 +50,9 @@ pub(super) enum Again {
     /// Git failed, perhaps for want of memory or disk.
     #[error(transparent)]
     Shadow(#[from] ShadowError),
+    /// A skill that was kept is gone.
+    #[error("{0}")]
+    Skill(String),
     /// A commit is in neither place yet.
     #[error("commit {0} is neither in the shadow repository nor in the object store")]
     Missing(String),
@@ -59,7 +67,7 @@ impl Again {
         match self {
             Self::Shadow(ShadowError::Conflict { .. }) => true,
             Self::Shadow(_) => tries >= GIT_TRIES,
-            Self::Missing(_) => tries >= OBJECT_TRIES,
+            Self::Missing(_) | Self::Skill(_) => tries >= OBJECT_TRIES,
             Self::Bus(_) | Self::Journal(_) | Self::Stopping => false,
         }
     }
@@ -96,9 +104,8 @@ pub(super) async fn act<J: Journal, B: Bus>(
             let said = merge(hands, project_id, parents).await.map(|commit| (Fact::ResultMerged { commit }, None));
             or_failed(said, tries, |reason| Fact::ResultMergeFailed { reason })
         }
-        Act::Offer { brief, attempt, base_commit, notes } => {
-            let offered = offer(hands, project_id, id, brief, *attempt, base_commit, notes).await;
-            match offered {
+        Act::Offer { brief, attempt, base_commit, notes, resume } => {
+            match offer(hands, id, brief, *attempt, base_commit, (notes, *resume)).await {
                 Ok(()) => Ok(None),
                 Err(Again::Bus(error @ BusError::TooLarge { .. })) => {
                     Ok(Some((unofferable(hands, *attempt, FailureReason::OfferTooLarge, error.to_string()), None)))
@@ -115,6 +122,25 @@ pub(super) async fn act<J: Journal, B: Bus>(
         Act::Cancel { attempt, reason } => {
             hands.bus.cancel(id, CancelAttempt { attempt: *attempt, reason: reason.clone() }).await?;
             Ok(None)
+        }
+        Act::TellAttempt { attempt, note } => {
+            hands.bus.tell_attempt(id, TellAttempt { attempt: *attempt, note: note.clone() }).await?;
+            Ok(None)
+        }
+        Act::Adopt { task_id, key, project, asks, base_commit } => {
+            adopt::adopt(hands, *task_id, key, (project, *asks), base_commit).await
+        }
+        Act::AdmitSkill { skill } => {
+            let (shelf, skill) = (Arc::clone(&hands.shelf), skill.clone());
+            match blocking(move || shelf.admit(&skill)).await? {
+                Ok(()) => Ok(None),
+                Err(detail) if tries < OBJECT_TRIES => Err(Again::Skill(detail)),
+                // The decision stands in the journal; nobody waits for the files.
+                Err(detail) => {
+                    tracing::error!(project.id = %project_id, detail, "skill not put where projects find it");
+                    Ok(None)
+                }
+            }
         }
         Act::Keep { commit } => match keep(hands, project_id, commit).await {
             Ok(()) => Ok(None),
@@ -170,7 +196,7 @@ async fn prepare<J: Journal, B: Bus>(
 ) -> Result<(Fact, Option<Detail>), Again> {
     let task_id = brief.spec.task_id;
     let failed = |reason: String| Ok((Fact::PrepareFailed { task_id, reason }, None));
-    let Some(task) = task_of(&brief.project.plan, &brief.spec.key) else {
+    let Some(task) = brief.task.as_deref() else {
         return failed(format!("task {} is not in the plan", brief.spec.key));
     };
     let needs = offer::needs(&hands.journal, brief).await?;
@@ -199,18 +225,42 @@ async fn prepare<J: Journal, B: Bus>(
 
 async fn offer<J: Journal, B: Bus>(
     hands: &Arc<Hands<J, B>>,
-    project_id: ProjectId,
     id: MessageId,
     brief: &Brief,
     attempt: AttemptRef,
     base_commit: &str,
-    notes: &[bus_schemas::v1::task::Note],
+    (notes, resume): (&[Note], Resume),
 ) -> Result<(), Again> {
     let needs = offer::needs(&hands.journal, brief).await?;
-    let composed = offer::compose(brief, attempt, base_commit.to_owned(), notes.to_vec(), needs)
+    let composed = offer::compose(brief, attempt, base_commit.to_owned(), notes.to_vec(), needs, resume, &hands.models)
         .map_err(|e| BusError::Refused { operation: "compose an offer", detail: e.to_string() })?;
-    store(hands, project_id, base_commit).await?;
+    if let Program::Agent(work) = &composed.program {
+        for skill in &work.skills {
+            give(hands, skill).await?;
+        }
+    }
+    store(hands, attempt.project_id, base_commit).await?;
     Ok(hands.bus.offer(id, composed).await?)
+}
+
+/// Sees to it that a skill's files are in the object store.
+async fn give<J: Journal, B: Bus>(hands: &Arc<Hands<J, B>>, skill: &SkillRef) -> Result<(), Again> {
+    let name = skill_object(&skill.sha256);
+    if hands.stored.has(&name) {
+        return Ok(());
+    }
+    if !hands.bus.has_object(&name).await? {
+        let (shelf, sha256) = (Arc::clone(&hands.shelf), skill.sha256.clone());
+        let tar = blocking(move || shelf.tar(&sha256)).await?.map_err(Again::Skill)?;
+        hands.bus.put_object(&name, tar).await?;
+    }
+    hands.stored.add(name);
+    Ok(())
+}
+
+/// Runs what blocks off the async threads.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Again> {
+    tokio::task::spawn_blocking(work).await.map_err(stopped)
 }
 
 /// Sees to it that a commit and all it builds on are in the object store.

@@ -1,15 +1,22 @@
 //! One open project in memory: the plan core's state and what belongs to it, moved record by record. What a record
 //! changes in the projections is derived here, while living and while rebuilding alike.
 
+use std::collections::HashSet;
+
 use bus_schemas::{
-    id::ProjectId,
+    id::{ProjectId, TaskId},
     time::UnixMs,
-    v1::{api::FailureView, handoff::Usage, task::FailureReason},
+    v1::{
+        agent::Pause,
+        api::{FailureView, OverBudgetView, QuestionView},
+        handoff::Usage,
+        task::FailureReason,
+    },
 };
 
 use super::{
     detail::{Detail, Details, ProjectDetail},
-    feed, words,
+    feed, spend, words,
 };
 use crate::{
     plan::{
@@ -18,7 +25,7 @@ use crate::{
         request::Approval,
         task::{Task, TaskState},
     },
-    port::journal::{ApprovalRow, Change, Progress, ProjectRow, Projector, Record, TaskRow},
+    port::journal::{About, ApprovalRow, Change, Progress, ProjectRow, Projector, Record, TaskRow},
 };
 
 /// An open project.
@@ -64,12 +71,14 @@ impl Room {
         let (plan, outcome) = Plan::create(&record.event)?;
         let room =
             Self { plan, details: Details::new(ProjectDetail::clone(project)), version: record.version, pending: 0 };
-        let mut changes = vec![Change::ProjectAdded(room.project_row(record.event.at))];
+        let at = record.event.at;
+        let mut changes = vec![Change::ProjectAdded(room.project_row(at))];
         for (position, task) in room.plan.tasks().iter().enumerate() {
-            changes.push(Change::TaskAdded(room.task_row(position, task)));
+            changes.push(Change::TaskAdded(room.task_row(position, task, at)));
         }
         // Every task is new: readers look at the project, not at a list of all of them.
         room.derive(record, None, &outcome, &mut changes, &[]);
+        changes.push(Change::Spent { project_id: record.project_id, spend: Box::new(room.spend(at)) });
         Ok((room, Taken { commands: outcome.commands, changes }))
     }
 
@@ -81,15 +90,71 @@ impl Room {
             return Ok(Taken { commands: Vec::new(), changes: Vec::new() });
         }
         self.version = record.version;
-        if let (Fact::TaskExpanded { task_id, .. }, Some(Detail::Elements(elements))) = (&record.event.fact, detail) {
-            self.details.expand(*task_id, elements.clone());
+        self.remember(&record.event.fact, detail, &outcome);
+        let at = record.event.at;
+        let mut changes: Vec<Change> = outcome.removed.iter().copied().map(Change::TaskRemoved).collect();
+        // Another plan stands where the one before stood; everything else is added behind.
+        let behind = match &record.event.fact {
+            Fact::PlanProposed { tasks, .. } => self.plan.tasks().len().saturating_sub(tasks.len()),
+            _ => before.min(self.plan.tasks().len()),
+        };
+        let added: Vec<(usize, &Task)> = self.plan.tasks().iter().enumerate().skip(behind).collect();
+        let fresh: HashSet<TaskId> = added.iter().map(|(_, task)| task.spec.task_id).collect();
+        changes.extend(added.iter().map(|(position, task)| Change::TaskAdded(self.task_row(*position, task, at))));
+        changes.extend(self.rewired(&outcome));
+        let is_large = matches!(record.event.fact, Fact::PlanProposed { .. });
+        let touched: Vec<TaskId> =
+            outcome.touched.iter().filter(|id| !(is_large && fresh.contains(id))).copied().collect();
+        self.derive(record, detail, &outcome, &mut changes, &touched);
+        if outcome.spent || outcome.project_changed {
+            changes.push(Change::Spent { project_id: record.project_id, spend: Box::new(self.spend(at)) });
         }
-        let mut changes = Vec::new();
-        for (position, task) in self.plan.tasks().iter().enumerate().skip(before) {
-            changes.push(Change::TaskAdded(self.task_row(position, task)));
-        }
-        self.derive(record, detail, &outcome, &mut changes, &outcome.touched);
         Ok(Taken { commands: outcome.commands, changes })
+    }
+
+    /// Keeps what the core does not.
+    fn remember(&mut self, fact: &Fact, detail: Option<&Detail>, outcome: &Outcome) {
+        match (fact, detail) {
+            (Fact::TaskExpanded { task_id, .. }, Some(Detail::Elements(elements))) => {
+                self.details.expand(*task_id, elements.clone());
+            }
+            (Fact::PlanProposed { .. }, Some(Detail::Project(project))) => {
+                let planner = self.plan.planner().map(|task| task.spec.key.clone());
+                self.details.replace(ProjectDetail::clone(project), planner.as_deref());
+            }
+            (Fact::AttemptPaused { .. }, Some(Detail::Pause(pause))) => {
+                pause.clarifier.iter().cloned().for_each(|task| self.details.help(task));
+            }
+            (Fact::SpendSettled { task_id, .. }, Some(Detail::Spend(spend))) if spend.price_assumed => {
+                self.details.assume_price(*task_id);
+            }
+            (Fact::PatchProposed { approval_id, .. }, Some(Detail::Patch(patch))) => {
+                self.details.propose(*approval_id, patch.as_ref().clone());
+            }
+            (Fact::SkillProposed { approval_id, .. }, Some(Detail::Skill(skill))) => {
+                self.details.offer_skill(*approval_id, skill.as_ref().clone());
+            }
+            _ => {}
+        }
+        for command in &outcome.commands {
+            if let Command::PatchApplied { approval_id } = command {
+                self.details.patch(*approval_id);
+            }
+        }
+    }
+
+    /// What tasks need instead, since a change of the plan is in force.
+    fn rewired(&self, outcome: &Outcome) -> Vec<Change> {
+        let applied = outcome.commands.iter().filter_map(|command| match command {
+            Command::PatchApplied { approval_id } => self.plan.patch(*approval_id),
+            _ => None,
+        });
+        let tasks = applied.flat_map(|patch| patch.spec.needs.iter().filter_map(|(id, _)| self.plan.task(*id)));
+        tasks.map(|task| Change::Rewired { task_id: task.spec.task_id, needs: self.needs_of(task) }).collect()
+    }
+
+    fn spend(&self, at: UnixMs) -> bus_schemas::v1::api::SpendView {
+        spend::of_project(&self.plan, &self.details, at)
     }
 
     fn derive(
@@ -98,29 +163,29 @@ impl Room {
         detail: Option<&Detail>,
         outcome: &Outcome,
         changes: &mut Vec<Change>,
-        touched: &[bus_schemas::id::TaskId],
+        touched: &[TaskId],
     ) {
         let project_id = record.project_id;
         let at = record.event.at;
         for task in touched.iter().filter_map(|id| self.plan.task(*id)) {
-            changes.push(Change::TaskMoved(project_id, task.spec.task_id, progress(task)));
+            changes.push(Change::TaskMoved(project_id, task.spec.task_id, self.progress(task, at)));
             changes.extend(failure(task, at, detail));
         }
-        let handoff = match detail {
-            Some(Detail::Handoff(handoff)) => Some(handoff),
-            Some(Detail::Failure(failure)) => {
-                changes.push(used(project_id, failure.usage.clone()));
-                None
-            }
-            _ => None,
-        };
-        if let (Fact::HandoffReceived { task_id, number, .. }, Some(handoff)) = (&record.event.fact, handoff) {
-            changes.push(used(project_id, handoff.usage.clone()));
+        match detail {
+            Some(Detail::Failure(failure)) => changes.push(used(project_id, failure.usage.clone())),
+            Some(Detail::Pause(pause)) => changes.push(used(project_id, pause.usage.clone())),
+            Some(Detail::Handoff(handoff)) => changes.push(used(project_id, handoff.usage.clone())),
+            _ => {}
+        }
+        if let (Fact::HandoffReceived { task_id, number, .. }, Some(Detail::Handoff(handoff))) =
+            (&record.event.fact, detail)
+        {
             changes.push(Change::HandedOff { task_id: *task_id, attempt: *number, handoff: handoff.clone() });
         }
         for approval in outcome.approvals.iter().filter_map(|id| self.plan.approval(*id)) {
             if approval.asked_at == at && approval_is_new(&record.event.fact, approval) {
-                changes.push(Change::Asked(approval_row(project_id, approval, handoff.map(Box::as_ref))));
+                let about = self.about(approval, detail).map(Box::new);
+                changes.push(Change::Asked(approval_row(project_id, approval, about)));
             }
             if let Some(decision) = words::decision(approval) {
                 changes.push(Change::Decided { approval_id: approval.approval_id, decision: Some(decision) });
@@ -160,10 +225,44 @@ impl Room {
         }
     }
 
-    fn task_row(&self, position: usize, task: &Task) -> TaskRow {
+    /// What is shown of a request.
+    fn about(&self, approval: &Approval, detail: Option<&Detail>) -> Option<About> {
+        if let Some(wait) = self.plan.budget_wait(approval.approval_id) {
+            let owner = wait.task_id.and_then(|id| self.plan.task(id));
+            return Some(About::OverBudget(OverBudgetView {
+                task_key: owner.map(|task| task.spec.key.clone()).unwrap_or_default(),
+                resource: words::resource(wait.resource),
+                used: wait.used,
+                limit: wait.limit,
+            }));
+        }
+        match detail? {
+            Detail::Handoff(handoff) => Some(About::Handoff(handoff.as_ref().clone())),
+            Detail::Pause(pause) => match &pause.pause {
+                Pause::Question { question, options, stuck } => Some(About::Question(QuestionView {
+                    question: question.clone(),
+                    options: options.clone(),
+                    stuck: *stuck,
+                })),
+                _ => None,
+            },
+            Detail::Patch(patch) => Some(About::Patch(patch.patch.clone(), patch.plan.clone())),
+            Detail::Skill(skill) => Some(About::Skill(skill.as_ref().clone())),
+            _ => None,
+        }
+    }
+
+    fn needs_of(&self, task: &Task) -> Vec<String> {
         let needs = task.spec.needs.iter().filter_map(|id| self.plan.task(*id));
+        needs.map(|need| need.spec.key.clone()).collect()
+    }
+
+    fn task_row(&self, position: usize, task: &Task, at: UnixMs) -> TaskRow {
         // The plan's own tasks stand where the plan file has them, so that most are found without a search.
-        let own = self.details.project.plan.tasks.get(position).filter(|own| own.id == task.spec.key);
+        // (Behind a planner, one place further.)
+        let places = [Some(position), position.checked_sub(1)].into_iter().flatten();
+        let mut candidates = places.filter_map(|place| self.details.project.plan.tasks.get(place));
+        let own = candidates.find(|own| own.id == task.spec.key);
         let own = own.or_else(|| self.details.task(&task.spec.key));
         TaskRow {
             task_id: task.spec.task_id,
@@ -171,9 +270,23 @@ impl Room {
             position: u32::try_from(position).unwrap_or(u32::MAX),
             key: task.spec.key.clone(),
             title: own.map_or_else(|| task.spec.key.clone(), |own| crate::planfile::lower::title_of(own).to_owned()),
-            needs: needs.map(|need| need.spec.key.clone()).collect(),
-            max_attempts: task.spec.max_attempts,
-            progress: progress(task),
+            needs: self.needs_of(task),
+            progress: self.progress(task, at),
+        }
+    }
+
+    fn progress(&self, task: &Task, at: UnixMs) -> Progress {
+        let claim = task.claim.as_ref().filter(|_| task.state != TaskState::Ready);
+        Progress {
+            state: words::task_state(task.state),
+            reason: task.reason.clone(),
+            attempt: task.attempt,
+            stage: claim.filter(|_| task.state == TaskState::Working).and_then(|claim| words::stage(&claim.stage)),
+            host_id: claim.and_then(|claim| claim.host_id),
+            claimed_at: claim.map(|claim| claim.claimed_at),
+            ended_at: task.ended_at,
+            max_attempts: task.max_attempts,
+            spend: Box::new(spend::of_task(task, &self.details, at)),
         }
     }
 }
@@ -192,34 +305,16 @@ fn approval_is_new(fact: &Fact, approval: &Approval) -> bool {
     }
 }
 
-fn approval_row(
-    project_id: ProjectId,
-    approval: &Approval,
-    handoff: Option<&bus_schemas::v1::handoff::Handoff>,
-) -> ApprovalRow {
-    let attempt = approval.subject.attempt();
+fn approval_row(project_id: ProjectId, approval: &Approval, about: Option<Box<About>>) -> ApprovalRow {
     ApprovalRow {
         approval_id: approval.approval_id,
         project_id,
-        attempt,
+        subject: words::subject(approval.subject),
         digest: approval.digest.clone(),
         policy: approval.policy.clone(),
         asked_at: approval.asked_at,
         expires_at: approval.expires_at,
-        handoff: attempt.and(handoff).map(|handoff| Box::new(handoff.clone())),
-    }
-}
-
-fn progress(task: &Task) -> Progress {
-    let claim = task.claim.as_ref().filter(|_| task.state != TaskState::Ready);
-    Progress {
-        state: words::task_state(task.state),
-        reason: task.reason.clone(),
-        attempt: task.attempt,
-        stage: claim.filter(|_| task.state == TaskState::Working).and_then(|claim| words::stage(&claim.stage)),
-        host_id: claim.and_then(|claim| claim.host_id),
-        claimed_at: claim.map(|claim| claim.claimed_at),
-        ended_at: task.ended_at,
+        about,
     }
 }
 
@@ -241,6 +336,12 @@ fn failure(task: &Task, at: UnixMs, detail: Option<&Detail>) -> Option<Change> {
 
 const fn used(project_id: ProjectId, usage: Usage) -> Change {
     Change::Used { project_id, usage }
+}
+
+/// Derives every projection from the journal alone.
+#[must_use]
+pub fn projector() -> Box<dyn Projector + Send> {
+    Box::new(Refold::default())
 }
 
 /// Folds the whole journal, one project after the other.

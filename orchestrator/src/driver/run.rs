@@ -6,18 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bus_schemas::{
-    id::{MessageId, ProjectId},
-    stream::EVENTS,
-    v1::{api::RebuildReport, host::Beat},
-};
+use bus_schemas::{id::ProjectId, stream::EVENTS, v1::api::RebuildReport};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use super::{
     bell::Bells,
     hosts::{Held, Hosts},
-    input::{Answer, Input, Refusal},
+    input::{Answer, Input},
     outbox::Order,
     room::{Refold, Room, parse_detail},
     turn::{Heads, State, Turn},
@@ -43,7 +39,7 @@ const LAZY: Duration = Duration::from_millis(500);
 /// How often leases are looked at.
 const LEASES: Duration = Duration::from_secs(1);
 /// The pause after a transaction that failed.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// The shortest sleep: an instant that passed but may not be acted on must not spin.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -62,22 +58,22 @@ pub(super) struct Parts<J> {
 
 /// The driver.
 pub(super) struct Driver<J> {
-    parts: Parts<J>,
-    state: State,
-    cursor: Cursor,
+    pub(super) parts: Parts<J>,
+    pub(super) state: State,
+    pub(super) cursor: Cursor,
     /// Performed commands that are not struck off yet.
-    performed: Vec<OutboxKey>,
-    performed_since: Option<Instant>,
+    pub(super) performed: Vec<OutboxKey>,
+    pub(super) performed_since: Option<Instant>,
     /// How far the feed was published; rides along.
-    feed_published: Option<u64>,
+    pub(super) feed_published: Option<u64>,
     /// Rooms that must be loaded again before anything else.
-    broken: BTreeSet<ProjectId>,
+    pub(super) broken: BTreeSet<ProjectId>,
     /// Answers of a transaction that failed.
-    again: Vec<Answer>,
-    resting_until: Option<Instant>,
+    pub(super) again: Vec<Answer>,
+    pub(super) resting_until: Option<Instant>,
     /// Offers may be lost, by a crash or with the streams: those that nobody took go out again once all is heard. Stands
     /// until a turn that did so is durable.
-    offers_due: bool,
+    pub(super) offers_due: bool,
 }
 
 /// Anything that wakes the driver.
@@ -199,13 +195,14 @@ impl<J: Journal> Driver<J> {
         for answer in std::mem::take(&mut self.again) {
             self.state.answered(&mut turn, answer);
         }
-        let mut rebuilds = Vec::new();
+        let (mut rebuilds, mut looks) = (Vec::new(), Vec::new());
         for input in inputs {
             match input {
                 Input::Ask { project_id, fact, detail, reply } => {
                     self.state.asked(&mut turn, project_id, *fact, detail.as_deref(), reply);
                 }
                 Input::Answer(answer) => self.state.answered(&mut turn, answer),
+                Input::Look { project_id, reply } => looks.push((project_id, reply)),
                 Input::FeedPublished(seq) => self.feed_published = Some(seq),
                 Input::Hosts(reply) => drop(reply.send(self.state.hosts.views(turn.now))),
                 Input::Rebuild(reply) => rebuilds.push(reply),
@@ -221,6 +218,7 @@ impl<J: Journal> Driver<J> {
         self.state.timers(&mut turn);
         self.state.dispatch(&mut turn);
         self.finish(turn, stop).await;
+        self.look(looks);
         self.rebuild(rebuilds).await;
     }
 
@@ -235,6 +233,7 @@ impl<J: Journal> Driver<J> {
         let wanted = inputs.iter().filter_map(|input| match input {
             Input::Ask { project_id, fact, .. } if !matches!(**fact, Fact::ProjectCreated(_)) => Some(*project_id),
             Input::Answer(answer) if answer.fact.is_some() => Some(answer.project_id),
+            Input::Look { project_id, .. } => Some(*project_id),
             _ => None,
         });
         let again = self.again.iter().filter(|answer| answer.fact.is_some()).map(|answer| answer.project_id);
@@ -246,7 +245,7 @@ impl<J: Journal> Driver<J> {
     }
 
     /// Folds a project's journal into a room; a project that does not exist gets none.
-    async fn load_room(&mut self, project_id: ProjectId) -> Result<(), JournalError> {
+    pub(super) async fn load_room(&mut self, project_id: ProjectId) -> Result<(), JournalError> {
         let records = self.parts.journal.records(project_id).await?;
         let malformed = |seq: u64, detail: String| JournalError::Malformed {
             operation: "load a project",
@@ -276,66 +275,6 @@ impl<J: Journal> Driver<J> {
         Ok(())
     }
 
-    async fn hear(&mut self, turn: &mut Turn, inbound: Inbound) {
-        self.hear_link(&inbound, turn.now).await;
-        match inbound {
-            Inbound::Delivery(delivery) => self.state.delivered(turn, delivery),
-            Inbound::Beat(beat) => {
-                let closed = self.closed(&beat).await;
-                self.state.beat(turn, *beat, &closed);
-            }
-            Inbound::CaughtUp { run, .. } => self.state.caught_up |= run == self.state.run,
-            Inbound::Up | Inbound::Down => {}
-        }
-    }
-
-    /// What is said once and not again: taken in even if the rest of the turn cannot be.
-    async fn hear_link(&mut self, inbound: &Inbound, now: Instant) {
-        match inbound {
-            Inbound::Down => {
-                self.state.hosts.heard(false, now);
-                // The intake begins again with the next connection and says when it has caught up.
-                self.state.caught_up = false;
-            }
-            Inbound::Up => self.state.hosts.heard(true, now),
-            Inbound::CaughtUp { fresh: true, .. } => {
-                // The bus lost its memory: what was offered and put there may be gone.
-                drop(self.parts.orders.send(Order::ForgetObjects).await);
-                self.offers_due = true;
-            }
-            // Beats come again, deliveries after the rewind.
-            Inbound::CaughtUp { .. } | Inbound::Beat(_) | Inbound::Delivery(_) => {}
-        }
-    }
-
-    /// Projects that a host works for and that are put away here.
-    async fn closed(&self, beat: &Beat) -> BTreeSet<ProjectId> {
-        let held = beat.attempts.iter().map(|held| held.attempt.project_id);
-        let unknown: BTreeSet<_> = held.filter(|id| !self.state.rooms.contains_key(id)).collect();
-        let mut closed = BTreeSet::new();
-        for project_id in unknown {
-            // What cannot be asked now is asked with the next beat.
-            if let Ok(Some(true)) = self.parts.journal.is_settled(project_id).await {
-                closed.insert(project_id);
-            }
-        }
-        closed
-    }
-
-    /// Publishes every offer that nobody took once more, under a new id: the bus would drop a known one as a duplicate.
-    /// Where the first one is still there, the claim decides, as it always does.
-    fn offer_again(&self, turn: &mut Turn) {
-        let before = turn.aside.len();
-        for (room, task) in self.state.submitted() {
-            turn.aside.push(work::offer_again(room, task, MessageId::from_uuid(self.parts.ids.next())));
-        }
-        turn.offered_again = true;
-        let offers = turn.aside.len() - before;
-        if offers > 0 {
-            tracing::info!(offers, "offers that nobody took are published again");
-        }
-    }
-
     /// Commits the turn, then answers; or takes everything back.
     async fn finish(&mut self, mut turn: Turn, stop: bool) {
         let mut batch = std::mem::take(&mut turn.batch);
@@ -352,6 +291,10 @@ impl<J: Journal> Driver<J> {
             self.performed_since = None;
         } else if !self.performed.is_empty() {
             self.performed_since.get_or_insert(turn.now);
+        }
+        // What changed nothing needs no transaction, and is answered all the same.
+        for (reply, seq) in turn.replies.drain(..) {
+            drop(reply.send(Ok(seq)));
         }
         self.release(&turn);
         self.offers_due &= !turn.offered_again;
@@ -416,52 +359,6 @@ impl<J: Journal> Driver<J> {
                 for task in room.plan.tasks() {
                     self.state.hosts.hold(project_id, task.spec.task_id, None, turn.now);
                 }
-            }
-        }
-    }
-
-    /// The transaction failed: nothing of the turn happened.
-    async fn take_back(&mut self, turn: Turn, error: &JournalError) {
-        tracing::error!(%error, records = turn.touched.len(), "transaction failed, nothing of it happened");
-        let Turn { replies, answers, touched, now, .. } = turn;
-        for (reply, _) in replies {
-            drop(reply.send(Err(Refusal::Journal(error.clone()))));
-        }
-        // Their keys come again with them.
-        self.performed.retain(|key| !answers.iter().any(|answer| answer.key == Some(*key)));
-        self.again.extend(answers);
-        for project_id in touched {
-            let pending = self.state.rooms.remove(&project_id).map_or(0, |room| room.pending);
-            match self.load_room(project_id).await {
-                Ok(()) => {
-                    if let Some(room) = self.state.rooms.get_mut(&project_id) {
-                        room.pending = pending;
-                    }
-                }
-                Err(_) => drop(self.broken.insert(project_id)),
-            }
-        }
-        self.rest(now);
-    }
-
-    /// After a failure: the stream is read again from the cursor, a little later.
-    fn rest(&mut self, now: Instant) {
-        self.state.run += 1;
-        self.state.caught_up = false;
-        self.resting_until = Some(now + PAUSE);
-        self.parts.intake.send_replace(IntakeStart { run: self.state.run, cursor: self.cursor.clone() });
-    }
-
-    /// The journal cannot be read: people are told, answers are kept.
-    fn refuse(&mut self, inputs: Vec<Input>, error: &JournalError) {
-        tracing::error!(%error, "journal cannot be read");
-        for input in inputs {
-            match input {
-                Input::Ask { reply, .. } => drop(reply.send(Err(Refusal::Journal(error.clone())))),
-                Input::Rebuild(reply) => drop(reply.send(Err(error.clone()))),
-                Input::Answer(answer) => self.again.push(answer),
-                Input::Hosts(reply) => drop(reply.send(self.state.hosts.views(Instant::now()))),
-                Input::FeedPublished(_) | Input::Shutdown => {}
             }
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{
 use bus_schemas::{
     id::{ApprovalId, AttemptRef, ClaimNonce, HostId, MessageId, ProjectId, TaskId},
     v1::{
+        agent::TellAttempt,
         handoff::{Handoff, Isolation, Usage},
         host::Beat,
         plan,
@@ -20,6 +21,7 @@ use super::{Detail, Handle, ProjectDetail, Refusal, Tasks, Wires, World, start};
 use crate::{
     adapter::{
         clock::{RandomIds, SystemClock},
+        shelf::Shelf,
         sqlite::Store,
     },
     plan::event::{Fact, ProjectCreated},
@@ -31,11 +33,14 @@ use crate::{
     },
 };
 
+mod agents;
+
 /// Takes notes of offers, cancellations, and the state that folders were brought to.
 #[derive(Clone, Debug, Default)]
 struct Notes {
     offers: Arc<Mutex<Vec<(MessageId, Offer)>>>,
     cancels: Arc<Mutex<Vec<CancelAttempt>>>,
+    tells: Arc<Mutex<Vec<TellAttempt>>>,
     written: Arc<Mutex<Vec<String>>>,
     /// How many offers panic from now on.
     panics: Arc<AtomicU32>,
@@ -63,6 +68,16 @@ impl Bus for Notes {
         Ok(())
     }
     async fn tell(&self, _: MessageId, _: FeedMessage) -> Result<(), BusError> {
+        Ok(())
+    }
+    async fn tell_attempt(&self, _: MessageId, tell: TellAttempt) -> Result<(), BusError> {
+        self.tells.lock().unwrap_or_else(PoisonError::into_inner).push(tell);
+        Ok(())
+    }
+    async fn has_object(&self, _: &str) -> Result<bool, BusError> {
+        Ok(true)
+    }
+    async fn put_object(&self, _: &str, _: Vec<u8>) -> Result<(), BusError> {
         Ok(())
     }
     async fn ask_report(&self) -> Result<(), BusError> {
@@ -127,6 +142,8 @@ impl Rig {
             folder: Arc::new(notes.clone()),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
+            shelf: Arc::new(Shelf::default()),
+            models: Arc::default(),
             installation: store.installation(),
         };
         let (handle, wires, tasks) = start(world).await.unwrap();
@@ -158,7 +175,10 @@ impl Rig {
 
     /// A project of one task.
     async fn project(&self) -> Result<ProjectId, Refusal> {
-        let text = r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true"}]}"#;
+        self.project_of(r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true"}]}"#).await
+    }
+
+    async fn project_of(&self, text: &str) -> Result<ProjectId, Refusal> {
         let plan: plan::Plan = serde_json::from_str(text).unwrap();
         let mut ids = || TaskId::from_uuid(Uuid::now_v7());
         let mut lowered = lower(&plan, &mut ids, &std::collections::BTreeMap::new()).unwrap();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bus_schemas::{
-    id::{AttemptRef, MessageId, ProjectId, TaskId},
+    id::{ApprovalId, AttemptRef, MessageId, ProjectId, TaskId},
     stream::EVENTS,
     time::UnixMs,
     v1::host::Beat,
@@ -24,6 +24,7 @@ use super::{
     work::{Act, Lane, Work, is_work},
 };
 use crate::{
+    digest,
     plan::{
         self,
         event::{Event, Fact, Limit},
@@ -176,7 +177,10 @@ impl State {
         if run != self.run {
             return;
         }
-        let read = observation.and_then(|observation| inbound::fact_of(observation, self.ids.as_ref()));
+        let read = observation.and_then(|observation| {
+            let room = self.rooms.get(&observation.project_id());
+            inbound::fact_of(observation, room, self.ids.as_ref())
+        });
         match read {
             Err(reason) => {
                 tracing::warn!(msg.subject = %subject, stream.seq = seq, reason, "message set aside");
@@ -270,9 +274,32 @@ impl State {
         let free = slots.saturating_sub(outstanding);
         let picked = plan::pick(self.rooms.values().map(|room| &room.plan), free, turn.at);
         for (project_id, task_id, number) in picked {
-            if let Err(refusal) = self.take(turn, project_id, Fact::AttemptOffered { task_id, number }, None) {
-                tracing::error!(project.id = %project_id, task.id = %task_id, %refusal, "picked attempt not offered");
+            match self.take(turn, project_id, Fact::AttemptOffered { task_id, number }, None) {
+                Ok(_) => {}
+                Err(Refusal::Rejected(plan::Rejected::OverBudget { task_id: owner, resource, used, limit })) => {
+                    self.over_budget(turn, project_id, task_id, &(owner, resource, used, limit));
+                }
+                Err(refusal) => {
+                    tracing::error!(project.id = %project_id, task.id = %task_id, %refusal, "picked attempt not offered");
+                }
             }
+        }
+    }
+
+    /// A ready task cannot be offered: people are asked for more.
+    fn over_budget(
+        &mut self,
+        turn: &mut Turn,
+        project_id: ProjectId,
+        task_id: TaskId,
+        reached: &(Option<TaskId>, plan::Resource, u64, u64),
+    ) {
+        let approval_id = ApprovalId::from_uuid(self.ids.next());
+        // Ids and numbers: writing them as JSON does not fail.
+        let digest = digest::of(reached).unwrap_or_default();
+        let fact = Fact::BudgetReached { task_id, approval_id, digest };
+        if let Err(refusal) = self.take(turn, project_id, fact, None) {
+            tracing::error!(project.id = %project_id, task.id = %task_id, %refusal, "nobody asked about the budget");
         }
     }
 

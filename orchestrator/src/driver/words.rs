@@ -1,6 +1,7 @@
 //! From the core's words to the wire's.
 
 use bus_schemas::v1::{
+    agent::Resource as WireResource,
     approval,
     project::ProjectState as WireProjectState,
     task::{FailureReason, Stage, TaskState as WireTaskState},
@@ -8,7 +9,8 @@ use bus_schemas::v1::{
 use serde::de::DeserializeOwned;
 
 use crate::plan::{
-    request::{Approval, Decided},
+    Resource,
+    request::{Approval, Decided, Subject},
     state::ProjectState,
     task::TaskState,
 };
@@ -38,6 +40,30 @@ pub(super) const fn task_state(state: TaskState) -> WireTaskState {
         TaskState::Canceled => WireTaskState::Canceled,
         TaskState::Rejected => WireTaskState::Rejected,
         TaskState::Skipped => WireTaskState::Skipped,
+    }
+}
+
+/// A resource in the wire's words.
+#[must_use]
+pub const fn resource(resource: Resource) -> WireResource {
+    match resource {
+        Resource::Usd => WireResource::Usd,
+        Resource::Tokens => WireResource::Tokens,
+        Resource::Turns => WireResource::Turns,
+        Resource::VmMs => WireResource::VmMs,
+        Resource::WallMs => WireResource::WallMs,
+    }
+}
+
+pub(super) const fn subject(subject: Subject) -> approval::ApprovalSubject {
+    use approval::ApprovalSubject as Wire;
+    match subject {
+        Subject::Plan => Wire::Plan,
+        Subject::Handoff { task_id, number } => Wire::Handoff { task_id, attempt: number },
+        Subject::Question { task_id, number } => Wire::Question { task_id, attempt: number },
+        Subject::Budget { task_id, number } => Wire::Budget { task_id, attempt: number },
+        Subject::Patch { task_id, number } => Wire::Patch { task_id, attempt: number },
+        Subject::Skill { task_id, number } => Wire::Skill { task_id, attempt: number },
     }
 }
 

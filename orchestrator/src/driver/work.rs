@@ -6,7 +6,11 @@ use std::sync::Arc;
 use bus_schemas::{
     id::{AttemptRef, MessageId, ProjectId, TaskId},
     json::Json,
-    v1::task::{Note, TaskState as WireTaskState},
+    v1::{
+        api::SkillProposal,
+        plan,
+        task::{Note, TaskState as WireTaskState},
+    },
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -15,7 +19,7 @@ use super::{detail::ProjectDetail, room::Room, words};
 use crate::{
     plan::{
         Command,
-        event::{CommitId, TaskSpec},
+        event::{CommitId, TaskKind, TaskSpec},
         task::{Task, TaskState},
     },
     port::journal::{OutboxKey, OutboxRow},
@@ -78,6 +82,33 @@ pub(super) enum Act {
         base_commit: CommitId,
         /// What it shall know.
         notes: Vec<Note>,
+        /// Where an agent goes on from.
+        resume: Resume,
+    },
+    /// See [`Command::TellAttempt`].
+    TellAttempt {
+        /// The attempt.
+        attempt: AttemptRef,
+        /// What is said.
+        note: Note,
+    },
+    /// See [`Command::AdoptPlan`].
+    Adopt {
+        /// The planner.
+        task_id: TaskId,
+        /// Its key.
+        key: String,
+        /// The project as it is.
+        project: Arc<ProjectDetail>,
+        /// A person will be asked about the plan.
+        asks: bool,
+        /// The commit its folder was copied into.
+        base_commit: CommitId,
+    },
+    /// See [`Command::AdmitSkill`].
+    AdmitSkill {
+        /// The skill.
+        skill: Box<SkillProposal>,
     },
     /// See [`Command::CancelAttempt`].
     Cancel {
@@ -111,11 +142,22 @@ pub(super) enum Act {
     Nothing,
 }
 
+/// Where an agent goes on from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Resume {
+    /// The saved state of this attempt of its own, or of an earlier one; 0: afresh.
+    pub(super) from: u32,
+    /// The saved state of another task's attempt.
+    pub(super) task: Option<AttemptRef>,
+}
+
 /// A task and what it builds on.
 #[derive(Debug)]
 pub(super) struct Brief {
     /// The task, as the core has it.
     pub(super) spec: TaskSpec,
+    /// The task, as its document has it.
+    pub(super) task: Option<Box<plan::Task>>,
     /// The project's plan and scripts.
     pub(super) project: Arc<ProjectDetail>,
     /// The element it was made for.
@@ -226,12 +268,26 @@ fn act(room: &Room, project_id: ProjectId, seq: u64, command: &Command) -> (Lane
             };
             (Lane::Project(project_id), act)
         }
+        Command::TellAttempt { task_id, number, note_id } => {
+            (Lane::Task(*task_id), tell_attempt(room, project_id, *task_id, *number, note_id))
+        }
+        Command::AdoptPlan { task_id } => {
+            let act = room.plan.task(*task_id).map_or(Act::Nothing, |task| Act::Adopt {
+                task_id: *task_id,
+                key: task.spec.key.clone(),
+                project: Arc::clone(&room.details.project),
+                asks: room.details.plan_asks,
+                base_commit: room.plan.base_commit().to_owned(),
+            });
+            (Lane::Project(project_id), act)
+        }
+        Command::AdmitSkill { approval_id, .. } => {
+            let skill = room.details.skill(*approval_id).cloned().map(Box::new);
+            (Lane::Project(project_id), skill.map_or(Act::Nothing, |skill| Act::AdmitSkill { skill }))
+        }
         Command::Ask { .. }
         | Command::Tell { .. }
-        | Command::TellAttempt { .. }
-        | Command::AdoptPlan { .. }
         | Command::PatchApplied { .. }
-        | Command::AdmitSkill { .. }
         | Command::Warn { .. }
         | Command::TaskChanged { .. }
         | Command::ProjectChanged => (Lane::Project(project_id), Act::Nothing),
@@ -245,12 +301,35 @@ fn offer(room: &Room, project_id: ProjectId, task_id: TaskId, number: u32) -> Ac
         brief: brief(room, task),
         attempt: AttemptRef { project_id, task_id, number },
         base_commit: task.base_commit.clone().unwrap_or_else(|| room.plan.base_commit().to_owned()),
-        notes: task
-            .notes
-            .iter()
-            .map(|note| Note { from: note.from.clone(), text: note.text.clone(), id: note.id.clone() })
-            .collect(),
+        notes: task.notes.iter().map(noted).collect(),
+        resume: resume(room, project_id, task),
     }
+}
+
+fn noted(note: &crate::plan::Note) -> Note {
+    Note { from: note.from.clone(), text: note.text.clone(), id: note.id.clone() }
+}
+
+/// A clarifier goes on from where the task stopped that it is asked about; afterwards, and any other agent, from its own
+/// saved state.
+fn resume(room: &Room, project_id: ProjectId, task: &Task) -> Resume {
+    let asked = (task.spec.kind == TaskKind::Clarifier).then(|| task.spec.needs.first()).flatten();
+    let other = asked.and_then(|id| room.plan.task(*id)).map(|asked| AttemptRef {
+        project_id,
+        task_id: asked.spec.task_id,
+        number: asked.attempt,
+    });
+    Resume { from: task.resume_from, task: other }
+}
+
+fn tell_attempt(room: &Room, project_id: ProjectId, task_id: TaskId, number: u32, note_id: &str) -> Act {
+    let current = |task: &&Task| task.is_outstanding() && task.attempt == number;
+    let task = room.plan.task(task_id).filter(current);
+    let note = task.and_then(|task| task.notes.iter().rev().find(|note| note.id == note_id));
+    note.map_or(Act::Nothing, |note| Act::TellAttempt {
+        attempt: AttemptRef { project_id, task_id, number },
+        note: noted(note),
+    })
 }
 
 fn brief(room: &Room, task: &Task) -> Box<Brief> {
@@ -266,6 +345,7 @@ fn brief(room: &Room, task: &Task) -> Box<Brief> {
     };
     Box::new(Brief {
         spec: task.spec.clone(),
+        task: room.details.task(&task.spec.key).cloned().map(Box::new),
         project: Arc::clone(&room.details.project),
         item: room.details.item(&room.plan, task.spec.task_id),
         needs: needs.map(need).collect(),

@@ -57,7 +57,7 @@ impl BudgetSpec {
     pub fn or(&self, other: &Self) -> Self {
         let mut both = *self;
         for resource in Resource::ALL {
-            both.set(resource, self.limit(resource).or(other.limit(resource)));
+            both.set(resource, self.limit(resource).or_else(|| other.limit(resource)));
         }
         both
     }

@@ -13,7 +13,7 @@ use bus_schemas::v1::{
     plan::{Plan, Task},
 };
 
-use super::{lower::DEFAULT_MAX_TURNS, models::ModelConfig};
+use super::{ModelConfig, lower::DEFAULT_MAX_TURNS};
 
 /// Turns of an agent's task, few and many.
 const TURNS: (u64, u64) = (6, 40);

@@ -294,12 +294,7 @@ fn spec(plan: &Plan, task: &Task, task_id: TaskId, needs: Vec<TaskId>) -> Result
         max_attempts: retries.max.saturating_add(1),
         backoff_ms: span_ms(&task.id, &retries.backoff)?,
         max_backoff_ms: span_ms(&task.id, &retries.max_backoff)?,
-        limits: LimitSpec {
-            schedule_to_start_ms: SCHEDULE_TO_START_MS,
-            start_to_close_ms: timeout_ms(plan, task)?,
-            heartbeat_ms: HEARTBEAT_MS,
-            schedule_to_close_ms: SCHEDULE_TO_CLOSE_MS,
-        },
+        limits: LimitSpec { start_to_close_ms: timeout_ms(plan, task)?, ..default_limits() },
         policy: policy(plan, approval)?,
         has_when: task.when.is_some() && !when_is_per_item(task),
         is_foreach: task.foreach.is_some(),
@@ -327,6 +322,17 @@ pub fn budget_of(of: &str, budget: &Budget) -> Result<BudgetSpec, LowerError> {
 #[must_use]
 pub fn usd_nanos(usd: f64) -> u64 {
     (usd * 1e9).round() as u64
+}
+
+/// The four limits where nothing is said.
+#[must_use]
+pub const fn default_limits() -> LimitSpec {
+    LimitSpec {
+        schedule_to_start_ms: SCHEDULE_TO_START_MS,
+        start_to_close_ms: DEFAULT_TIMEOUT_MS,
+        heartbeat_ms: HEARTBEAT_MS,
+        schedule_to_close_ms: SCHEDULE_TO_CLOSE_MS,
+    }
 }
 
 fn timeout_ms(plan: &Plan, task: &Task) -> Result<u64, LowerError> {

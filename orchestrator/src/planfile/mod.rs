@@ -32,7 +32,8 @@ pub mod patch;
 pub mod planner;
 pub mod reference;
 
+pub use bus_schemas::settings::ModelSetup as ModelConfig;
 pub use check::{check, script_files};
 pub use lower::{Lowered, lower};
-pub use models::{ModelConfig, no_planner, runnable};
+pub use models::{no_planner, runnable};
 pub use schema::json_schema;

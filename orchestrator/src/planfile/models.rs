@@ -1,9 +1,7 @@
 //! Whether the models that a plan's agents need are configured.
 
-use std::collections::BTreeMap;
-
 use bus_schemas::{
-    settings::{ENDPOINT_PROVIDER, Models, Provider},
+    settings::ModelSetup,
     v1::{
         agent::Role,
         api::{Finding, PlanSource},
@@ -16,41 +14,15 @@ use super::{
     tree::{self, Node, Place},
 };
 
-/// Providers that exist without being configured.
-const KNOWN_PROVIDERS: [&str; 2] = ["anthropic", "openai"];
-
 /// The way out for a person without a model.
 const HOW_TO_CONFIGURE: &str = "add two lines to baton.toml: under `[models]`, `endpoint = \"http://127.0.0.1:8080/v1\"` and \
     `default = \"MODEL\"` for an OpenAI-compatible server, or `default = \"anthropic/claude-sonnet-4-5\"` with \
     ANTHROPIC_API_KEY in the environment of `baton up`; `baton models check` says what works";
 
-/// What is configured about models, as far as the orchestrator knows: hosts read the same file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelConfig {
-    /// `[models]`
-    pub models: Models,
-    /// `[providers.NAME]`
-    pub providers: BTreeMap<String, Provider>,
-}
-
-impl ModelConfig {
-    /// There is a server of models by this name.
-    fn has_provider(&self, name: &str) -> bool {
-        KNOWN_PROVIDERS.contains(&name)
-            || self.providers.contains_key(name)
-            || (name == ENDPOINT_PROVIDER && self.models.endpoint.is_some())
-    }
-
-    fn providers(&self) -> Vec<&str> {
-        let endpoint = self.models.endpoint.is_some().then_some(ENDPOINT_PROVIDER);
-        KNOWN_PROVIDERS.into_iter().chain(endpoint).chain(self.providers.keys().map(String::as_str)).collect()
-    }
-}
-
 /// What keeps a sound plan from being worked on with this configuration: agents without a model. A model of an unknown
 /// provider is only a warning: the hosts' configuration counts.
 #[must_use]
-pub fn runnable(plan: &Plan, source: &PlanSource, config: &ModelConfig) -> Vec<Finding> {
+pub fn runnable(plan: &Plan, source: &PlanSource, config: &ModelSetup) -> Vec<Finding> {
     let mut findings = Findings::new(&source.file);
     if plan.tasks.iter().all(|task| task.agent.is_none()) {
         return findings.finish();
@@ -77,7 +49,7 @@ pub fn runnable(plan: &Plan, source: &PlanSource, config: &ModelConfig) -> Vec<F
     findings.finish()
 }
 
-fn check_name(model: &str, place: Place, config: &ModelConfig, findings: &mut Findings) {
+fn check_name(model: &str, place: Place, config: &ModelSetup, findings: &mut Findings) {
     let full = config.models.full_name(model);
     let Some((provider, _)) = full.split_once('/') else {
         let message = format!("the model {} names no provider, and there is no `models.endpoint`", quote(model));
@@ -85,9 +57,9 @@ fn check_name(model: &str, place: Place, config: &ModelConfig, findings: &mut Fi
         findings.error(place, "unknown_provider", message, Some(hint));
         return;
     };
-    if !config.has_provider(provider) {
+    if config.provider(provider).is_none() && !config.providers.contains_key(provider) {
         let message = format!("no provider {} is configured for the model {}", quote(provider), quote(model));
-        let hint = suggestion(provider, config.providers()).unwrap_or_else(|| {
+        let hint = suggestion(provider, config.provider_names().iter().map(String::as_str)).unwrap_or_else(|| {
             format!("add `[providers.{provider}]` with its `base_url` and `key_env` to baton.toml of the hosts")
         });
         findings.warning(place, "unknown_provider", message, Some(hint));
@@ -96,7 +68,7 @@ fn check_name(model: &str, place: Place, config: &ModelConfig, findings: &mut Fi
 
 /// What is missing for turning goals into plans, if anything: a sentence and the way out.
 #[must_use]
-pub fn no_planner(config: &ModelConfig) -> Option<(String, String)> {
+pub fn no_planner(config: &ModelSetup) -> Option<(String, String)> {
     config.models.of(Role::Planner).is_empty().then(|| {
         ("turning a goal into a plan needs a model, and none is configured".to_owned(), HOW_TO_CONFIGURE.to_owned())
     })

@@ -3,8 +3,9 @@
 use bus_schemas::{
     id::{MessageId, ProjectId},
     v1::{
-        agent::AttemptPaused,
+        agent::{AttemptPaused, TellAttempt},
         approval::{ApprovalAsked, Decision},
+        call::{HostAnswer, HostCall},
         host::Beat,
         project::{ProjectChanged, TaskChanged},
         task::{AttemptFailed, CancelAttempt, Claimed, HandoffReady, Offer, Progress},
@@ -76,6 +77,20 @@ pub enum Observation {
     Paused(Box<AttemptPaused>),
 }
 
+impl Observation {
+    /// Which project it is about.
+    #[must_use]
+    pub fn project_id(&self) -> ProjectId {
+        match self {
+            Self::Claimed(claimed) => claimed.attempt.project_id,
+            Self::Progress(progress) => progress.attempt.project_id,
+            Self::Handoff(ready) => ready.attempt.project_id,
+            Self::Failed(failed) => failed.attempt.project_id,
+            Self::Paused(paused) => paused.attempt.project_id,
+        }
+    }
+}
+
 /// What is published for bridges and audit.
 #[derive(Clone, Debug)]
 pub enum FeedMessage {
@@ -136,6 +151,11 @@ pub trait Bus: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`BusError`].
     fn cancel(&self, id: MessageId, cancel: CancelAttempt) -> impl Future<Output = Result<(), BusError>> + Send;
+    /// Tells the attempt that runs what somebody said.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    fn tell_attempt(&self, id: MessageId, tell: TellAttempt) -> impl Future<Output = Result<(), BusError>> + Send;
     /// Publishes for bridges and audit.
     ///
     /// # Errors
@@ -161,4 +181,20 @@ pub trait Bus: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`BusError`].
     fn put_commit(&self, commit: &str, bundle: Bundle) -> impl Future<Output = Result<(), BusError>> + Send;
+    /// Whether the object store has an object of this name.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    fn has_object(&self, name: &str) -> impl Future<Output = Result<bool, BusError>> + Send;
+    /// Puts bytes into the object store under a name.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    fn put_object(&self, name: &str, bytes: Vec<u8>) -> impl Future<Output = Result<(), BusError>> + Send;
+}
+
+/// Who answers the calls of hosts. A call may come twice under the same id.
+pub trait HostCalls: Clone + Send + Sync + 'static {
+    /// The answer; nothing of it is given before it is durable.
+    fn answer(&self, id: MessageId, call: HostCall) -> impl Future<Output = HostAnswer> + Send;
 }

@@ -5,14 +5,17 @@ use bus_schemas::{
     id::{ApprovalId, HostId, ProjectId, TaskId},
     time::UnixMs,
     v1::{
-        api::{FailureView, RebuildReport},
-        approval::Decision,
+        api::{FailureView, OverBudgetView, QuestionView, RebuildReport, SkillProposal, SpendView},
+        approval::{ApprovalSubject, Decision},
+        call::PlanPatch,
         handoff::{Handoff, Usage},
+        plan::Plan,
         project::ProjectState,
         task::{Stage, TaskState},
     },
 };
 use futures::future::Future;
+use serde::{Deserialize, Serialize};
 
 use super::bus::FeedMessage;
 use crate::plan::{Command, Event};
@@ -123,8 +126,24 @@ pub enum Change {
         /// What it used.
         usage: Usage,
     },
+    /// What a project spent so far.
+    Spent {
+        /// The project.
+        project_id: ProjectId,
+        /// What.
+        spend: Box<SpendView>,
+    },
     /// A new task.
     TaskAdded(TaskRow),
+    /// A task is gone: another plan took the place of its.
+    TaskRemoved(TaskId),
+    /// What a task needs instead.
+    Rewired {
+        /// The task.
+        task_id: TaskId,
+        /// Keys of the tasks it needs.
+        needs: Vec<String>,
+    },
     /// A task's state.
     TaskMoved(ProjectId, TaskId, Progress),
     /// A task's latest handoff.
@@ -192,8 +211,6 @@ pub struct TaskRow {
     pub title: String,
     /// Keys of the tasks it needs.
     pub needs: Vec<String>,
-    /// The most attempts it gets.
-    pub max_attempts: u32,
     /// Where it is.
     pub progress: Progress,
 }
@@ -215,6 +232,10 @@ pub struct Progress {
     pub claimed_at: Option<UnixMs>,
     /// When the task ended.
     pub ended_at: Option<UnixMs>,
+    /// The most attempts it gets now.
+    pub max_attempts: u32,
+    /// What it spent so far.
+    pub spend: Box<SpendView>,
 }
 
 /// A request, as it is asked.
@@ -224,8 +245,8 @@ pub struct ApprovalRow {
     pub approval_id: ApprovalId,
     /// Its project.
     pub project_id: ProjectId,
-    /// The task and attempt, for a handoff.
-    pub attempt: Option<(TaskId, u32)>,
+    /// What it is about.
+    pub subject: ApprovalSubject,
     /// The digest of what is shown.
     pub digest: String,
     /// The policy that asked.
@@ -234,8 +255,24 @@ pub struct ApprovalRow {
     pub asked_at: UnixMs,
     /// When it expires.
     pub expires_at: Option<UnixMs>,
-    /// The handoff it is about.
-    pub handoff: Option<Box<Handoff>>,
+    /// What is shown of it.
+    pub about: Option<Box<About>>,
+}
+
+/// What is shown to those who decide; plans are read from the journal instead.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// A handoff.
+    Handoff(Handoff),
+    /// A question.
+    Question(QuestionView),
+    /// A limit.
+    OverBudget(OverBudgetView),
+    /// A change of the plan, and the plan as it would be.
+    Patch(PlanPatch, Plan),
+    /// A skill.
+    Skill(SkillProposal),
 }
 
 /// What readers of the feed see of a record.

@@ -1,80 +1,103 @@
 //! Starting a project: check the plan, copy the folder in, record.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use bus_schemas::{
     id::{ApprovalId, ProjectId, TaskId},
     v1::{
         api::{Finding, NewProject, PlanReport, PlanSource, Problem, Severity},
-        plan::Plan,
+        plan::{Budget, Plan},
         skill::SkillReview,
     },
 };
-use serde::Serialize;
 
 use super::{
     orchestrator::Orchestrator,
     problem::{hinted, of_refusal, problem},
-    skills::review,
 };
 use crate::{
     adapter::shadow::ImportError,
-    digest,
-    driver::{Detail, ProjectDetail},
-    plan::event::{Fact, ProjectCreated, Verdict},
-    planfile::{self, lower::lower},
+    driver::{Detail, ProjectDetail, adopt},
+    plan::event::{Fact, ProjectCreated, TaskKind, Verdict},
+    planfile::{
+        self,
+        lower::{POLICY_ASK, POLICY_AUTO, budget_of, lower},
+    },
+    port::skills::SkillShelf as _,
 };
 
 impl Orchestrator {
-    /// Checks a plan with the skills of its folder.
+    /// Checks a plan with the skills of its folder, and says what keeps it from being worked on here.
     pub(super) async fn report(&self, source: PlanSource) -> Result<PlanReport, Problem> {
-        let roots = ::skills::roots_for(
-            source.folder.as_deref().map(Path::new),
-            self.places.home.as_deref(),
-            self.places.bundled_skills.as_deref(),
-        );
-        blocking(move || planfile::check(&source, &::skills::Catalog::discover(&roots))).await
+        let (shelf, models) = (Arc::clone(&self.shelf), Arc::clone(&self.models));
+        blocking(move || {
+            let mut report = planfile::check(&source, &shelf.catalog(source.folder.as_deref()));
+            if let Some(plan) = &report.plan {
+                let mut found = planfile::runnable(plan, &source, &models);
+                // A plan may be written here and run elsewhere.
+                found.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
+                report.findings.extend(found);
+            }
+            report
+        })
+        .await
     }
 
-    /// The plan, if it can be worked on.
-    async fn sound(&self, source: &PlanSource) -> Result<Plan, Problem> {
-        let report = self.report(source.clone()).await?;
-        let Some(plan) = report.plan else { return Err(invalid(&source.file, report.findings)) };
-        let findings = planfile::runnable(&plan, source, &planfile::ModelConfig::default());
-        if findings.iter().any(|finding| finding.severity == Severity::Error) {
-            return Err(invalid(&source.file, findings));
-        }
-        Ok(plan)
+    /// The plan with its skills, if it can be worked on.
+    pub(super) async fn sound(&self, source: &PlanSource, folder: &str) -> Result<(Plan, Vec<SkillReview>), Problem> {
+        let (shelf, models) = (Arc::clone(&self.shelf), Arc::clone(&self.models));
+        let (source, folder) = (source.clone(), folder.to_owned());
+        let sound = blocking(move || {
+            let catalog = shelf.catalog(Some(&folder));
+            let plan = adopt::sound(&source, &catalog, &models, None).map_err(|found| invalid(&source.file, found))?;
+            let kept = shelf.keep(&folder, &catalog, &adopt::skill_names(&plan, &catalog));
+            Ok((plan, kept.map_err(|detail| problem("skill_unusable", 422, detail))?))
+        });
+        sound.await?
     }
 
     /// Starts a project and returns its id.
     pub(super) async fn create(&self, new: NewProject) -> Result<ProjectId, Problem> {
-        let NewProject { plan: mut source, folder, owner, approve_plan, .. } = new;
-        source.folder = Some(folder.clone());
-        let plan = self.sound(&source).await?;
+        let NewProject { plan: mut source, goal, budget, policy, folder, owner, approve_plan } = new;
+        budget_of("the project", &budget).map_err(|e| problem("bad_budget", 422, e.to_string()))?;
+        let is_amount = budget.usd.is_none_or(|usd| usd.is_finite() && usd >= 0.0);
+        if !is_amount {
+            return Err(problem("bad_budget", 422, "the budget is not an amount of US dollars"));
+        }
+        let is_planning = goal.is_some();
+        let (plan, kept) = match goal {
+            Some(goal) => self.goal(&goal, budget, policy, &folder).await?,
+            None => {
+                source.folder = Some(folder.clone());
+                let (mut plan, kept) = self.sound(&source, &folder).await?;
+                tighten(&mut plan.budget, &budget);
+                (plan, kept)
+            }
+        };
         let mut lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &source.scripts)
             .map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
+        if is_planning {
+            lowered.tasks.iter_mut().for_each(|task| task.kind = TaskKind::Planner);
+        }
+        let skills = adopt::admitted(&plan, kept, lowered.plan_policy.asks && !is_planning);
+        // A policy approves a plan, but no skill that a person has not seen as it is.
+        lowered.plan_policy.asks |= skills.iter().any(SkillReview::needs_approval);
         let project_id = ProjectId::from_uuid(self.ids.next());
         let base_commit = self.import(project_id, PathBuf::from(&folder)).await?;
-        let skills: Vec<_> = self.skills_of(&plan, &folder).await?.iter().map(review).collect();
         let detail = ProjectDetail { folder, owner: owner.clone(), plan, scripts: source.scripts, skills };
-        let plan_digest = digest_of(&detail, &base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
+        let plan_digest =
+            adopt::plan_digest(&detail, &base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let approval_id = ApprovalId::from_uuid(self.ids.next());
-        // A policy approves a plan, but no skill that a person has not seen as it is.
-        lowered.plan_policy.asks |= detail.skills.iter().any(SkillReview::needs_approval);
-        let asks = lowered.plan_policy.asks;
+        let asks = lowered.plan_policy.asks && !is_planning;
         let fact = Fact::ProjectCreated(ProjectCreated {
             project_id,
             tasks: lowered.tasks,
             base_commit,
             plan_digest: plan_digest.clone(),
-            plan_policy: lowered.plan_policy,
+            plan_policy: lowered.plan_policy.clone(),
             approval_id,
             budget: lowered.budget,
-            planning: None,
+            planning: is_planning.then_some(lowered.plan_policy),
             replan_policy: Some(lowered.replan_policy),
         });
         if let Err(refusal) = self.handle.ask(project_id, fact, Some(Detail::Project(Box::new(detail)))).await {
@@ -95,8 +118,35 @@ impl Orchestrator {
         Ok(project_id)
     }
 
+    /// The first plan of a project that has only a goal.
+    async fn goal(
+        &self,
+        goal: &str,
+        budget: Budget,
+        policy: Option<String>,
+        folder: &str,
+    ) -> Result<(Plan, Vec<SkillReview>), Problem> {
+        if goal.trim().is_empty() {
+            return Err(problem("empty_goal", 422, "the goal is empty"));
+        }
+        if let Some((detail, hint)) = planfile::no_planner(&self.models) {
+            return Err(hinted("no_model", 422, detail, hint));
+        }
+        if let Some(name) = policy.as_deref().filter(|name| ![POLICY_ASK, POLICY_AUTO].contains(name)) {
+            let detail = format!("a project with only a goal has the policies `ask` and `auto`, not {name:?}");
+            return Err(problem("unknown_policy", 422, detail));
+        }
+        let plan = planfile::planner::first_plan(goal, budget, policy);
+        let (shelf, folder, planned) = (Arc::clone(&self.shelf), folder.to_owned(), plan.clone());
+        let kept = blocking(move || {
+            let catalog = shelf.catalog(Some(&folder));
+            shelf.keep(&folder, &catalog, &adopt::skill_names(&planned, &catalog))
+        });
+        Ok((plan, kept.await?.map_err(|detail| problem("skill_unusable", 422, detail))?))
+    }
+
     async fn import(&self, project_id: ProjectId, folder: PathBuf) -> Result<String, Problem> {
-        let shadow = std::sync::Arc::clone(&self.shadow);
+        let shadow = Arc::clone(&self.shadow);
         let imported = blocking(move || shadow.import(project_id, &folder)).await?;
         match imported {
             Ok(imported) => {
@@ -114,26 +164,22 @@ impl Orchestrator {
 
     /// Removes the repository of a project that did not come to be.
     async fn forget(&self, project_id: ProjectId) {
-        let shadow = std::sync::Arc::clone(&self.shadow);
+        let shadow = Arc::clone(&self.shadow);
         if let Ok(Err(error)) = blocking(move || shadow.remove(project_id)).await {
             tracing::warn!(project.id = %project_id, %error, "repository of a project that did not start is left");
         }
     }
 }
 
-/// What a decision on the plan is bound to: all that decides what will run, and on what.
-fn digest_of(detail: &ProjectDetail, base_commit: &str) -> Result<String, serde_json::Error> {
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        plan: &'a Plan,
-        scripts: &'a BTreeMap<String, String>,
-        skills: BTreeMap<&'a str, &'a str>,
-        folder: &'a str,
-        base_commit: &'a str,
-    }
-    let skills = detail.skills.iter().map(|skill| (skill.name.as_str(), skill.sha256.as_str())).collect();
-    let (plan, scripts, folder) = (&detail.plan, &detail.scripts, &detail.folder);
-    digest::of(&Shown { plan, scripts, skills, folder, base_commit })
+/// For each resource the smaller limit of both: what is shown and approved is what counts.
+fn tighten(own: &mut Budget, given: &Budget) {
+    let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+    own.usd = own.usd.into_iter().chain(given.usd).min_by(f64::total_cmp);
+    own.tokens = least(own.tokens, given.tokens);
+    own.vm_seconds = least(own.vm_seconds, given.vm_seconds);
+    own.turns = least(own.turns, given.turns);
+    let spans = own.wall.take().into_iter().chain(given.wall.clone());
+    own.wall = spans.min_by_key(|span| span.as_ms().unwrap_or(u64::MAX));
 }
 
 /// Runs what blocks off the async threads.
@@ -141,7 +187,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.map_err(|e| problem("internal", 500, e.to_string()))
 }
 
-fn invalid(file: &str, findings: Vec<Finding>) -> Problem {
+pub(super) fn invalid(file: &str, findings: Vec<Finding>) -> Problem {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let detail = format!("plan {file} cannot be run: {errors} error(s)");
     Problem { findings, ..problem("plan_invalid", 422, detail) }
@@ -162,16 +208,19 @@ pub(super) fn unimportable(error: &ImportError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use bus_schemas::v1::skill::SkillStatus;
 
     use super::*;
 
     #[test]
     fn a_plans_digest_covers_all_that_decides_what_runs() -> Result<(), serde_json::Error> {
+        let digest_of = adopt::plan_digest;
         let plan: Plan = serde_json::from_str(r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true"}]}"#)?;
         let scripts = BTreeMap::from([("a.sh".to_owned(), "true".to_owned())]);
-        let detail =
-            ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts, skills: Vec::new() };
+        let skills = Vec::new();
+        let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts, skills };
         let digest = digest_of(&detail, "base")?;
         assert_eq!(digest, digest_of(&detail, "base")?);
         assert_ne!(digest, digest_of(&detail, "other")?, "another base commit");

@@ -1,13 +1,15 @@
 //! The service behind the API: asks the driver to change things, reads the projections, and is put together by [`start`].
 
 mod apply;
+mod calls;
 mod create;
+mod editing;
 mod feed;
 mod orchestrator;
 mod problem;
 mod resolve;
 mod running;
-mod skills;
+mod talking;
 
 pub use orchestrator::Orchestrator;
 pub use running::{OrchestratorOptions, Running, StartError, start};

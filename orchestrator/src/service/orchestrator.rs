@@ -1,14 +1,14 @@
 //! What the API asks, answered.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use bus_schemas::{
     id::ProjectId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
-            Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
-            TaskView, UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest,
+            DiffView, EditPlanRequest, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource,
+            PlanView, Problem, ProjectView, RebuildReport, TaskView, TellRequest, TellView, UndoRequest,
         },
         approval::{ApprovalSubject, Verdict as WireVerdict},
         skill::SkillReview,
@@ -19,6 +19,7 @@ use futures::Stream;
 
 use super::{
     create::blocking,
+    editing::has_agents,
     feed::{self, Until},
     problem::{of_journal, of_refusal, problem},
     resolve,
@@ -27,11 +28,13 @@ use crate::{
     adapter::{
         bus::{Logs, NatsBus},
         shadow::ShadowRepos,
+        shelf::Shelf,
         sqlite::Store,
     },
     digest,
     driver::{Detail, FolderTurns, Handle},
     plan::event::{Fact, Verdict},
+    planfile::ModelConfig,
     port::{Ids, Service, journal::JournalError},
 };
 
@@ -43,7 +46,8 @@ pub struct Orchestrator {
     pub(super) bus: NatsBus,
     pub(super) shadow: Arc<ShadowRepos>,
     pub(super) ids: Arc<dyn Ids>,
-    pub(super) places: Arc<Places>,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) models: Arc<ModelConfig>,
     /// One apply per folder, from the plan until it is written: the next one then sees what it did.
     pub(super) applying: Arc<FolderTurns>,
 }
@@ -54,15 +58,8 @@ impl std::fmt::Debug for Orchestrator {
     }
 }
 
-/// Folders that skills are looked for in.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Places {
-    pub(super) home: Option<PathBuf>,
-    pub(super) bundled_skills: Option<PathBuf>,
-}
-
 impl Orchestrator {
-    async fn view(&self, project_id: ProjectId) -> Result<ProjectView, Problem> {
+    pub(super) async fn view(&self, project_id: ProjectId) -> Result<ProjectView, Problem> {
         let view = self.read(self.store.project(project_id).await)?;
         view.ok_or_else(|| problem("not_found", 404, format!("there is no project {project_id}")))
     }
@@ -73,29 +70,29 @@ impl Orchestrator {
         view.ok_or_else(|| problem("not_found", 404, format!("there is no project {project_id}")))
     }
 
-    async fn task(&self, project_id: ProjectId, key: &str) -> Result<TaskView, Problem> {
+    pub(super) async fn task(&self, project_id: ProjectId, key: &str) -> Result<TaskView, Problem> {
         let task = self.read(self.store.task(project_id, key.to_owned()).await)?;
         task.ok_or_else(|| problem("not_found", 404, format!("project {project_id} has no task {key}")))
     }
 
     #[expect(clippy::unused_self, reason = "reads as what it is: an answer of this orchestrator's store")]
-    fn read<T>(&self, answer: Result<T, JournalError>) -> Result<T, Problem> {
+    pub(super) fn read<T>(&self, answer: Result<T, JournalError>) -> Result<T, Problem> {
         answer.map_err(|e| of_journal(&e))
     }
 
-    /// Adds the plan to a request that is about one.
+    /// Adds the plan to a request that is about one, and what it may cost.
     async fn with_plan(&self, mut view: ApprovalView) -> Result<ApprovalView, Problem> {
-        if view.subject != ApprovalSubject::Plan {
-            return Ok(view);
+        if view.subject == ApprovalSubject::Plan {
+            let text = self.read(self.store.plan_detail(view.project_id, view.approval_id).await)?;
+            if let Some(Ok(Detail::Project(detail))) = text.as_deref().map(serde_json::from_str) {
+                let scripts = detail.scripts.iter();
+                view.scripts = scripts.map(|(path, text)| (path.clone(), digest::of_bytes(text.as_bytes()))).collect();
+                view.skills = detail.skills.iter().map(|skill| (skill.name.clone(), skill.sha256.clone())).collect();
+                view.skill_reviews = detail.skills.into_iter().filter(SkillReview::needs_approval).collect();
+                view.plan = Some(detail.plan);
+            }
         }
-        let text = self.read(self.store.first_detail(view.project_id).await)?;
-        if let Some(Ok(Detail::Project(detail))) = text.as_deref().map(serde_json::from_str) {
-            let digests = detail.scripts.iter().map(|(path, text)| (path.clone(), digest::of_bytes(text.as_bytes())));
-            view.scripts = digests.collect();
-            view.skills = detail.skills.iter().map(|skill| (skill.name.clone(), skill.sha256.clone())).collect();
-            view.skill_reviews = detail.skills.into_iter().filter(SkillReview::needs_approval).collect();
-            view.plan = Some(detail.plan);
-        }
+        view.estimate = view.plan.as_ref().filter(|plan| has_agents(plan)).map(|plan| self.estimate(plan));
         Ok(view)
     }
 
@@ -246,6 +243,26 @@ impl Service for Orchestrator {
         };
         self.handle.ask(view.project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         self.approval(&view.approval_id.to_string()).await
+    }
+
+    async fn plan(&self, id: &str) -> Result<PlanView, Problem> {
+        self.plan_view(resolve::project(&self.store, id).await?).await
+    }
+
+    async fn edit_plan(&self, id: &str, request: EditPlanRequest) -> Result<ProjectView, Problem> {
+        let project_id = resolve::project(&self.store, id).await?;
+        self.edit(project_id, request).await?;
+        self.view(project_id).await
+    }
+
+    async fn tell(&self, id: &str, request: TellRequest) -> Result<TellView, Problem> {
+        self.say(resolve::project(&self.store, id).await?, request).await
+    }
+
+    async fn budget(&self, id: &str, request: BudgetRequest) -> Result<ProjectView, Problem> {
+        let project_id = resolve::project(&self.store, id).await?;
+        self.raise(project_id, request).await?;
+        self.view(project_id).await
     }
 
     async fn check_plan(&self, source: PlanSource) -> Result<PlanReport, Problem> {

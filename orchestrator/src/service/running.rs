@@ -4,16 +4,22 @@ use std::{path::PathBuf, sync::Arc};
 
 use bus_schemas::nats::{BusOptions, ConnectError};
 
-use super::orchestrator::{Orchestrator, Places};
+use super::orchestrator::Orchestrator;
 use crate::{
     adapter::{
         bus::{self, Link},
         clock::{RandomIds, SystemClock},
         shadow::{FolderLimits, ShadowRepos},
+        shelf::Shelf,
         sqlite::{OpenError, Store},
     },
     driver::{self, FolderTurns, Tasks, World},
-    port::{Clock, Folder, Ids, Shadow, journal::JournalError},
+    planfile::ModelConfig,
+    port::{
+        Clock, Folder, Ids, Shadow,
+        journal::{Journal as _, JournalError},
+        skills::SkillShelf,
+    },
 };
 
 /// What an orchestrator is made of.
@@ -26,6 +32,10 @@ pub struct OrchestratorOptions {
     pub folder_limits: FolderLimits,
     /// The person's home folder, for their skills.
     pub home: Option<PathBuf>,
+    /// `$XDG_DATA_HOME`, for the skills they admitted.
+    pub data_home: Option<PathBuf>,
+    /// Which models are configured.
+    pub models: ModelConfig,
     /// The bundled skills' folder.
     pub bundled_skills: Option<PathBuf>,
     /// The clock.
@@ -43,6 +53,8 @@ impl OrchestratorOptions {
             bus,
             folder_limits: FolderLimits::default(),
             home: None,
+            data_home: None,
+            models: ModelConfig::default(),
             bundled_skills: None,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -100,32 +112,47 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
     let store = Store::open(&options.data_dir, options.ids.next())?;
     let shadow = Arc::new(ShadowRepos::new(options.data_dir.join("shadow"), options.folder_limits));
     let bus = bus::connect(&options.bus, Arc::clone(&options.clock)).await?;
+    if store.is_stale().await? {
+        // Made by an earlier program, which derived other columns.
+        let report = store.rebuild(driver::projector()).await?;
+        tracing::info!(records = report.journal_entries, "projections are derived anew");
+    }
+    let shelf = Arc::new(Shelf {
+        kept: options.data_dir.join("skills"),
+        home: options.home,
+        data_home: options.data_home,
+        bundled: options.bundled_skills,
+    });
+    let models = Arc::new(options.models);
+    let clock = options.clock;
     let world = World {
         journal: store.clone(),
         bus: bus.clone(),
         shadow: Arc::clone(&shadow) as Arc<dyn Shadow>,
         folder: Arc::clone(&shadow) as Arc<dyn Folder>,
-        clock: options.clock,
+        clock: Arc::clone(&clock),
         ids: Arc::clone(&options.ids),
+        shelf: Arc::clone(&shelf) as Arc<dyn SkillShelf>,
+        models: Arc::clone(&models),
         installation: store.installation(),
     };
     let (handle, wires, tasks) = driver::start(world).await?;
-    let link = match Link::start(&bus, wires.inbound, wires.intake).await {
+    let orchestrator = Orchestrator {
+        store,
+        handle,
+        bus: bus.clone(),
+        shadow,
+        ids: Arc::clone(&options.ids),
+        shelf,
+        models,
+        applying: Arc::new(FolderTurns::default()),
+    };
+    let link = match Link::start(&bus, wires.inbound, wires.intake, orchestrator.clone(), clock, options.ids).await {
         Ok(link) => link,
         Err(detail) => {
             tasks.stop().await;
             return Err(StartError::Listen(detail));
         }
-    };
-    let places = Arc::new(Places { home: options.home, bundled_skills: options.bundled_skills });
-    let orchestrator = Orchestrator {
-        store,
-        handle,
-        bus,
-        shadow,
-        ids: options.ids,
-        places,
-        applying: Arc::new(FolderTurns::default()),
     };
     Ok((orchestrator, Running { tasks, link }))
 }

@@ -43,6 +43,8 @@ pub struct Spec {
     pub args: Vec<OsString>,
     /// What it gets beside this process's environment.
     pub env: &'static [(&'static str, &'static str)],
+    /// Variables of this process's environment that it does not get: keys of model providers are for the host service alone.
+    pub withheld: Vec<String>,
     /// How long it may take to end after SIGTERM.
     pub grace: Duration,
     /// A page that answers 200 while it is well.
@@ -124,7 +126,11 @@ async fn tell(kit: &Kit, spec: &Spec, what: Happening) {
 
 fn start(spec: &Spec, kit: &Kit) -> io::Result<Child> {
     let log = Arc::new(Mutex::new(LogFile::open(&kit.log_dir.join(format!("{}.log", spec.name)))?));
-    let mut child = Command::new(&kit.launcher)
+    let mut command = Command::new(&kit.launcher);
+    for name in &spec.withheld {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(["child", "--parent"])
         .arg(std::process::id().to_string())
         .arg("--")

@@ -23,4 +23,4 @@ pub use log_file::tail;
 pub use nats_server::{Managed, NatsError, NatsServer, find, prepare};
 pub use process::{end, terminate};
 pub use roster::{Entry, Roster};
-pub use supervisor::{HEAP, Plan, SuperviseError, Supervisor, end_leftovers, plan, roster_path};
+pub use supervisor::{HEAP, Plan, SuperviseError, Supervisor, end_leftovers, plan, roster_path, vm_pool};

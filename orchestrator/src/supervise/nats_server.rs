@@ -185,6 +185,7 @@ impl Managed {
             program: server.program.clone(),
             args: vec!["-c".into(), self.config.clone().into()],
             env: &[],
+            withheld: Vec::new(),
             grace: GRACE,
             health_url: Some(self.health_url.clone()),
         }

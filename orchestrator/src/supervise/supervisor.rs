@@ -97,14 +97,15 @@ pub fn plan(
     for dir in [&paths.state_dir, &paths.runtime_dir, &paths.log_dir(), &paths.pool_dir()] {
         private_dir(dir)?;
     }
-    let host = beside(launcher, "baton-vm-pool", env)?;
+    let host = vm_pool(launcher, env)?;
     let mut specs = Vec::new();
+    let keys = key_variables(config);
     let (nats, url, credentials, health) = match &config.bus.url {
         Some(url) => (None, url.clone(), config.bus.credentials.clone(), None),
         None => {
             let server = find(config, paths, env)?;
             let managed = prepare(paths)?;
-            specs.push(managed.spec(&server));
+            specs.push(Spec { withheld: keys.clone(), ..managed.spec(&server) });
             (Some(server), managed.url, Some(managed.credentials), Some(managed.health_url))
         }
     };
@@ -122,6 +123,7 @@ pub fn plan(
         program: launcher.to_owned(),
         args,
         env: &HEAP,
+        withheld: keys,
         grace: ORCHESTRATOR_GRACE,
         health_url: None,
     });
@@ -133,8 +135,22 @@ pub fn plan(
     for (flag, value) in [("--slots", config.pool.slots), ("--spares", config.pool.spares)] {
         args.extend(value.into_iter().flat_map(|value| [flag.into(), value.to_string().into()]));
     }
-    specs.push(Spec { name: "host", program: host, args, env: &[], grace: HOST_GRACE, health_url: None });
+    specs.push(Spec {
+        name: "host",
+        program: host,
+        args,
+        env: &[],
+        withheld: Vec::new(),
+        grace: HOST_GRACE,
+        health_url: None,
+    });
     Ok(Plan { nats, nats_url: url, nats_health_url: health, specs })
+}
+
+/// The variables that hold keys of model providers.
+fn key_variables(config: &Config) -> Vec<String> {
+    let setup = config.model_setup();
+    setup.provider_names().iter().filter_map(|name| setup.provider(name)?.key_env).collect()
 }
 
 /// The host service's sections with all layers merged, in a file of its own.
@@ -145,6 +161,14 @@ fn pool_config(config: &Config, paths: &Paths) -> Result<PathBuf, SuperviseError
     whole.retain(|section, _| ["pool", "models", "providers"].contains(&section));
     fs::write(&path, whole.to_string()).map_err(written)?;
     Ok(path)
+}
+
+/// The host service's program.
+///
+/// # Errors
+/// [`SuperviseError::NoProgram`].
+pub fn vm_pool(launcher: &Path, env: &Env) -> Result<PathBuf, SuperviseError> {
+    beside(launcher, "baton-vm-pool", env)
 }
 
 /// A program of this installation: beside this one, else in `PATH`.

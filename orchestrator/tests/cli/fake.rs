@@ -11,9 +11,10 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, CancelRequest, Conflict, DeadLetterView, DecisionRequest, DiffView,
-            FeedEvent, Finding, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem,
-            ProjectView, RebuildReport, Severity, UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, Conflict, DeadLetterView,
+            DecisionRequest, DiffView, EditPlanRequest, FeedEvent, Finding, Health, HostView, JournalEntry, NewProject,
+            PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport, Severity, TellRequest, TellView,
+            UndoRequest,
         },
         approval::{Decision, Verdict},
         handoff::{ChangeKind, ChangedPath, Isolation},
@@ -23,7 +24,7 @@ use bus_schemas::{
     },
 };
 use futures::{Stream, StreamExt as _, stream};
-use orchestrator::{adapter::web::problem, port::Service};
+use orchestrator::{adapter::web::problem, planfile, port::Service};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -60,6 +61,9 @@ pub struct State {
     pub differences: u64,
     pub created: Vec<NewProject>,
     pub canceled: Vec<CancelRequest>,
+    pub edited: Vec<String>,
+    pub told: Vec<TellRequest>,
+    pub budgets: Vec<BudgetRequest>,
     pub asked_after: Vec<u64>,
 }
 
@@ -83,6 +87,9 @@ impl Fake {
             differences: 0,
             created: Vec::new(),
             canceled: Vec::new(),
+            edited: Vec::new(),
+            told: Vec::new(),
+            budgets: Vec::new(),
             asked_after: Vec::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(0) }
@@ -255,6 +262,38 @@ impl Service for Fake {
             text: "diff --git a/report.md b/report.md\n@@ -0,0 +1 @@\n+hello\n".to_owned(),
             truncated: false,
         })
+    }
+
+    async fn plan(&self, id: &str) -> Result<PlanView, Problem> {
+        self.known(id)?;
+        let text = "version: 1\ntitle: Audit\ntasks: [{ id: scan, run: echo one }]".to_owned();
+        let report = planfile::check(&PlanSource { text, ..PlanSource::default() }, &skills::Catalog::default());
+        let plan = report.plan.ok_or_else(|| problem(500, "internal", "the fake's plan", None))?;
+        Ok(PlanView { plan, editable: true, estimate: None })
+    }
+
+    async fn edit_plan(&self, id: &str, request: EditPlanRequest) -> Result<ProjectView, Problem> {
+        let project = self.known(id)?;
+        if request.plan.text.contains("bad") {
+            let mut problem = problem(422, "plan_invalid", "the plan has errors", None);
+            problem.findings = vec![finding(&request.plan.file)];
+            return Err(problem);
+        }
+        self.state().edited.push(request.plan.text);
+        Ok(project)
+    }
+
+    async fn tell(&self, id: &str, request: TellRequest) -> Result<TellView, Problem> {
+        self.known(id)?;
+        let now = vec![request.task.clone().unwrap_or_else(|| "scan".to_owned())];
+        self.state().told.push(request);
+        Ok(TellView { now, later: Vec::new() })
+    }
+
+    async fn budget(&self, id: &str, request: BudgetRequest) -> Result<ProjectView, Problem> {
+        let project = self.known(id)?;
+        self.state().budgets.push(request);
+        Ok(project)
     }
 
     async fn cancel(&self, id: &str, request: CancelRequest) -> Result<ProjectView, Problem> {

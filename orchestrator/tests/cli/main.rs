@@ -1,6 +1,7 @@
 //! The API and the commands, against an orchestrator that is all memory.
 #![expect(clippy::unwrap_used, reason = "tests: helpers, too")]
 
+mod agents;
 mod api;
 mod commands;
 mod fake;

@@ -27,7 +27,15 @@ fn paths(world: &World) -> Paths {
 
 fn script(name: &'static str, text: &str) -> Spec {
     let args = vec!["-c".into(), text.into()];
-    Spec { name, program: "/bin/sh".into(), args, grace: Duration::from_secs(10), health_url: None, env: &[] }
+    Spec {
+        name,
+        program: "/bin/sh".into(),
+        args,
+        grace: Duration::from_secs(10),
+        health_url: None,
+        env: &[],
+        withheld: Vec::new(),
+    }
 }
 
 async fn next(events: &mut mpsc::Receiver<Event>) -> Event {
@@ -49,6 +57,21 @@ async fn pid_of(events: &mut mpsc::Receiver<Event>, wanted: &str) -> u32 {
             return pid;
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_withheld_is_not_in_a_childs_environment() {
+    let world = World::bare();
+    let paths = paths(&world);
+    let (mut supervisor, mut events) = Supervisor::new(&paths, env!("CARGO_BIN_EXE_baton").into());
+    let told = "echo \"${CARGO_PKG_NAME-nothing} ${CARGO_MANIFEST_DIR-nothing}\"; exec sleep 600";
+    let child = Spec { withheld: vec!["CARGO_PKG_NAME".into()], ..script("quiet", told) };
+    supervisor.start(child);
+    let _ = pid_of(&mut events, "quiet").await;
+    let log = paths.log_dir().join("quiet.log");
+    until("it says what it knows", || !tail(&log, 9).is_empty()).await;
+    assert_eq!(tail(&log, 9), [format!("nothing {}", env!("CARGO_MANIFEST_DIR"))]);
+    supervisor.stop().await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 mod archive;
 mod git;
 mod origin;
+mod proposal;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ use crate::{
     validate::{SKILL_MD, validate_as},
 };
 use origin::Origin;
+pub use proposal::proposed;
 
 /// How deep below the fetched folder a skill's folder may be.
 const MAX_DEPTH: usize = 6;
@@ -97,6 +99,8 @@ pub fn fetch(source: &str) -> Result<Fetched, SkillError> {
     let room = || tempfile::Builder::new().prefix("baton-skills-").tempdir().map_err(SkillError::io("make a folder"));
     let (base, revision, room) = match &origin {
         Origin::Folder { path } => (path.clone(), None, None),
+        // Never parsed from what a person writes.
+        Origin::Proposal { .. } => return Err(SkillError::new(Class::Invalid, "unknown_source", source)),
         Origin::Archive { path, .. } => {
             let room = room()?;
             let sha256 = archive::unpack(path, room.path())?;

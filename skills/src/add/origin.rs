@@ -13,6 +13,7 @@ pub(super) enum Origin {
     Folder { path: PathBuf },
     Archive { path: PathBuf, sub: Option<String> },
     Git { url: String, sub: Option<String>, reference: Option<String> },
+    Proposal { by: String },
 }
 
 /// Endings of archives.
@@ -21,7 +22,7 @@ pub(super) const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".zip"];
 impl Origin {
     pub(super) fn subfolder(&self) -> Option<&str> {
         match self {
-            Self::Folder { .. } => None,
+            Self::Folder { .. } | Self::Proposal { .. } => None,
             Self::Archive { sub, .. } | Self::Git { sub, .. } => sub.as_deref(),
         }
     }
@@ -35,6 +36,7 @@ impl Origin {
         };
         match self {
             Self::Folder { path } => format!("folder:{}", path.join(below).display()).trim_end_matches('/').to_owned(),
+            Self::Proposal { by } => format!("proposal:{by}"),
             Self::Archive { path, sub } => format!("archive:{}{}", path.display(), join(sub)),
             Self::Git { url, sub, reference } => {
                 let (url, place) = (without_secret(url), join(sub));

@@ -125,9 +125,9 @@ async fn what_cannot_be_run_is_refused_with_a_reason_and_leaves_nothing() {
     let refused = service.create_project(rig.new_project(cycle)).await.expect_err("a cycle");
     assert_eq!(refused.code, "plan_invalid");
     assert!(refused.findings.iter().any(|finding| finding.code == "cycle"), "{refused:?}");
-    let agent = "version: 1\ntitle: c\ntasks:\n  - { id: a, agent: { instructions: think } }\n";
+    let agent = "version: 1\ntitle: c\ntasks:\n  - { id: a, agent: { instructions: think, harness: other } }\n";
     let refused = service.create_project(rig.new_project(agent)).await.expect_err("an agent");
-    assert!(refused.findings.iter().any(|finding| finding.code == "agent_not_available"), "{refused:?}");
+    assert!(refused.findings.iter().any(|finding| finding.code == "unknown_harness"), "{refused:?}");
     let mut nowhere = rig.new_project(&chain(1));
     nowhere.folder = rig.folder().join("missing").display().to_string();
     assert_eq!(service.create_project(nowhere).await.expect_err("no folder").code, "folder_missing");

@@ -1,6 +1,8 @@
 //! The orchestrator over a real nats-server, with simulated hosts: what it records, what it survives.
 
+mod agents;
 mod apply;
 mod flow;
+mod planning;
 mod rig;
 mod survives;

@@ -42,19 +42,28 @@ impl Rig {
         self.home.path().join("folder")
     }
 
+    /// The person's home.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.home.path().join("home")
+    }
+
     /// Starts it; the data directory may still be held by the one before for a moment.
     pub(crate) async fn start(&mut self, nats: &NatsServer) {
         let data = self.home.path().join("data");
+        let home = self.home();
         let options = nats.options();
         let running = wait::until("the data directory to be free", PATIENCE, || {
-            let (data, options) = (data.clone(), options.clone());
+            let (data, options, home) = (data.clone(), options.clone(), home.clone());
             async move {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(2)
                     .enable_all()
                     .build()
                     .expect("a runtime");
-                let started = runtime.spawn(start(OrchestratorOptions::new(data, options))).await.expect("no panic");
+                let mut options = OrchestratorOptions::new(data, options);
+                options.models.models.default = Some("anthropic/claude-sonnet-4-5".to_owned());
+                options.home = Some(home.clone());
+                let started = runtime.spawn(start(options)).await.expect("no panic");
                 match started {
                     Ok((service, running)) => {
                         // Never stopped in order: the tests take it down hard.

@@ -160,6 +160,12 @@ impl HostBus {
         Ok(Self { bus, objects, offers: Arc::new(offers), offers_config: Arc::new(config), mended: Arc::default() })
     }
 
+    /// The connection itself.
+    #[must_use]
+    pub const fn bus(&self) -> &nats::Bus {
+        &self.bus
+    }
+
     /// Makes the streams, the bucket and the consumer of offers again if the server lost them (a wiped store). The handles
     /// go by name, so they serve again afterwards. Called after every failure that may come of it; asks the server now
     /// and then only.

@@ -23,6 +23,9 @@ use crate::port::{Denied, Purse};
 /// One try; the orchestrator answers after a write to its disk.
 const TRY: Duration = Duration::from_secs(5);
 
+/// A call that is being settled when its attempt ends is given this long.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// The calls of one attempt.
 #[derive(Debug)]
 pub struct HostCalls {
@@ -115,6 +118,12 @@ impl Line {
         }
     }
 
+    /// Waits until the attempt has been over for a moment.
+    async fn last_chance(&self) {
+        self.over.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    }
+
     async fn once(&self, payload: bytes::Bytes) -> Result<Answer, String> {
         let request = Request::new().payload(payload).timeout(Some(TRY));
         let answered = self.bus.bus.client().send_request(subject::CALLS, request).await.map_err(|e| e.to_string())?;
@@ -145,7 +154,7 @@ impl Purse for HostCalls {
             let vm_ms = (line.vm_ms)();
             tokio::select! {
                 _ = line.ask(Call::Settle { call_id, actual, vm_ms }) => {}
-                () = line.over.cancelled() => tracing::warn!(attempt = %line.attempt, "a model call stays unsettled"),
+                () = line.last_chance() => tracing::warn!(attempt = %line.attempt, "a model call stays unsettled"),
             }
         });
         settling.map(drop).boxed()

@@ -211,3 +211,7 @@ fn fact_of(ask: Ask, verdicts: &mut BTreeMap<CallId, Verdict>) -> Fact {
 fn luck() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX / 2)
 }
+
+#[cfg(test)]
+#[path = "governor_tests.rs"]
+mod tests;

@@ -14,6 +14,7 @@ mod governor_link;
 pub mod image;
 mod objects;
 pub mod outside;
+pub mod probe;
 pub mod qemu;
 pub mod scripted;
 pub mod session;

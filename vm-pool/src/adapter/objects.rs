@@ -35,10 +35,14 @@ impl HostBus {
     /// # Errors
     /// [`BusError`] if the server cannot be asked or the file cannot be read.
     pub async fn store_object(&self, name: &str, description: &str, from: &Path) -> Result<(), BusError> {
-        let failed = |detail: String| BusError { operation: "store object", detail: format!("{name}: {detail}") };
-        if self.info(name).await?.is_some() {
-            return Ok(());
+        match self.info(name).await? {
+            Some(_) => Ok(()),
+            None => self.put_file(name, description, from).await,
         }
+    }
+
+    async fn put_file(&self, name: &str, description: &str, from: &Path) -> Result<(), BusError> {
+        let failed = |detail: String| BusError { operation: "store object", detail: format!("{name}: {detail}") };
         let mut file = tokio::fs::File::open(from).await.map_err(|e| failed(e.to_string()))?;
         let meta =
             ObjectMetadata { name: name.to_owned(), description: Some(description.to_owned()), ..Default::default() };
@@ -65,7 +69,7 @@ impl HostBus {
     pub async fn keep_object(&self, name: &str, owner: &str, from: &Path) -> Result<(), BusError> {
         match self.info(name).await? {
             Some(_) => self.share_object(name, owner).await,
-            None => self.store_object(name, owner, from).await,
+            None => self.put_file(name, owner, from).await,
         }
     }
 

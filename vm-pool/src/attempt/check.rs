@@ -15,7 +15,6 @@ use super::{
     work::{end, talk, tree},
 };
 use crate::{
-    adapter::session::SessionError,
     lease::{Leased, Leases},
     port::Vm,
 };
@@ -46,7 +45,7 @@ pub(super) async fn check<V: Vm>(
     let count = offer.checks.len();
     let results = talk(&mut leased, log, trace, async |session| {
         session.assign(assignment).await?;
-        Ok::<_, SessionError>(session.checks_finished(count, deadline).await?)
+        session.checks_finished(count, deadline).await
     })
     .await?;
     let lease_id = leased.lease;

@@ -57,8 +57,8 @@ impl Services {
     ) -> Self {
         let Job { offer, nonce, trace, .. } = job;
         let attempt = offer.attempt;
-        let (stop, seen) = (CancellationToken::new(), (*trace).clone());
-        let calls = Arc::new(HostCalls::new(desk.bus.clone(), attempt, *nonce, now, move || seen.vm_ms()));
+        let stop = CancellationToken::new();
+        let calls = Arc::new(HostCalls::new(desk.bus.clone(), attempt, *nonce, now, trace.vm_clock()));
         let reach = desk.outside.admit(Visitor {
             attempt,
             models,

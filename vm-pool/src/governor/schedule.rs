@@ -19,7 +19,9 @@ pub(super) fn schedule(state: &mut State, at: UnixMs, commands: &mut Vec<Command
             allowance.left = allowance.left.saturating_sub(1);
         }
         state.note_admission(at);
-        state.in_flight.insert(waited.call, InFlight { project, waited, admitted_at: at, answered: false });
+        let nth = state.admissions;
+        state.admissions += 1;
+        state.in_flight.insert(waited.call, InFlight { project, waited, admitted_at: at, nth, answered: false });
         commands.push(Command::Admit { call: waited.call });
     }
     if let Some(next) = state.next_wake(at) {
@@ -48,8 +50,7 @@ impl State {
     /// Whether one more call may go at all.
     fn open(&self, at: UnixMs) -> bool {
         let slots = self.tuning.max_concurrent.max(1) as usize;
-        let knocking = self.shared.strikes > 0 && self.unanswered() > 0;
-        self.gate(at) <= at && self.in_flight.len() < slots && !knocking
+        self.gate(at) <= at && self.in_flight.len() < slots && self.knock(at).is_none()
     }
 
     /// The first moment at which block, bucket and window let a call through.
@@ -89,6 +90,7 @@ impl State {
             [waiting.not_before.max(gate), waiting.asked_at.plus_ms(self.tuning.hold_ms)]
         });
         // What could go now waits for a slot or for an answer, which are events of their own.
-        moments.filter(|moment| *moment > at).min()
+        let knock = self.knock(at).filter(|_| !self.waiting.is_empty());
+        moments.chain(knock).filter(|moment| *moment > at).min()
     }
 }

@@ -15,10 +15,14 @@ pub(super) const MAX_BLOCK_MS: u64 = 60 * 60_000;
 pub(super) const MAX_WINDOW_MS: u64 = 60_000;
 /// A caller that is sent away comes again after at least this, in milliseconds.
 pub(super) const MIN_RESUME_MS: u64 = 10_000;
+/// The first bucket is not slower than this, 30 requests a minute, in thousandths: few calls say little about a limit.
+pub(super) const FIRST_RATE: u64 = 30_000;
 /// The slowest bucket: 6 requests a minute, in thousandths.
 pub(super) const MIN_RATE: u64 = 6_000;
 /// After so long without a refusal there is no bucket, in milliseconds.
 pub(super) const QUIET_MS: u64 = 10 * 60_000;
+/// A call that has not been refused for so long is not going to be, even if its answer takes its time, in milliseconds.
+pub(super) const KNOCK_MS: u64 = 10_000;
 /// What one request costs in the bucket.
 pub(super) const REQUEST: u64 = 1_000;
 pub(super) const MINUTE_MS: u64 = 60_000;
@@ -88,6 +92,8 @@ pub(super) struct InFlight {
     pub(super) project: ProjectId,
     pub(super) waited: Waiting,
     pub(super) admitted_at: UnixMs,
+    /// How many were let go before it.
+    pub(super) nth: u64,
     pub(super) answered: bool,
 }
 
@@ -108,8 +114,11 @@ pub struct State {
     /// Whose turn it was last.
     pub(super) served: Option<ProjectId>,
     pub(super) shared: Shared,
-    /// The last refusal of this host. Answers to calls from before it say nothing new.
+    /// Calls that were ever let go.
+    pub(super) admissions: u64,
+    /// The last refusal, and how many had been let go by then: answers to those say nothing new.
     pub(super) struck_at: UnixMs,
+    pub(super) struck_by: u64,
     pub(super) allowance: Option<Allowance>,
     /// What is in the bucket, and as of when.
     pub(super) level: u64,
@@ -127,7 +136,9 @@ impl State {
             in_flight: BTreeMap::new(),
             served: None,
             shared: Shared { blocked_until: UnixMs(0), strikes: 0, rate: None, at: UnixMs(0) },
+            admissions: 0,
             struck_at: UnixMs(0),
+            struck_by: 0,
             allowance: None,
             level: 0,
             level_at: UnixMs(0),
@@ -155,6 +166,15 @@ impl State {
 
     pub(super) fn unanswered(&self) -> usize {
         self.in_flight.values().filter(|call| !call.answered).count()
+    }
+
+    /// The call that tries the door after a refusal, while it may still be refused: when that is over.
+    pub(super) fn knock(&self, at: UnixMs) -> Option<UnixMs> {
+        if self.shared.strikes == 0 {
+            return None;
+        }
+        let trying = self.in_flight.values().filter(|call| !call.answered && call.nth >= self.struck_by);
+        trying.map(|call| call.admitted_at.plus_ms(KNOCK_MS)).filter(|over| *over > at).max()
     }
 
     /// Remembers an admission, and forgets those of more than a minute ago.

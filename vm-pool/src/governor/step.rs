@@ -7,7 +7,9 @@ use bus_schemas::{id::ProjectId, time::UnixMs};
 use super::{
     Answer, Command, Event, Fact, Shared, Signals, State, Window,
     schedule::schedule,
-    state::{Allowance, InFlight, MAX_BLOCK_MS, MAX_WINDOW_MS, MIN_RATE, QUIET_MS, REQUEST, Waiting, spread},
+    state::{
+        Allowance, FIRST_RATE, InFlight, MAX_BLOCK_MS, MAX_WINDOW_MS, MIN_RATE, QUIET_MS, REQUEST, Waiting, spread,
+    },
 };
 
 /// Takes an event in and says what is to be done. What makes no sense changes nothing.
@@ -43,7 +45,7 @@ pub fn step(state: &mut State, event: &Event) -> Vec<Command> {
 
 fn answered(state: &mut State, at: UnixMs, flight: InFlight, answer: &Answer, luck: u32) {
     // What was let go before the last refusal is part of the same rush.
-    let fresh = flight.admitted_at >= state.struck_at;
+    let fresh = flight.nth >= state.struck_by;
     match answer {
         Answer::Fine(signals) => {
             if let Some(flight) = state.in_flight.get_mut(&flight.waited.call) {
@@ -79,8 +81,11 @@ impl State {
     fn strike(&mut self, fresh: bool, signals: &Signals, at: UnixMs, luck: u32) {
         if fresh {
             self.shared.strikes = self.shared.strikes.saturating_add(1);
-            self.struck_at = at.plus_ms(1);
+            self.struck_at = at;
+            self.struck_by = self.admissions;
         }
+        // The one that tries the door is held back by the block alone.
+        self.level = REQUEST;
         let wait_ms = match signals.retry_after_ms {
             // Believed the first time; a provider that goes on refusing at its own word is given more, and
             // everybody comes a little later than told, not all at once.
@@ -115,9 +120,10 @@ impl State {
     /// A refusal takes three tenths off the pace.
     fn slower(&mut self, at: UnixMs) {
         let pace = self.pace(at).saturating_mul(REQUEST);
-        let from = self.shared.rate.unwrap_or(pace);
-        self.shared.rate = Some((from / 10 * 7).max(MIN_RATE));
-        self.level = 0;
+        self.shared.rate = Some(match self.shared.rate {
+            None => (pace / 10 * 7).max(FIRST_RATE),
+            Some(rate) => (rate / 10 * 7).max(MIN_RATE),
+        });
         self.level_at = at;
     }
 
@@ -156,13 +162,15 @@ impl State {
         }
         let rate = match (self.shared.rate, heard.rate) {
             (Some(own), Some(other)) => Some(own.min(other).max(MIN_RATE)),
-            (own, other) => own.or(other.map(|rate| rate.max(MIN_RATE))),
+            (None, Some(other)) => Some(other.max(MIN_RATE)),
+            (own, None) => own,
         };
         // Another host's clock may be wrong; its word binds no longer than a provider's would.
         let blocked_until = heard.blocked_until.min(at.plus_ms(MAX_BLOCK_MS));
         self.shared = Shared { blocked_until, rate, strikes: heard.strikes, at: heard.at };
         if heard.strikes > 0 {
             self.struck_at = self.struck_at.max(at);
+            self.struck_by = self.admissions;
         }
     }
 

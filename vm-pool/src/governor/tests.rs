@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{Answer, CallId, Command, Event, Fact, HOLD_MS, Shared, Signals, State, Tuning, Window, step};
 
-fn project(n: u8) -> ProjectId {
-    ProjectId::from_uuid(Uuid::from_u128(u128::from(n)))
+fn project(n: usize) -> ProjectId {
+    ProjectId::from_uuid(Uuid::from_u128(n as u128))
 }
 
 /// What a call does next in the simulation.
@@ -157,6 +157,21 @@ fn retry_after_is_obeyed_and_then_one_call_tries_the_door() {
 }
 
 #[test]
+fn a_slow_answer_at_the_door_holds_nobody_up_for_long() {
+    let mut world = World::new(Tuning::default());
+    world.ask(project(1));
+    world.ask(project(1));
+    world.due.clear();
+    let limited = Signals { retry_after_ms: Some(0), ..Signals::default() };
+    world.tell(Fact::Answered { call: CallId(0), answer: Answer::Limited(limited), luck: 0 });
+    world.tell(Fact::Answered { call: CallId(1), answer: Answer::Limited(limited), luck: 0 });
+    assert_eq!(world.admitted.len(), 3, "one tries the door, at once");
+    world.due.clear();
+    world.run_until(world.now + 60_000);
+    assert_eq!(world.admitted.len(), 4, "it thinks; a refusal would have come by now");
+}
+
+#[test]
 fn a_wait_that_would_be_too_long_is_not_begun() {
     let mut world = World::new(Tuning::default());
     world.retry_after_ms = Some(HOLD_MS * 2);
@@ -274,7 +289,7 @@ fn a_caller_that_goes_leaves_nothing_behind() {
 proptest! {
     #[test]
     fn ten_minutes_of_429_fail_nothing(
-        calls in proptest::collection::vec(0_u8..4, 1..30),
+        calls in proptest::collection::vec(0_usize..4, 1..30),
         retry_after_ms in prop_oneof![Just(None), (0_u64..120_000).prop_map(Some), (0_u64..4_000_000).prop_map(Some)],
         max_concurrent in 1_u32..8,
         takes_ms in 1_i64..5_000,
@@ -309,12 +324,12 @@ proptest! {
         }
         for (n, count) in wanted.iter().enumerate() {
             for _ in 0..*count {
-                world.ask(project(n as u8));
+                world.ask(project(n));
             }
         }
         let before = world.admitted.len();
         for admitted in &world.admitted {
-            let n = (0..wanted.len()).find(|n| project(*n as u8) == *admitted).unwrap_or_default();
+            let n = (0..wanted.len()).find(|n| project(*n) == *admitted).unwrap_or_default();
             wanted[n] -= 1;
         }
         world.run_until(i64::MAX);
@@ -326,7 +341,7 @@ proptest! {
 fn fair(admitted: &[ProjectId], wanted: &[usize]) -> Result<(), TestCaseError> {
     let mut had = vec![0; wanted.len()];
     for whose in admitted {
-        let n = (0..wanted.len()).find(|n| project(*n as u8) == *whose).unwrap_or_default();
+        let n = (0..wanted.len()).find(|n| project(*n) == *whose).unwrap_or_default();
         had[n] += 1;
         let open: Vec<usize> = (0..wanted.len()).filter(|n| had[*n] < wanted[*n]).map(|n| had[n]).collect();
         if let (Some(least), Some(most)) = (open.iter().min(), open.iter().max()) {

@@ -26,9 +26,14 @@ const LEAST_BYTES: usize = 300;
 /// How many bytes of messages a model takes beside `fixed_bytes` of system prompt and tools.
 #[must_use]
 pub fn room(model: ModelLimits, fixed_bytes: usize) -> usize {
-    let context = model.context_tokens as usize;
-    let output = (model.max_output_tokens as usize).min(context / 4);
-    ((context - output) * TOKEN_BYTES).saturating_sub(fixed_bytes).max(2000)
+    let input = model.context_tokens - output_tokens(model);
+    (input as usize * TOKEN_BYTES).saturating_sub(fixed_bytes).max(2000)
+}
+
+/// How long an answer may be: never so long that it leaves no room for a question.
+#[must_use]
+pub fn output_tokens(model: ModelLimits) -> u32 {
+    model.max_output_tokens.min(model.context_tokens / 4)
 }
 
 /// The lines that make room, if room is short: more than four fifths of `room` bytes are used, or the model said so `squeezes` times.

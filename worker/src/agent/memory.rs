@@ -15,6 +15,8 @@ use super::{
 
 /// Calls that do no work by themselves.
 pub const IDLE_TOOLS: [&str; 4] = ["hand_off", "ask_person", "bounce", "todo"];
+/// What stands in place of a result that was lost.
+pub const LOST: &str = "There is no result: the attempt ended before it came. The files are as they were last saved; look before you do it again.";
 /// So many turns after a warning it may repeat itself again before a person is asked.
 const WARNING_TURNS: u32 = 30;
 
@@ -114,6 +116,7 @@ impl Memory {
             // A turn may have been saved twice.
             Line::Answered { turn, .. } if turn <= self.turn => {}
             Line::Answered { turn, text, calls, .. } => {
+                self.close_calls();
                 self.turn = turn;
                 self.idle = if calls.is_empty() { self.idle + 1 } else { 0 };
                 self.warned = self.warned.filter(|warned| turn.saturating_sub(*warned) <= WARNING_TURNS);
@@ -133,12 +136,22 @@ impl Memory {
         }
     }
 
+    /// A line that was lost must not leave a call without a result: no model is called with one.
+    fn close_calls(&mut self) {
+        for call in self.open_calls() {
+            self.result(&call.id, LOST.into(), true);
+        }
+    }
+
     fn told(&mut self, why: Why, text: String) {
+        self.close_calls();
         let turn = self.turn + 1;
         match why {
             Why::Opening => {
                 self.opening = Some(text.clone());
-                return self.push(0, Message::User(text));
+                // It comes first, even if the line that said it before was lost.
+                self.window.insert(0, Entry { turn: 0, message: Arc::new(Message::User(text)) });
+                return;
             }
             Why::Note { id, from, said } => {
                 self.digest.said(turn, &from, &said);

@@ -186,13 +186,11 @@ pub fn opening(brief: &Brief, bytes: usize) -> String {
 
 /// What an agent that goes on is told first. `new_task`: it goes on with what another task's agent knew.
 #[must_use]
-pub fn resumed(brief: &Brief, new_task: bool, restored: bool, bytes: usize) -> String {
-    let files = if restored {
-        "Its files are restored to the last saved turn; programs that ran in the background are gone, and so is what was installed outside the folder."
-    } else {
-        "Its files are as they were when you began: nothing of what you changed was saved."
-    };
-    let mut text = format!("You go on in another computer. {files}\n");
+pub fn resumed(brief: &Brief, new_task: bool, bytes: usize) -> String {
+    let mut text = String::from(
+        "You go on in another computer. The folder holds your work as it was last saved; programs that ran in the background are gone, and so \
+         is what was installed outside the folder. Look before you rely on either.\n",
+    );
     if new_task {
         text.push_str(
             "You have another task now; the system prompt describes it. You know what you know from the work before.\n",

@@ -125,10 +125,11 @@ impl Next {
             let text = tools::lost_result(&call.name);
             self.remember(Line::Result { id: call.id, text: text.into(), is_error: !tools::ends(&call.name) });
         }
+        if self.state.memory.opening.is_none() {
+            self.tell(Why::Opening, setup.opening.clone());
+        }
         if goes_on {
             self.tell(Why::Resumed, setup.resumed.clone());
-        } else {
-            self.tell(Why::Opening, setup.opening.clone());
         }
         self.state.setup = setup;
         notes.into_iter().for_each(|note| self.heard(note));
@@ -194,6 +195,9 @@ impl Next {
         self.state.limited.clear();
         let mut ids = BTreeSet::new();
         for (at, call) in answer.calls.iter_mut().enumerate() {
+            // Not every provider takes back what another one made up.
+            call.id.retain(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+            call.id.truncate(64);
             if call.id.is_empty() || !ids.insert(call.id.clone()) {
                 call.id = format!("call_{}_{at}", self.state.memory.turn + 1);
                 ids.insert(call.id.clone());

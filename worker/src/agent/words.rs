@@ -20,21 +20,18 @@ pub fn one_line(text: &str, bytes: usize) -> String {
 pub fn frame(tag: &str, from: &str, text: &str) -> String {
     let from: String =
         from.chars().map(|c| if c == '"' || c == '<' || c == '>' || c.is_control() { ' ' } else { c }).collect();
-    let closing = format!("</{tag}");
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
     // Tags are found however they are written.
-    while let Some(at) = find_ignoring_case(rest, &closing) {
-        safe.push_str(&rest[..at]);
-        safe.push_str("<\\/");
-        rest = &rest[at + 2..];
+    while let Some(at) = rest.find("</") {
+        let (before, closing) = rest.split_at(at);
+        let name = closing.as_bytes().get(2..2 + tag.len());
+        safe.push_str(before);
+        safe.push_str(if name.is_some_and(|name| name.eq_ignore_ascii_case(tag.as_bytes())) { "<\\/" } else { "</" });
+        rest = &closing[2..];
     }
     safe.push_str(rest);
     format!("<{tag} from=\"{from}\">\n{}\n</{tag}>", safe.trim_end())
-}
-
-fn find_ignoring_case(text: &str, wanted: &str) -> Option<usize> {
-    text.as_bytes().windows(wanted.len()).position(|window| window.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// Shares `total` fairly: who needs less than an equal share gets all it needs, and the others share what is left.

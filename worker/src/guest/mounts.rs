@@ -148,9 +148,8 @@ pub(super) fn cover(source: &str, target: &str, covered_before: bool) -> Done {
 
 /// Mounts a folder over itself, read-only: not even root writes to it without undoing that first.
 pub(super) fn read_only(folder: &Path) -> Done {
-    let failed = |errno: rustix::io::Errno| {
-        MachineError::at(format!("make {} read-only", folder.display()))(errno.into())
-    };
+    let failed =
+        |errno: rustix::io::Errno| MachineError::at(format!("make {} read-only", folder.display()))(errno.into());
     mount_bind(folder, folder).map_err(failed)?;
     let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     mount_remount(folder, flags, c"").map_err(failed)

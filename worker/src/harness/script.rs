@@ -22,8 +22,7 @@ use super::HarnessError;
 use crate::{
     adapter::{
         data::Opener,
-        environment,
-        exchange,
+        environment, exchange,
         output::{Budget, Sink, Tail, pump},
         process::{self, Ended, Launch},
     },

@@ -14,10 +14,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{beats, intake, outgoing::NatsBus};
+use super::{beats, calls, intake, outgoing::NatsBus};
 use crate::port::{
-    Clock,
-    bus::{Bus as _, Inbound, IntakeStart},
+    Clock, Ids,
+    bus::{Bus as _, HostCalls, Inbound, IntakeStart},
 };
 
 /// How often the connection is looked at.
@@ -30,7 +30,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// Starts listening: beats, observations from where the intake is to begin, the state of the connection.
+    /// Starts listening: beats, observations from where the intake is to begin, the state of the connection; and answers
+    /// the calls of hosts.
     ///
     /// # Errors
     /// A sentence, if beats cannot be subscribed to.
@@ -38,13 +39,18 @@ impl Link {
         bus: &NatsBus,
         inbound: mpsc::Sender<Inbound>,
         start: watch::Receiver<IntakeStart>,
+        answers: impl HostCalls,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
     ) -> Result<Self, String> {
         let connection = bus.connection();
+        let called = connection.client().subscribe(subject::CALLS).await.map_err(|e| e.to_string())?;
         let subscription = connection.client().subscribe(subject::BEATS).await.map_err(|e| e.to_string())?;
         let (connected, connects) = watch::channel(0);
         let tasks = vec![
             tokio::spawn(watch_connection(bus.clone(), connected, inbound.clone())),
             tokio::spawn(beats::run(subscription, inbound.clone())),
+            tokio::spawn(calls::run(connection.clone(), called, answers, clock, ids)),
             tokio::spawn(intake::run(connection.clone(), start, connects, inbound)),
         ];
         Ok(Self { tasks })

@@ -1,6 +1,7 @@
-//! NATS: what goes out (`outgoing`), what comes in (`intake`, `beats`), output of attempts (`logs`).
+//! NATS: what goes out (`outgoing`), what comes in (`intake`, `beats`), calls of hosts (`calls`), output of attempts (`logs`).
 
 mod beats;
+mod calls;
 mod intake;
 mod link;
 mod logs;

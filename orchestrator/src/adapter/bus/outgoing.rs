@@ -8,7 +8,10 @@ use bus_schemas::{
     id::MessageId,
     nats::{self, Expect},
     subject::{self, PoolName},
-    v1::task::{CancelAttempt, Offer},
+    v1::{
+        agent::TellAttempt,
+        task::{CancelAttempt, Offer},
+    },
 };
 use tokio::{io::AsyncReadExt, sync::Mutex};
 
@@ -110,6 +113,11 @@ impl Bus for NatsBus {
         self.publish("withdraw an attempt", subject, id, cancel.attempt.project_id, cancel).await
     }
 
+    async fn tell_attempt(&self, id: MessageId, tell: TellAttempt) -> Result<(), BusError> {
+        let subject = subject::tell(&tell.attempt);
+        self.publish("tell an attempt", subject, id, tell.attempt.project_id, tell).await
+    }
+
     async fn tell(&self, id: MessageId, message: FeedMessage) -> Result<(), BusError> {
         const OPERATION: &str = "publish on the feed";
         match message {
@@ -172,6 +180,24 @@ impl Bus for NatsBus {
             ..Default::default()
         };
         match self.objects(OPERATION).await?.put(meta, &mut bundle.bytes.as_slice()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.lost(OPERATION, error.to_string()).await),
+        }
+    }
+
+    async fn has_object(&self, name: &str) -> Result<bool, BusError> {
+        const OPERATION: &str = "look up an object";
+        match self.objects(OPERATION).await?.info(name).await {
+            Ok(info) => Ok(!info.deleted),
+            Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.lost(OPERATION, error.to_string()).await),
+        }
+    }
+
+    async fn put_object(&self, name: &str, bytes: Vec<u8>) -> Result<(), BusError> {
+        const OPERATION: &str = "store an object";
+        let meta = ObjectMetadata { name: name.to_owned(), chunk_size: Some(CHUNK_BYTES), ..Default::default() };
+        match self.objects(OPERATION).await?.put(meta, &mut bytes.as_slice()).await {
             Ok(_) => Ok(()),
             Err(error) => Err(self.lost(OPERATION, error.to_string()).await),
         }

@@ -2,6 +2,8 @@
 //! connections that read. The journal, the outbox and the intake cursor move in one transaction, and so do the
 //! projections, which are derived from the journal alone.
 
+mod approvals;
+mod feed;
 mod letters;
 mod open;
 mod project;
@@ -14,6 +16,7 @@ mod tell;
 mod tests;
 mod writer;
 
+pub use feed::FeedPage;
 pub use open::OpenError;
-pub use query::{ApplyStage, Backlog, FeedPage, LastApply, Thing};
+pub use query::{ApplyStage, Backlog, LastApply, Thing};
 pub use store::Store;

@@ -8,7 +8,8 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 /// Numbered migrations; the database's `user_version` says how many it has seen.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../../migrations/0001_first.sql"), include_str!("../../../migrations/0002_agents.sql")];
 /// The projections' tables, with `{s}` for the schema.
 const PROJECTIONS: &str = include_str!("projections.sql");
 

@@ -1,5 +1,6 @@
 //! Writes what the projector derived, into the live tables or into the ones of a rebuild.
 
+use bus_schemas::{id::TaskId, v1::approval::ApprovalSubject};
 use rusqlite::{Connection, params};
 
 use super::row::{json, word};
@@ -30,20 +31,43 @@ fn apply_one(connection: &Connection, schema: &str, change: &Change) -> rusqlite
         Change::Used { project_id, usage } => execute(
             "UPDATE {s}.project SET vm_ms = vm_ms + ?2, program_wall_ms = program_wall_ms + ?3,
                  program_cpu_ms = program_cpu_ms + ?4, program_peak_kib = max(program_peak_kib, ?5),
-                 output_bytes = output_bytes + ?6 WHERE project_id = ?1",
+                 output_bytes = output_bytes + ?6, tool_calls = tool_calls + ?7, calls = calls + ?8,
+                 tokens_input = tokens_input + ?9, tokens_output = tokens_output + ?10,
+                 cache_write_5m = cache_write_5m + ?11, cache_write_1h = cache_write_1h + ?12,
+                 cache_read = cache_read + ?13, usd_nanos = usd_nanos + ?14, price_assumed = max(price_assumed, ?15)
+             WHERE project_id = ?1",
             params![
                 project_id.to_string(),
                 clamp(usage.vm_ms),
                 clamp(usage.program_wall_ms),
                 clamp(usage.program_cpu_ms),
                 clamp(usage.program_peak_kib),
-                clamp(usage.output_bytes)
+                clamp(usage.output_bytes),
+                clamp(usage.tool_calls),
+                clamp(usage.spend.calls),
+                clamp(usage.spend.tokens.input),
+                clamp(usage.spend.tokens.output),
+                clamp(usage.spend.tokens.cache_write_5m),
+                clamp(usage.spend.tokens.cache_write_1h),
+                clamp(usage.spend.tokens.cache_read),
+                clamp(usage.spend.usd_nanos),
+                usage.spend.price_assumed
             ],
         ),
+        Change::Spent { project_id, spend } => execute(
+            "UPDATE {s}.project SET spend = ?2 WHERE project_id = ?1",
+            params![project_id.to_string(), json(spend)?],
+        ),
         Change::TaskAdded(row) => add_task(connection, schema, row),
+        Change::TaskRemoved(task_id) => {
+            execute("DELETE FROM {s}.task WHERE task_id = ?1", params![task_id.to_string()])
+        }
+        Change::Rewired { task_id, needs } => {
+            execute("UPDATE {s}.task SET needs = ?2 WHERE task_id = ?1", params![task_id.to_string(), json(needs)?])
+        }
         Change::TaskMoved(_, task_id, at) => execute(
             "UPDATE {s}.task SET state = ?2, reason = ?3, attempt = ?4, stage = ?5, host_id = ?6, claimed_at = ?7,
-                 ended_at = ?8 WHERE task_id = ?1",
+                 ended_at = ?8, max_attempts = ?9, spend = ?10 WHERE task_id = ?1",
             params![
                 task_id.to_string(),
                 word(&at.state)?,
@@ -52,7 +76,9 @@ fn apply_one(connection: &Connection, schema: &str, change: &Change) -> rusqlite
                 at.stage.as_ref().map(word).transpose()?,
                 at.host_id.map(|id| id.to_string()),
                 at.claimed_at.map(|at| at.0),
-                at.ended_at.map(|at| at.0)
+                at.ended_at.map(|at| at.0),
+                at.max_attempts,
+                json(&at.spend)?
             ],
         ),
         Change::HandedOff { task_id, attempt, handoff } => execute(
@@ -103,8 +129,8 @@ fn add_task(connection: &Connection, schema: &str, row: &TaskRow) -> rusqlite::R
     let sql = format!(
         "INSERT INTO {schema}.task
              (task_id, project_id, position, key, title, needs, max_attempts, state, reason, attempt, stage, host_id,
-              claimed_at, ended_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+              claimed_at, ended_at, spend)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
     );
     let at = &row.progress;
     connection
@@ -116,14 +142,15 @@ fn add_task(connection: &Connection, schema: &str, row: &TaskRow) -> rusqlite::R
             row.key,
             row.title,
             json(&row.needs)?,
-            row.max_attempts,
+            at.max_attempts,
             word(&at.state)?,
             at.reason,
             at.attempt,
             at.stage.as_ref().map(word).transpose()?,
             at.host_id.map(|id| id.to_string()),
             at.claimed_at.map(|at| at.0),
-            at.ended_at.map(|at| at.0)
+            at.ended_at.map(|at| at.0),
+            json(&at.spend)?
         ])
         .map(drop)
 }
@@ -131,7 +158,7 @@ fn add_task(connection: &Connection, schema: &str, row: &TaskRow) -> rusqlite::R
 fn ask(connection: &Connection, schema: &str, row: &ApprovalRow) -> rusqlite::Result<()> {
     let sql = format!(
         "INSERT INTO {schema}.approval
-             (approval_id, project_id, task_id, attempt, digest, policy, asked_at, expires_at, handoff)
+             (approval_id, project_id, task_id, subject, digest, policy, asked_at, expires_at, about)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
     );
     connection
@@ -139,15 +166,27 @@ fn ask(connection: &Connection, schema: &str, row: &ApprovalRow) -> rusqlite::Re
         .execute(params![
             row.approval_id.to_string(),
             row.project_id.to_string(),
-            row.attempt.map(|(task, _)| task.to_string()),
-            row.attempt.map(|(_, number)| number),
+            task_of(&row.subject).map(|task| task.to_string()),
+            json(&row.subject)?,
             row.digest,
             row.policy,
             row.asked_at.0,
             row.expires_at.map(|at| at.0),
-            row.handoff.as_ref().map(json).transpose()?
+            row.about.as_ref().map(json).transpose()?
         ])
         .map(drop)
+}
+
+/// The task a request is about.
+const fn task_of(subject: &ApprovalSubject) -> Option<TaskId> {
+    match subject {
+        ApprovalSubject::Plan => None,
+        ApprovalSubject::Handoff { task_id, .. }
+        | ApprovalSubject::Question { task_id, .. }
+        | ApprovalSubject::Budget { task_id, .. }
+        | ApprovalSubject::Patch { task_id, .. }
+        | ApprovalSubject::Skill { task_id, .. } => Some(*task_id),
+    }
 }
 
 fn feed(connection: &Connection, schema: &str, row: &FeedRow) -> rusqlite::Result<()> {

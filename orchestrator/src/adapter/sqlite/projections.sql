@@ -16,7 +16,18 @@ CREATE TABLE IF NOT EXISTS {s}.project (
     program_wall_ms  INTEGER NOT NULL DEFAULT 0,
     program_cpu_ms   INTEGER NOT NULL DEFAULT 0,
     program_peak_kib INTEGER NOT NULL DEFAULT 0,
-    output_bytes     INTEGER NOT NULL DEFAULT 0
+    output_bytes     INTEGER NOT NULL DEFAULT 0,
+    tool_calls       INTEGER NOT NULL DEFAULT 0,
+    calls            INTEGER NOT NULL DEFAULT 0,
+    tokens_input     INTEGER NOT NULL DEFAULT 0,
+    tokens_output    INTEGER NOT NULL DEFAULT 0,
+    cache_write_5m   INTEGER NOT NULL DEFAULT 0,
+    cache_write_1h   INTEGER NOT NULL DEFAULT 0,
+    cache_read       INTEGER NOT NULL DEFAULT 0,
+    usd_nanos        INTEGER NOT NULL DEFAULT 0,
+    price_assumed    INTEGER NOT NULL DEFAULT 0,
+    -- What was spent so far beside its limits, running attempts included (a SpendView).
+    spend            TEXT    NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS {s}.task (
@@ -33,7 +44,8 @@ CREATE TABLE IF NOT EXISTS {s}.task (
     stage        TEXT,
     host_id      TEXT,
     claimed_at   INTEGER,
-    ended_at     INTEGER
+    ended_at     INTEGER,
+    spend        TEXT    NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS {s}.task_by_project ON task (project_id, position);
 
@@ -52,13 +64,13 @@ CREATE TABLE IF NOT EXISTS {s}.approval (
     approval_id TEXT PRIMARY KEY,
     project_id  TEXT    NOT NULL,
     task_id     TEXT,
-    attempt     INTEGER,
+    subject     TEXT    NOT NULL,
     digest      TEXT    NOT NULL,
     policy      TEXT    NOT NULL,
     asked_at    INTEGER NOT NULL,
     expires_at  INTEGER,
     closed      INTEGER NOT NULL DEFAULT 0,
-    handoff     TEXT,
+    about       TEXT,
     decision    TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS {s}.approval_by_project ON approval (project_id);

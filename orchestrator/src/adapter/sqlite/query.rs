@@ -6,12 +6,12 @@ use bus_schemas::{
     id::{ApprovalId, HostId, ProjectId, TaskId},
     time::UnixMs,
     v1::{
-        api::{ApprovalView, FeedEvent, JournalEntry, ProjectView, SpendView, TaskView},
-        approval::ApprovalSubject,
-        handoff::{Handoff, Usage},
+        agent::{Spend, Tokens},
+        api::{JournalEntry, ProjectView, TaskView},
+        handoff::Usage,
     },
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::{
@@ -25,8 +25,6 @@ use crate::{
 
 /// Candidates shown for a prefix that is not unique; one more is asked for to know that there are more.
 const CANDIDATES: u32 = 8;
-/// Feed events read at once: a reader that is far behind gets them in pages.
-const FEED_PAGE: u32 = 256;
 
 /// A kind of thing that has an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,15 +81,6 @@ pub enum ApplyStage {
         /// Who did.
         by: String,
     },
-}
-
-/// A page of a project's feed.
-#[derive(Clone, Debug)]
-pub struct FeedPage {
-    /// The events, oldest first.
-    pub events: Vec<FeedEvent>,
-    /// There is nothing behind them, and nothing more will come by itself.
-    pub ended: bool,
 }
 
 impl Store {
@@ -174,45 +163,18 @@ impl Store {
         .await
     }
 
-    /// The detail of a project's first record: its plan and scripts.
+    /// A task's key.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn first_detail(&self, project_id: ProjectId) -> Result<Option<String>, JournalError> {
-        self.read("read a plan", move |connection| first_detail(connection, project_id)).await
-    }
-
-    /// Requests to people: the pending ones, or all, oldest first. Without the plans they are about.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, JournalError> {
-        self.read("list approvals", move |connection| {
-            let which = if all { "TRUE" } else { "approval.closed = 0" };
-            let sql = format!("SELECT {APPROVAL} WHERE {which} ORDER BY asked_at, approval_id");
-            connection.prepare_cached(&sql)?.query_map([], approval)?.collect()
+    pub async fn task_key(&self, task_id: TaskId) -> Result<Option<String>, JournalError> {
+        self.read("look up a task", move |connection| {
+            connection
+                .prepare_cached("SELECT key FROM task WHERE task_id = ?1")?
+                .query_row([task_id.to_string()], |row| row.get(0))
+                .optional()
         })
         .await
-    }
-
-    /// One request, without the plan it is about.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn approval(&self, approval_id: ApprovalId) -> Result<Option<ApprovalView>, JournalError> {
-        self.read("read an approval", move |connection| {
-            let sql = format!("SELECT {APPROVAL} WHERE approval.approval_id = ?1");
-            connection.prepare_cached(&sql)?.query_row([approval_id.to_string()], approval).optional()
-        })
-        .await
-    }
-
-    /// What a project's feed has after `after`.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn feed(&self, project_id: ProjectId, after: u64) -> Result<FeedPage, JournalError> {
-        self.read("read a feed", move |connection| feed(connection, project_id, after)).await
     }
 
     /// A project's journal.
@@ -253,7 +215,7 @@ impl Store {
     pub async fn backlog(&self) -> Result<Backlog, JournalError> {
         self.read("count the backlog", |connection| {
             connection.query_row(
-                "SELECT (SELECT count(*) FROM project WHERE state IN ('awaiting_approval', 'working')),
+                "SELECT (SELECT count(*) FROM project WHERE state IN ('planning', 'awaiting_approval', 'working')),
                         (SELECT count(*) FROM outbox), (SELECT count(*) FROM dead_letter)",
                 [],
                 |row| Ok(Backlog { open_projects: row.get(0)?, outbox: row.get(1)?, dead_letters: row.get(2)? }),
@@ -265,7 +227,8 @@ impl Store {
 
 const PROJECT: &str =
     "project_id, title, goal, folder, owner, state, created_at, changed_at, base_commit, result_commit,
-    applied_at, vm_ms, program_wall_ms, program_cpu_ms, program_peak_kib, output_bytes";
+    applied_at, vm_ms, program_wall_ms, program_cpu_ms, program_peak_kib, output_bytes, tool_calls, calls,
+    tokens_input, tokens_output, cache_write_5m, cache_write_1h, cache_read, usd_nanos, price_assumed, spend";
 
 fn project(row: &Row<'_>) -> rusqlite::Result<ProjectView> {
     Ok(ProjectView {
@@ -284,9 +247,21 @@ fn project(row: &Row<'_>) -> rusqlite::Result<ProjectView> {
             program_cpu_ms: row.get(13)?,
             program_peak_kib: row.get(14)?,
             output_bytes: row.get(15)?,
-            ..Usage::default()
+            tool_calls: row.get(16)?,
+            spend: Spend {
+                calls: row.get(17)?,
+                tokens: Tokens {
+                    input: row.get(18)?,
+                    output: row.get(19)?,
+                    cache_write_5m: row.get(20)?,
+                    cache_write_1h: row.get(21)?,
+                    cache_read: row.get(22)?,
+                },
+                usd_nanos: row.get(23)?,
+                price_assumed: row.get(24)?,
+            },
         },
-        spend: SpendView::default(),
+        spend: get_json(row, 25)?,
         base_commit: row.get(8)?,
         result_commit: row.get(9)?,
         applied_at: row.get::<_, Option<i64>>(10)?.map(UnixMs),
@@ -308,11 +283,11 @@ fn fill(connection: &Connection, view: &mut ProjectView) -> rusqlite::Result<()>
     Ok(())
 }
 
-const TASK: &str = "task.task_id, task.key, task.title, task.needs, task.state, task.reason, task.attempt,
-    task.max_attempts, task.stage, task.host_id, task.claimed_at, task.ended_at, failure.body, handoff.body
-    FROM task LEFT JOIN failure USING (task_id) LEFT JOIN handoff USING (task_id)";
+pub(super) const TASK: &str = "task.task_id, task.key, task.title, task.needs, task.state, task.reason, task.attempt,
+    task.max_attempts, task.stage, task.host_id, task.claimed_at, task.ended_at, failure.body, handoff.body,
+    task.spend FROM task LEFT JOIN failure USING (task_id) LEFT JOIN handoff USING (task_id)";
 
-fn task(row: &Row<'_>) -> rusqlite::Result<TaskView> {
+pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<TaskView> {
     Ok(TaskView {
         task_id: TaskId::from_uuid(get_id(row, 0)?),
         key: row.get(1)?,
@@ -328,51 +303,8 @@ fn task(row: &Row<'_>) -> rusqlite::Result<TaskView> {
         ended_at: row.get::<_, Option<i64>>(11)?.map(UnixMs),
         failure: get_json_opt(row, 12)?,
         handoff: get_json_opt(row, 13)?,
-        spend: SpendView::default(),
+        spend: get_json(row, 14)?,
     })
-}
-
-const APPROVAL: &str = "approval.approval_id, approval.project_id, project.title, approval.task_id, approval.attempt,
-    task.key, approval.digest, approval.policy, approval.asked_at, approval.expires_at, approval.decision,
-    approval.handoff
-    FROM approval JOIN project USING (project_id) LEFT JOIN task ON task.task_id = approval.task_id";
-
-fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
-    let task_id = get_id_opt(row, 3)?.map(TaskId::from_uuid);
-    let attempt: Option<u32> = row.get(4)?;
-    Ok(ApprovalView {
-        approval_id: ApprovalId::from_uuid(get_id(row, 0)?),
-        project_id: ProjectId::from_uuid(get_id(row, 1)?),
-        project_title: row.get(2)?,
-        subject: match (task_id, attempt) {
-            (Some(task_id), Some(attempt)) => ApprovalSubject::Handoff { task_id, attempt },
-            _ => ApprovalSubject::Plan,
-        },
-        task_key: row.get(5)?,
-        digest: row.get(6)?,
-        policy: row.get(7)?,
-        asked_at: UnixMs(row.get(8)?),
-        expires_at: row.get::<_, Option<i64>>(9)?.map(UnixMs),
-        decision: get_json_opt(row, 10)?,
-        plan: None,
-        scripts: BTreeMap::new(),
-        handoff: get_json_opt::<Handoff>(row, 11)?,
-        skills: BTreeMap::new(),
-        skill_reviews: Vec::new(),
-        estimate: None,
-        question: None,
-        over_budget: None,
-        patch: None,
-        skill: None,
-    })
-}
-
-fn first_detail(connection: &Connection, project_id: ProjectId) -> rusqlite::Result<Option<String>> {
-    connection
-        .prepare_cached("SELECT detail FROM journal WHERE project_id = ?1 AND version = 1")?
-        .query_row([project_id.to_string()], |row| row.get(0))
-        .optional()
-        .map(Option::flatten)
 }
 
 fn last_apply(connection: &Connection, project_id: ProjectId) -> rusqlite::Result<Option<LastApply>> {
@@ -405,54 +337,4 @@ fn last_apply(connection: &Connection, project_id: ProjectId) -> rusqlite::Resul
         stage = stage.or(Some(said));
     }
     Ok(None)
-}
-
-fn feed(connection: &Connection, project_id: ProjectId, after: u64) -> rusqlite::Result<FeedPage> {
-    let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let sql = format!(
-        "SELECT seq, at, kind, task_key, project_state, text, tasks, approval_id FROM feed
-         WHERE project_id = ?1 AND seq > ?2 ORDER BY seq LIMIT {FEED_PAGE}"
-    );
-    // One snapshot for the page, its tasks and the question whether there is more to come.
-    let transaction = connection.unchecked_transaction()?;
-    let mut statement = transaction.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![project_id.to_string(), after], |row| {
-        let tasks: Vec<TaskId> = get_json(row, 6)?;
-        let event = FeedEvent {
-            sequence: row.get(0)?,
-            kind: row.get(2)?,
-            at: UnixMs(row.get(1)?),
-            project_id,
-            task_key: row.get(3)?,
-            project_state: get_word(row, 4)?,
-            text: row.get(5)?,
-            tasks: Vec::new(),
-            approval_id: get_id_opt(row, 7)?.map(ApprovalId::from_uuid),
-        };
-        Ok((event, tasks))
-    })?;
-    let mut events = Vec::new();
-    for row in rows {
-        let (mut event, tasks) = row?;
-        for task_id in tasks {
-            event.tasks.extend(feed_task(&transaction, task_id)?);
-        }
-        events.push(event);
-    }
-    let settled: bool = transaction
-        .prepare_cached("SELECT settled FROM project WHERE project_id = ?1")?
-        .query_row([project_id.to_string()], |row| row.get(0))
-        .optional()?
-        .unwrap_or(true);
-    let ended = settled && events.len() < FEED_PAGE as usize;
-    Ok(FeedPage { events, ended })
-}
-
-/// A task as it is now, without its handoff.
-fn feed_task(connection: &Connection, task_id: TaskId) -> rusqlite::Result<Option<TaskView>> {
-    let sql = format!(
-        "SELECT {} WHERE task.task_id = ?1",
-        TASK.replace("handoff.body", "NULL").replace(" LEFT JOIN handoff USING (task_id)", "",)
-    );
-    connection.prepare_cached(&sql)?.query_row([task_id.to_string()], task).optional()
 }

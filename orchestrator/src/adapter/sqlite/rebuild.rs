@@ -28,6 +28,7 @@ pub(super) fn run(connection: &Connection, projector: &mut dyn Projector) -> Res
         rows += copied.map_err(sqlite)? as u64;
     }
     drop_all(connection).map_err(sqlite)?;
+    connection.execute("DELETE FROM meta WHERE name = 'projections'", []).map_err(sqlite)?;
     Ok(RebuildReport { journal_entries, rows, differences })
 }
 

@@ -70,6 +70,17 @@ impl Store {
         self.installation
     }
 
+    /// The projections are of an earlier program, or there are none: they must be derived anew before anything is read.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn is_stale(&self) -> Result<bool, JournalError> {
+        self.read("look at the projections", |connection| {
+            connection.query_row("SELECT EXISTS (SELECT 1 FROM meta WHERE name = 'projections')", [], |row| row.get(0))
+        })
+        .await
+    }
+
     /// Lets the database grow to so many pages: a small disk for tests.
     #[cfg(test)]
     pub(crate) async fn limit_pages(&self, pages: u32) -> Result<(), JournalError> {

@@ -6,7 +6,7 @@ use bus_schemas::{
     id::{ApprovalId, ProjectId, TaskId},
     time::UnixMs,
     v1::{
-        approval::{ApprovalAsked, ApprovalSubject, Decision},
+        approval::{ApprovalAsked, Decision},
         project::{ProjectChanged, TaskChanged},
     },
 };
@@ -52,7 +52,8 @@ pub(super) fn page(connection: &Connection, after: u64) -> rusqlite::Result<(u64
 
 fn lines(connection: &Connection, after: u64) -> rusqlite::Result<Vec<Line>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT seq, project_id, at, tasks, approval_id, project_changed FROM feed WHERE seq > ?1
+        "SELECT seq, project_id, at, iif(kind GLOB 'spend.*', '[]', tasks), approval_id, project_changed FROM feed
+         WHERE seq > ?1
          ORDER BY seq LIMIT {PAGE}"
     ))?;
     let rows = statement.query_map([after], |row| {
@@ -102,27 +103,22 @@ fn task(connection: &Connection, task_id: TaskId, changed_at: UnixMs) -> rusqlit
 fn approval(connection: &Connection, approval_id: ApprovalId) -> rusqlite::Result<Option<FeedMessage>> {
     let read = |row: &Row<'_>| {
         let project_id = ProjectId::from_uuid(get_id(row, 0)?);
-        if let Some(decision) = get_json_opt::<Decision>(row, 6)? {
+        if let Some(decision) = get_json_opt::<Decision>(row, 5)? {
             return Ok(FeedMessage::Decided(project_id, decision));
         }
-        let task_id = get_id_opt(row, 1)?.map(TaskId::from_uuid);
-        let subject = match (task_id, row.get(2)?) {
-            (Some(task_id), Some(attempt)) => ApprovalSubject::Handoff { task_id, attempt },
-            _ => ApprovalSubject::Plan,
-        };
         let asked = ApprovalAsked {
             approval_id,
             project_id,
-            subject,
-            digest: row.get(3)?,
-            asked_at: UnixMs(row.get(4)?),
-            expires_at: row.get::<_, Option<i64>>(5)?.map(UnixMs),
+            subject: get_json(row, 1)?,
+            digest: row.get(2)?,
+            asked_at: UnixMs(row.get(3)?),
+            expires_at: row.get::<_, Option<i64>>(4)?.map(UnixMs),
         };
         Ok(FeedMessage::Asked(project_id, asked))
     };
     connection
         .prepare_cached(
-            "SELECT project_id, task_id, attempt, digest, asked_at, expires_at, decision FROM approval
+            "SELECT project_id, subject, digest, asked_at, expires_at, decision FROM approval
              WHERE approval_id = ?1",
         )?
         .query_row([approval_id.to_string()], read)

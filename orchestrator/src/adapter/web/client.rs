@@ -4,9 +4,9 @@ use std::{collections::VecDeque, path::PathBuf, pin::Pin, time::Duration};
 
 use bus_schemas::v1::{
     api::{
-        ApplyRequest, ApplyView, ApprovalView, CancelRequest, DeadLetterView, DecisionRequest, DiffView, FeedEvent,
-        Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, Problem, ProjectView, RebuildReport,
-        UndoRequest,
+        ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DiffView,
+        EditPlanRequest, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView,
+        Problem, ProjectView, RebuildReport, TellRequest, TellView, UndoRequest,
     },
     task::LogChunk,
 };
@@ -98,7 +98,7 @@ impl Client {
     /// [`ClientError::Protocol`] if the endpoint is not a URL.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
         let invalid = |detail: String| ClientError::Protocol { operation: "set up the client", detail };
-        let builder = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT);
+        let builder = http().connect_timeout(CONNECT_TIMEOUT);
         let (builder, base) = match &endpoint {
             Endpoint::Unix(path) => (builder.unix_socket(path.clone()), "http://baton".to_owned()),
             Endpoint::Http { url, .. } => (builder, url.clone()),
@@ -265,6 +265,38 @@ impl Client {
         self.get("read the diff", &["projects", id, "diff"], &query).await
     }
 
+    /// `GET /v1/projects/{id}/plan`
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn plan(&self, id: &str) -> Result<PlanView, ClientError> {
+        self.get("read the plan", &["projects", id, "plan"], &[]).await
+    }
+
+    /// `POST /v1/projects/{id}/plan`
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn edit_plan(&self, id: &str, request: &EditPlanRequest) -> Result<ProjectView, ClientError> {
+        self.post("edit the plan", &["projects", id, "plan"], request).await
+    }
+
+    /// `POST /v1/projects/{id}/tell`
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tell(&self, id: &str, request: &TellRequest) -> Result<TellView, ClientError> {
+        self.post("tell", &["projects", id, "tell"], request).await
+    }
+
+    /// `POST /v1/projects/{id}/budget`
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn budget(&self, id: &str, request: &BudgetRequest) -> Result<ProjectView, ClientError> {
+        self.post("set limits", &["projects", id, "budget"], request).await
+    }
+
     /// `POST /v1/projects/{id}/cancel`
     ///
     /// # Errors
@@ -368,4 +400,11 @@ fn decoded<T: DeserializeOwned>(
             }
         }
     })
+}
+
+/// What every client begins with: no proxy of the environment, and cryptography named, which reqwest leaves to the program.
+pub(super) fn http() -> reqwest::ClientBuilder {
+    // It was installed before, the second time.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// # Errors
 /// A sentence: refused, timed out, not HTTP.
 pub async fn get_status(url: &str, timeout: Duration) -> Result<(u16, String), String> {
-    let client = reqwest::Client::builder().no_proxy().timeout(timeout).build().map_err(|error| error.to_string())?;
+    let client = super::client::http().timeout(timeout).build().map_err(|error| error.to_string())?;
     let response = client.get(url).send().await.map_err(|error| root(&error))?;
     let status = response.status().as_u16();
     let body = response.text().await.map_err(|error| root(&error))?;

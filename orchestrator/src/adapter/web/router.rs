@@ -14,7 +14,8 @@ use axum::{
     routing::{get, post},
 };
 use bus_schemas::v1::api::{
-    ApplyRequest, CancelRequest, DecisionRequest, NewProject, PlanSource, Problem, UndoRequest,
+    ApplyRequest, BudgetRequest, CancelRequest, DecisionRequest, EditPlanRequest, NewProject, PlanSource, Problem,
+    TellRequest, UndoRequest,
 };
 use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,9 @@ pub fn router<S: Service>(service: S, shutdown: CancellationToken) -> Router {
         .route("/v1/projects/{id}/logs", get(logs::<S>))
         .route("/v1/projects/{id}/journal", get(journal::<S>))
         .route("/v1/projects/{id}/diff", get(diff::<S>))
+        .route("/v1/projects/{id}/plan", get(plan::<S>).post(edit_plan::<S>))
+        .route("/v1/projects/{id}/tell", post(tell::<S>))
+        .route("/v1/projects/{id}/budget", post(budget::<S>))
         .route("/v1/projects/{id}/cancel", post(cancel::<S>))
         .route("/v1/projects/{id}/apply", post(apply::<S>))
         .route("/v1/projects/{id}/undo", post(undo::<S>))
@@ -167,6 +171,34 @@ async fn diff<S: Service>(
     Params(params): Params<DiffParams>,
 ) -> Answer {
     answer(api.service.diff(&id, params.task.as_deref()).await)
+}
+
+async fn plan<S: Service>(State(api): State<Api<S>>, Path(id): Path<String>) -> Answer {
+    answer(api.service.plan(&id).await)
+}
+
+async fn edit_plan<S: Service>(
+    State(api): State<Api<S>>,
+    Path(id): Path<String>,
+    Body(request): Body<EditPlanRequest>,
+) -> Answer {
+    answer(api.service.edit_plan(&id, request).await)
+}
+
+async fn tell<S: Service>(
+    State(api): State<Api<S>>,
+    Path(id): Path<String>,
+    Body(request): Body<TellRequest>,
+) -> Answer {
+    answer(api.service.tell(&id, request).await)
+}
+
+async fn budget<S: Service>(
+    State(api): State<Api<S>>,
+    Path(id): Path<String>,
+    Body(request): Body<BudgetRequest>,
+) -> Answer {
+    answer(api.service.budget(&id, request).await)
 }
 
 async fn cancel<S: Service>(

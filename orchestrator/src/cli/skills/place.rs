@@ -14,7 +14,7 @@ use ::skills::{
 use super::args::Here;
 use crate::{
     cli::{CliError, Context, Exit, render, style::clean_line},
-    paths::bundled_skills,
+    paths::{bundled_skills, data_home},
 };
 
 /// The surroundings of one command.
@@ -29,15 +29,14 @@ impl Place {
     pub(super) fn of(context: &Context, here: &Here) -> Result<Self, CliError> {
         let folder = here.folder.clone().map_or_else(env::current_dir, Ok).and_then(|folder| folder.canonicalize());
         let folder = folder.map_err(|error| {
-            let named = here.folder.as_deref().unwrap_or(Path::new("."));
+            let named = here.folder.as_deref().unwrap_or_else(|| Path::new("."));
             let message = format!("there is no folder {}: {error}", named.display());
             CliError::new(Exit::Invalid, "folder_missing", message, None)
         })?;
-        let dir = |name: &str| context.env.get(OsStr::new(name)).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = dir("HOME");
+        let home = context.env.get(OsStr::new("HOME")).map(PathBuf::from).filter(|path| path.is_absolute());
         let bundled = bundled_skills();
-        let roots =
-            roots_with_data(Some(&folder), home.as_deref(), dir("XDG_DATA_HOME").as_deref(), bundled.as_deref());
+        let data = data_home(&context.env);
+        let roots = roots_with_data(Some(&folder), home.as_deref(), data.as_deref(), bundled.as_deref());
         let locks = Locks::load(Some(&folder), home.as_deref());
         Ok(Self { catalog: Catalog::discover(&roots), folder, home, locks })
     }
@@ -89,8 +88,7 @@ impl Target {
 
 /// Now, for the record.
 pub(super) fn at() -> String {
-    let now = i64::try_from(render::now().0 / 1000).unwrap_or_default();
-    jiff::Timestamp::from_second(now).map(|time| time.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_second(render::now().0 / 1000).map(|time| time.to_string()).unwrap_or_default()
 }
 
 impl From<SkillError> for CliError {

@@ -70,12 +70,11 @@ impl Change<'_> {
         let (owner, resource) = (wait.owner, wait.resource);
         let wall_ms = self.wall_ms(owner);
         if decision.verdict == Decided::Approved {
-            self.change_ledger(owner, |ledger| {
-                let now = ledger.limits.limit(resource).unwrap_or(wait.limit);
-                let once_more = ledger.original.limit(resource).unwrap_or(now).max(1);
-                let limit = now.max(ledger.used(resource, wall_ms)).saturating_add(once_more);
-                ledger.change_limit(resource, limit, wall_ms);
-            });
+            let Some(ledger) = self.ledger(owner) else { return };
+            let now = ledger.limits.limit(resource).unwrap_or(wait.limit);
+            let once_more = ledger.original.limit(resource).unwrap_or(now).max(1);
+            let limit = now.max(ledger.used(resource, wall_ms)).saturating_add(once_more);
+            self.set_limit(owner, resource, limit);
             for number in &wait.waiting {
                 self.go_on(*number);
             }
@@ -89,6 +88,15 @@ impl Change<'_> {
             self.end(*number, TaskState::Failed, &reason);
         }
         self.settle();
+    }
+
+    /// Sets a limit; one that is set before there is a plan outlives the plan's approval.
+    fn set_limit(&mut self, owner: Owner, resource: Resource, limit: u64) {
+        let wall_ms = self.wall_ms(owner);
+        self.change_ledger(owner, |ledger| ledger.change_limit(resource, limit, wall_ms));
+        if owner.is_none() && self.plan.state != ProjectState::Working {
+            self.plan.given_budget.set(resource, Some(limit));
+        }
     }
 
     pub(super) fn budget_raised(
@@ -105,10 +113,7 @@ impl Change<'_> {
         let wall_ms = self.wall_ms(owner);
         for resource in Resource::ALL {
             let Some(limit) = budget.limit(resource) else { continue };
-            self.change_ledger(owner, |ledger| ledger.change_limit(resource, limit, wall_ms));
-            if owner.is_none() && self.plan.state != ProjectState::Working {
-                self.plan.given_budget.set(resource, Some(limit));
-            }
+            self.set_limit(owner, resource, limit);
             let enough = self.ledger(owner).is_some_and(|ledger| ledger.used(resource, wall_ms) < limit);
             let asked = self.plan.budgets_asked.get(&(owner, resource)).copied();
             let Some(approval_id) = asked.filter(|_| enough) else { continue };

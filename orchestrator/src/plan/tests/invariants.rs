@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bus_schemas::id::{ClaimNonce, TaskId};
 
-use crate::plan::{Command, Event, Outcome, Plan, ProjectState, Rejected, TaskState, event::Fact, timer};
+use super::invariants_agents::{check_budgets, check_patch, check_pause, check_spending};
+use crate::plan::{
+    Amount, Command, Event, Outcome, Plan, ProjectState, Rejected, Subject, TaskState, event::Fact, timer,
+};
 
 /// What was accepted so far, to be compared with what is accepted next.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct Known {
     holders: BTreeMap<(TaskId, u32), ClaimNonce>,
     handed: BTreeSet<(TaskId, u32)>,
     offers: BTreeSet<(TaskId, u32)>,
@@ -16,13 +19,14 @@ pub(super) struct Ledger {
 
 /// Compares the plan before and after an event.
 pub(super) fn check_step(
-    ledger: &mut Ledger,
+    known: &mut Known,
     before: &Plan,
     event: &Event,
     result: &Result<Outcome, Rejected>,
     after: &Plan,
 ) {
     check_indexes(after);
+    check_budgets(after);
     let Ok(outcome) = result else {
         assert_eq!(before, after, "a rejected event changed the plan: {event:?}");
         return;
@@ -31,7 +35,10 @@ pub(super) fn check_step(
         assert_eq!(before, after, "nothing was said to change: {event:?}");
         return;
     }
-    for task in before.tasks() {
+    check_spending(before, event, after);
+    check_pause(before, event, after);
+    check_patch(before, outcome, after);
+    for task in before.tasks().iter().filter(|task| !outcome.removed.contains(&task.spec.task_id)) {
         let now = after.task(task.spec.task_id).unwrap();
         if task.state.is_final() {
             assert_eq!(task.state, now.state, "a final task moved");
@@ -52,29 +59,36 @@ pub(super) fn check_step(
     assert!(before.state() == after.state() || outcome.project_changed, "the project moved and nobody is told");
     let once: BTreeSet<_> = outcome.touched.iter().collect();
     assert_eq!(once.len(), outcome.touched.len(), "touched twice: {outcome:?}");
-    check_fence(ledger, before, &event.fact);
+    check_fence(known, before, &event.fact);
     for command in &outcome.commands {
         if let Command::Offer { task_id, number } = command {
-            assert!(ledger.offers.insert((*task_id, *number)), "offered twice");
+            assert!(known.offers.insert((*task_id, *number)), "offered twice");
         }
     }
 }
 
 /// Only the current attempt is heard, only its first claim, and only one handoff of it.
-fn check_fence(ledger: &mut Ledger, before: &Plan, fact: &Fact) {
+fn check_fence(known: &mut Known, before: &Plan, fact: &Fact) {
     let (task_id, number, nonce) = match fact {
         Fact::AttemptClaimed { task_id, number, nonce, .. }
         | Fact::AttemptStaged { task_id, number, nonce, .. }
         | Fact::HandoffReceived { task_id, number, nonce, .. }
-        | Fact::AttemptFailed { task_id, number, nonce, .. } => (*task_id, *number, *nonce),
+        | Fact::AttemptFailed { task_id, number, nonce, .. }
+        | Fact::AttemptPaused { task_id, number, nonce, .. }
+        | Fact::SpendReserved { task_id, number, nonce, .. }
+        | Fact::PatchProposed { task_id, number, nonce, .. }
+        | Fact::SkillProposed { task_id, number, nonce, .. } => (*task_id, *number, *nonce),
         _ => return,
     };
     assert_eq!(before.task(task_id).unwrap().attempt, number, "another attempt was heard");
-    assert!(ledger.offers.contains(&(task_id, number)), "an attempt that was never offered was heard");
-    let holder = ledger.holders.entry((task_id, number)).or_insert(nonce);
+    assert!(known.offers.contains(&(task_id, number)), "an attempt that was never offered was heard");
+    let holder = known.holders.entry((task_id, number)).or_insert(nonce);
     assert_eq!(*holder, nonce, "another claim was heard");
     if matches!(fact, Fact::HandoffReceived { .. }) {
-        assert!(ledger.handed.insert((task_id, number)), "two handoffs of one attempt");
+        assert!(known.handed.insert((task_id, number)), "two handoffs of one attempt");
+    }
+    if matches!(fact, Fact::AttemptPaused { .. }) {
+        assert!(known.handed.insert((task_id, number)), "an attempt ended twice");
     }
 }
 
@@ -119,9 +133,11 @@ fn check_indexes(plan: &Plan) {
 pub(super) fn check_end(plan: &Plan, taken: &[Event]) {
     assert!(plan.state().is_final());
     assert!(plan.tasks().iter().all(|task| task.state.is_final()));
-    assert_eq!(plan.pending_approvals().count(), 0);
+    assert!(plan.pending_approvals().all(|request| matches!(request.subject, Subject::Skill { .. })));
     assert!(plan.ready.is_empty() && plan.timers.is_empty());
-    let well = plan.tasks().iter().all(crate::plan::Task::ended_well);
+    let mut own = plan.tasks().iter().filter(|task| !task.spec.kind.is_helper());
+    let well = own.all(crate::plan::Task::ended_well);
+    assert_eq!(plan.ledger().reserved, Amount::default(), "reserved for ever");
     if plan.state() == ProjectState::Completed {
         assert!(well, "completed with a task that ended badly");
     }

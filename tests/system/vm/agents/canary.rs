@@ -29,8 +29,8 @@ text = "I look for keys. marker-90c1ee"
 calls = [
   { tool = "exec", input = { command = "env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'" } },
   { tool = "exec", input = { timeout_s = 600, command = """
-grep -raEl 'c[a]nary' / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev 2>/dev/null | head -n 20
-grep -aE 'c[a]nary' /proc/cmdline /dev/virtio-ports/* 2>/dev/null </dev/null | head -n 1
+grep -raEl 'c[a]nary' /etc /home /root /run /srv /tmp /var /workspace 2>/dev/null | head -n 20
+grep -aE 'c[a]nary' /proc/cmdline /proc/[0-9]*/environ
 echo searched
 """ } },
   { tool = "exec", input = { command = """
@@ -49,14 +49,22 @@ PY
 """ } },
 ]
 [[conversation.turn]]
-expect = { last = ["searched", "PATH="], last_lacks = ["canary"] }
+expect = { last = ["searched", "PATH=", "is wrong"], last_lacks = ["canary"] }
 calls = [{ tool = "exec", input = { command = "env > env.txt; cat /proc/[0-9]*/environ >> env.txt 2>/dev/null; true" } }]
-[[conversation.turn.fault]]
-kind = "status"
-status = 500
-message = "your key sk-canary-7f3a91d0c2 is overloaded"
 [[conversation.turn]]
 calls = [{ tool = "hand_off", input = { goal = "look for keys", done = "found none" } }]
+
+# What a program of the guest asks for itself: the provider is as careless as can be.
+[[conversation]]
+name = "other"
+[[conversation.turn]]
+text = "never"
+[[conversation.turn.fault]]
+kind = "status"
+status = 400
+message = "your key sk-canary-7f3a91d0c2 is wrong"
+headers = { x-debug = "key=sk-canary-7f3a91d0c2" }
+times = 1000
 "#;
 
 /// Every file below `folder` that holds `needle`.

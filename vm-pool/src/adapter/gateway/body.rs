@@ -44,6 +44,8 @@ pub(super) struct Through {
     pub(super) ticket: Option<Ticket>,
     /// Nothing but its own words tells the end of this answer.
     pub(super) until_closed: bool,
+    /// Bytes that are still to come, if the provider said how many: the server asks for no more after them.
+    pub(super) left: Option<u64>,
 }
 
 impl fmt::Debug for Through {
@@ -81,7 +83,16 @@ impl hyper::body::Body for Through {
             match std::task::ready!(this.upstream.as_mut().poll_next(cx)) {
                 Some(Ok(piece)) => {
                     this.tap.feed(&piece);
-                    let piece = this.redactor.push(piece);
+                    this.left = this.left.map(|left| left.saturating_sub(piece.len() as u64));
+                    let mut piece = this.redactor.push(piece);
+                    if this.left == Some(0) {
+                        this.tap.end();
+                        this.close();
+                        let rest = this.redactor.finish();
+                        if !rest.is_empty() {
+                            piece = [piece, rest].concat().into();
+                        }
+                    }
                     if !piece.is_empty() {
                         return Poll::Ready(Some(Ok(Frame::data(piece))));
                     }

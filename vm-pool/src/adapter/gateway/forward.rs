@@ -248,6 +248,7 @@ fn pass(wire: Wire, target: &Target, response: reqwest::Response, bill: Bill, ti
     let named = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let events = named.trim_start().to_ascii_lowercase().starts_with("text/event-stream");
     let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| headers.contains_key(name));
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let through = Through {
         upstream: Box::pin(response.bytes_stream()),
         tap: Tap::new(wire, events),
@@ -255,6 +256,7 @@ fn pass(wire: Wire, target: &Target, response: reqwest::Response, bill: Bill, ti
         bill: Some(bill),
         ticket: Some(ticket),
         until_closed: !framed,
+        left: length,
     };
     let mut down = Response::new(through.boxed_unsync());
     *down.status_mut() = status;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use bus_schemas::{
     prices::{self, Priced},
-    settings::{ModelSetup, Provider as Settings, ProviderKind},
+    settings::{ModelSettings, ModelSetup, Provider as Settings, ProviderKind},
     v1::agent::{ModelBrief, Role},
 };
 use reqwest::{Certificate, Client, redirect::Policy};
@@ -92,6 +92,9 @@ impl Gateway {
             }
             if provider.key_env.is_some() && provider.key_file.is_some() {
                 return fail("key_env and key_file are both set: one key is enough");
+            }
+            if let Some(model) = provider.models.iter().find(|(_, model)| !has_sound_prices(model)) {
+                return fail(&format!("models.{}: a price is not negative", model.0));
             }
         }
         let mut providers = BTreeMap::new();
@@ -190,6 +193,17 @@ impl Provider {
             )),
         }
     }
+}
+
+fn has_sound_prices(model: &ModelSettings) -> bool {
+    let prices = [
+        model.usd_per_million_input,
+        model.usd_per_million_output,
+        model.usd_per_million_cache_write_5m,
+        model.usd_per_million_cache_write_1h,
+        model.usd_per_million_cache_read,
+    ];
+    prices.into_iter().flatten().all(|price| price.is_finite() && price >= 0.0)
 }
 
 fn open(

@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use super::{
     cache::{self, Cache},
     request::Asked,
-    script::{Fault, Kind, Script},
+    script::{Fault, Kind, Script, Usage},
     speak::{self, Reply},
 };
 
@@ -55,6 +55,8 @@ pub struct Seen {
     pub status: u16,
     /// What went wrong, because the script wants so.
     pub fault: Option<Kind>,
+    /// What the answer said was used.
+    pub usage: Option<Usage>,
     /// Its headers, names in lower case.
     pub headers: BTreeMap<String, String>,
     /// Its body.
@@ -280,6 +282,7 @@ impl Shared {
             answers: 0,
             status: 0,
             fault: None,
+            usage: None,
             headers: headers.clone(),
             body: parsed.as_ref().cloned().unwrap_or_default(),
         };
@@ -348,6 +351,7 @@ impl Shared {
                 };
             }
         }
+        seen.usage = Some(usage);
         let act = Act::Say { reply, delay: Duration::from_millis(turn.delay_ms), event_delay };
         Verdict { seen, failures: Vec::new(), act }
     }

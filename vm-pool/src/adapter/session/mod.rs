@@ -5,6 +5,8 @@
 //! the protocol ends the session for good with a [`SessionError`] that every later call repeats.
 
 mod agent;
+#[cfg(test)]
+mod agent_tests;
 mod changes;
 mod checkpoint;
 mod control;

@@ -20,10 +20,10 @@ use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompat
 use super::{Session, SessionError};
 use crate::port::Channels;
 
-type Stream = Compat<yamux::Stream>;
+pub(super) type Stream = Compat<yamux::Stream>;
 
 /// Reached only by failure.
-fn soon() -> Instant {
+pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
@@ -33,18 +33,18 @@ fn at_once() -> Instant {
 }
 
 /// The guest's ends, to be used as a test likes.
-struct Guest {
-    control: UnixStream,
-    data: UnixStream,
+pub(super) struct Guest {
+    pub(super) control: UnixStream,
+    pub(super) data: UnixStream,
 }
 
-fn pair() -> (Session, Guest) {
+pub(super) fn pair() -> (Session, Guest) {
     let (control, guest_control) = UnixStream::pair().unwrap();
     let (data, guest_data) = UnixStream::pair().unwrap();
     (Session::open(Channels { control, data }), Guest { control: guest_control, data: guest_data })
 }
 
-async fn say(control: &mut UnixStream, message: &FromGuest) {
+pub(super) async fn say(control: &mut UnixStream, message: &FromGuest) {
     let frame = frame::encode(&serde_json::to_vec(message).unwrap()).unwrap();
     control.write_all(&frame).await.unwrap();
 }
@@ -57,7 +57,7 @@ async fn hear(control: &mut UnixStream) -> ToGuest {
 }
 
 /// The data port as a guest's yamux: streams that the host opens, and a way to open some.
-fn mux(data: UnixStream) -> (mpsc::Receiver<Stream>, mpsc::Sender<mpsc::Sender<Stream>>) {
+pub(super) fn mux(data: UnixStream) -> (mpsc::Receiver<Stream>, mpsc::Sender<mpsc::Sender<Stream>>) {
     let mut connection = yamux::Connection::new(data.compat(), yamux::Config::default(), yamux::Mode::Server);
     let (inbound, arrived) = mpsc::channel(64);
     let (opens, mut asked) = mpsc::channel::<mpsc::Sender<Stream>>(64);

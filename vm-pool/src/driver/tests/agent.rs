@@ -79,7 +79,7 @@ pub(super) struct Agent {
 pub(super) async fn connect(opener: &Opener, service: Service, text: &str) -> String {
     let mut stream = opener.open(&DataHeader::Connect { service }).await;
     let _ = stream.write_all(text.as_bytes()).await;
-    let _ = stream.shutdown().await;
+    let _ = stream.flush().await;
     let mut said = String::new();
     let _ = stream.read_to_string(&mut said).await;
     format!("{service:?}: {said}")

@@ -54,6 +54,9 @@ pub(super) struct Play {
     pub(super) crash: bool,
     /// Connects to the proxy.
     pub(super) connect: Option<String>,
+    /// Says and opens what only agents may.
+    pub(super) says: Option<FromGuest>,
+    pub(super) opens: Option<DataHeader>,
 }
 
 #[derive(Debug)]
@@ -257,6 +260,12 @@ async fn guest(control: UnixStream, data: UnixStream, dead: watch::Sender<bool>,
                     opener.print(LogSource::Stderr, String::new());
                     if let Some(target) = &play.connect {
                         inside.seen.add(super::agent::connect(&opener, Service::Proxy, target).await);
+                    }
+                    if let Some(message) = &play.says {
+                        say(&mut control, message).await;
+                    }
+                    if let Some(header) = &play.opens {
+                        opener.open(header).await;
                     }
                     if play.crash {
                         let _ = dead.send(true);

@@ -43,6 +43,14 @@ async fn what_breaks_the_protocol_ends_the_attempt_and_nothing_else() {
         assert!(failed.detail.contains("protocol"), "{failed:?}");
     }
     // A script has no turns to save and nobody to ask.
+    let call = FromGuest::Call { id: 1, call: GuestCall::CheckPlan { text: String::new() } };
+    let asks = Play { says: Some(call), hang: true, ..Play::default() };
+    let saves = Play { opens: Some(checkpoint(1, 0, false)), hang: true, ..Play::default() };
+    for (task, play) in [(10, asks), (11, saves)] {
+        world.offer(world.offer_of(task, &play)).await;
+        let failed = world.failed(task).await;
+        assert!(failed.reason == FailureReason::GuestLost && failed.detail.contains("protocol"), "{failed:?}");
+    }
     world.offer(world.agent(20, 1, &[Act::HandOff(true)])).await;
     world.ended::<HandoffReady>(20, 1, EventKind::Handoff).await;
     host.stop().await;

@@ -6,6 +6,7 @@ mod faults;
 mod guest;
 mod lies;
 mod nats;
+mod outside;
 mod resuming;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -37,6 +38,7 @@ use crate::{
     adapter::{
         bus::{ClaimOutcome, HostBus, fresh_id},
         claims::Claims,
+        outside::Outside,
         workspace::{Snapshots, Store},
     },
     pool,
@@ -105,6 +107,10 @@ impl World {
     }
 
     async fn host(&self, id: u128, slots: u32) -> Running {
+        self.host_with(id, slots, agent::FakeOutside).await
+    }
+
+    async fn host_with(&self, id: u128, slots: u32, outside: impl Outside + 'static) -> Running {
         let state_dir = self.state_dir(id);
         let shape = pool::Shape { cpus: 1, memory_mib: 128, disk_mib: 64, image: "base".into() };
         let limits = pool::Limits { memory_mib: 4_000, boots: 2, spares: 1, spare_shape: shape };
@@ -120,9 +126,7 @@ impl World {
         let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), 1 << 30).unwrap();
         let bus = self.host_bus().await;
         let host =
-            Host::start(options, Arc::clone(&self.hypervisor), bus, store, snapshots, Arc::new(agent::FakeOutside))
-                .await
-                .unwrap();
+            Host::start(options, Arc::clone(&self.hypervisor), bus, store, snapshots, Arc::new(outside)).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(host.run(async move {
             let _ = stopped.await;

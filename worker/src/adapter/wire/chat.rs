@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bus_schemas::v1::agent::Structured;
 use serde_json::{Value, json};
 
-use super::{Request, failure, input, object, plain};
+use super::{Request, failure, input, name, object, plain};
 use crate::agent::{Answer, Call, Failure, Input, Message, Stop, Usage};
 
 /// The end of a stream.
@@ -33,7 +33,7 @@ pub(super) fn body(request: &Request<'_>) -> Value {
         "stream_options": { "include_usage": true },
         "messages": messages,
     });
-    body[limit] = brief.max_output_tokens.into();
+    body[limit] = request.max_tokens().into();
     match brief.structured {
         Structured::Tools if !request.tools.is_empty() => {
             let spec = |tool: &crate::tool::call::ToolSpec| {
@@ -70,7 +70,7 @@ fn native(context: &[Arc<Message>], messages: &mut Vec<Value>) {
                     .iter()
                     .map(|call| {
                         let arguments = object(&call.input).to_string();
-                        json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments } })
+                        json!({ "id": call.id, "type": "function", "function": { "name": name(&call.name), "arguments": arguments } })
                     })
                     .collect();
                 let content = if text.trim().is_empty() { Value::Null } else { text.as_str().into() };

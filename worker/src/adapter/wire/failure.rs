@@ -69,7 +69,7 @@ fn message(value: &Value) -> Option<String> {
     let error = value.get("error");
     let text = error
         .and_then(|error| error.get("message"))
-        .or(error.filter(|error| error.is_string()))
+        .or_else(|| error.filter(|error| error.is_string()))
         .or_else(|| value.get("message"))
         .or_else(|| value.get("detail"));
     text.and_then(Value::as_str).map(str::to_owned)

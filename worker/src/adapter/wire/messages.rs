@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bus_schemas::v1::agent::Structured;
 use serde_json::{Value, json};
 
-use super::{Request, failure, input, object, plain};
+use super::{Request, failure, input, name, object, plain};
 use crate::agent::{Answer, Call, Failure, Message, Stop, Usage};
 
 /// User messages at the end of the context that a cache is asked to keep up to: this turn's, and the last one's to find what it kept.
@@ -34,7 +34,7 @@ pub(super) fn body(request: &Request<'_>) -> Value {
     }
     let mut body = json!({
         "model": brief.name,
-        "max_tokens": brief.max_output_tokens,
+        "max_tokens": request.max_tokens(),
         "stream": true,
         "system": [system],
         "messages": messages,
@@ -63,7 +63,7 @@ fn native(context: &[Arc<Message>]) -> Vec<Value> {
                 // Text that is blank is refused.
                 let said = (!text.trim().is_empty()).then(|| text_block(text.trim_end()));
                 let calls = calls.iter().map(|call| {
-                    json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": object(&call.input) })
+                    json!({ "type": "tool_use", "id": call.id, "name": name(&call.name), "input": object(&call.input) })
                 });
                 ("assistant", said.into_iter().chain(calls).collect())
             }

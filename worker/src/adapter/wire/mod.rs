@@ -15,7 +15,7 @@ use serde_json::Value;
 
 pub(crate) use self::{failure::failure, sse::Decoder};
 use crate::{
-    agent::{Answer, Failure, Message, Stop, action},
+    agent::{Answer, Failure, Message, ModelLimits, Stop, action, compact},
     tool::call::ToolSpec,
 };
 
@@ -28,6 +28,13 @@ pub(crate) struct Request<'a> {
     pub(crate) context: &'a [Arc<Message>],
     /// The provider wants `max_completion_tokens` where others want `max_tokens`.
     pub(crate) completion_tokens: bool,
+}
+
+impl Request<'_> {
+    fn max_tokens(&self) -> u32 {
+        let ModelBrief { context_tokens, max_output_tokens, .. } = *self.brief;
+        compact::output_tokens(ModelLimits { context_tokens, max_output_tokens })
+    }
 }
 
 /// The path below the gateway's address.
@@ -126,6 +133,13 @@ fn input(text: &str) -> crate::agent::Input {
         return crate::agent::Input::Json(Value::Object(serde_json::Map::new()));
     }
     serde_json::from_str(text).map_or_else(|_| crate::agent::Input::Broken(text.to_owned()), crate::agent::Input::Json)
+}
+
+/// A tool's name as providers take it back, even if a model made it up.
+fn name(name: &str) -> String {
+    let fits = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+    let name: String = name.chars().take(64).map(fits).collect();
+    if name.is_empty() { "none".into() } else { name }
 }
 
 /// A call's input as providers take it back: always an object.

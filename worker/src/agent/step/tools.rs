@@ -5,6 +5,7 @@ use crate::agent::{
     command::{Command, End, GaveUp, Pause},
     digest::brief,
     event::Ending,
+    memory::{IDLE_TOOLS, LOST},
     message::{Call, Input, Outcome, Stop},
     state::{Came, Phase},
     transcript::{Line, Why},
@@ -26,7 +27,7 @@ const NO_PLAN: &str = "You handed off without a plan. A planner hands off its pl
 
 /// A result at once, for a call that is not run.
 pub fn refuse(tools: &[String], at: usize, call: &Call, stop: Stop) -> Option<Came> {
-    let text = if !tools.iter().any(|name| *name == call.name) {
+    let text = if !tools.contains(&call.name) {
         format!("There is no tool `{}`. The tools are: {}.", one_line(&call.name, 80), tools.join(", "))
     } else if at >= MAX_CALLS {
         format!("Not run: an answer may have at most {MAX_CALLS} calls. Call it again, if it is still wanted.")
@@ -51,11 +52,7 @@ pub fn ends(name: &str) -> bool {
 
 /// What an agent that goes on is told of a call without a result.
 pub fn lost_result(name: &str) -> &'static str {
-    if ends(name) {
-        "The attempt ended with this call. What has happened since comes next."
-    } else {
-        "There is no result: the attempt ended before it came. The files are as they were last saved; look before you do it again."
-    }
+    if ends(name) { "The attempt ended with this call. What has happened since comes next." } else { LOST }
 }
 
 impl Next {
@@ -89,7 +86,7 @@ impl Next {
             _ => None,
         });
         let worked = running.calls.iter().any(|(call, came)| {
-            matches!(came, Some(Came::Done(outcome)) if !outcome.is_error && !crate::agent::memory::IDLE_TOOLS.contains(&call.name.as_str()))
+            matches!(came, Some(Came::Done(outcome)) if !outcome.is_error && !IDLE_TOOLS.contains(&call.name.as_str()))
         });
         let (mut end, mut idle_handoff) = (None, false);
         for (call, came) in running.calls {

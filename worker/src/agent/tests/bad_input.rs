@@ -37,9 +37,10 @@ fn an_unknown_tool_is_answered_with_those_that_exist() {
 fn ids_that_are_missing_or_the_same_are_told_apart() {
     let mut sim = Sim::new(setup());
     let call = |id: &str| Call { id: id.into(), name: "exec".into(), input: Input::Json(json!({})) };
-    calls(&mut sim, vec![call(""), call("a"), call("a"), call("")], Stop::Tools);
+    calls(&mut sim, vec![call(""), call("a"), call("a"), call("functions.exec:0"), call("a.")], Stop::Tools);
     let Some(Command::RunTools(run)) = sim.last.clone() else { panic!("nothing runs") };
-    assert_eq!(run.iter().map(|call| call.id.as_str()).collect::<BTreeSet<_>>().len(), 4);
+    assert_eq!(run.iter().map(|call| call.id.as_str()).collect::<BTreeSet<_>>().len(), 5);
+    assert_eq!(run[3].id, "functionsexec0", "in letters that every provider takes");
     for call in run {
         sim.done(&call.id, "x");
     }

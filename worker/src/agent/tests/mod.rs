@@ -74,7 +74,7 @@ impl Sim {
                         self.saved.push_str(&lines);
                         self.saves += 1;
                         // Now and then: it reads everything.
-                        if self.saves.is_power_of_two() || self.saves % 64 == 0 {
+                        if self.saves.is_power_of_two() || self.saves.is_multiple_of(64) {
                             let folded = fold(self.saved.as_bytes()).memory;
                             assert_eq!(folded, self.state.memory, "what is saved is what is known");
                         }

@@ -65,6 +65,22 @@ fn lines_of_a_later_version_are_not_half_understood() {
 }
 
 #[test]
+fn a_line_spoilt_in_the_middle_costs_only_itself() {
+    let whole = paused();
+    let lines: Vec<&str> = whole.lines().filter(|line| !line.is_empty()).collect();
+    for spoilt in 0..lines.len() {
+        let text: String = lines
+            .iter()
+            .enumerate()
+            .map(|(at, line)| if at == spoilt { "{\n" } else { line }.to_owned() + "\n")
+            .collect();
+        let mut sim = Sim::resumed(setup(), &text, Vec::new());
+        sim.work("c", "y").work("d", "z");
+        assert_eq!(fold(sim.saved.as_bytes()).memory, sim.state.memory, "without {}", lines[spoilt]);
+    }
+}
+
+#[test]
 fn what_tools_remember_comes_back() {
     let mut sim = Sim::new(setup());
     sim.answer("", &[("todo", json!({}))]);
@@ -74,9 +90,9 @@ fn what_tools_remember_comes_back() {
 }
 
 #[test]
-fn ten_thousand_turns_are_read_back() {
-    let transcript = crate::agent::bench::transcript(10_000);
+fn a_long_life_is_read_back() {
+    let transcript = crate::agent::bench::transcript(2_000);
     let folded = fold(transcript.as_bytes());
-    assert_eq!((folded.memory.turn, folded.unreadable), (10_000, 0));
+    assert_eq!((folded.memory.turn, folded.unreadable), (2_000, 0));
     assert!(folded.memory.bytes() < 400_000, "what is remembered is bounded: {}", folded.memory.bytes());
 }

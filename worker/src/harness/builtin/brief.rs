@@ -69,7 +69,7 @@ pub(super) fn setup(assignment: &AttemptAssignment, brief: &Brief, specs: &[Tool
         tools: specs.iter().map(|spec| spec.name.to_owned()).collect(),
         fixed_bytes: prompt::system(brief).len() + specs.iter().map(size).sum::<usize>(),
         opening: prompt::opening(brief, bytes),
-        resumed: prompt::resumed(brief, memory.task_key != assignment.task_key, true, bytes),
+        resumed: prompt::resumed(brief, memory.task_key != assignment.task_key, bytes),
         retry_wait_ms: RETRY_WAIT_MS,
     }
 }

@@ -15,6 +15,8 @@ use crate::{
     agent::{End, GaveUp, Pause, State, words::clip},
 };
 
+/// A tick of the kernel's accounts.
+const TICK_MS: u64 = 10;
 /// Killed, as the driver's word for what was stopped.
 const KILLED: i32 = 9;
 
@@ -22,12 +24,13 @@ const KILLED: i32 = 9;
 #[derive(Debug)]
 pub(super) struct Clock {
     started: Instant,
+    cpu_ms: u64,
     budget: Arc<Budget>,
 }
 
 impl Clock {
     pub(super) fn start(budget: Arc<Budget>) -> Self {
-        Self { started: Instant::now(), budget }
+        Self { started: Instant::now(), cpu_ms: cpu_ms(), budget }
     }
 
     fn wall_ms(&self) -> u64 {
@@ -35,10 +38,20 @@ impl Clock {
     }
 }
 
+/// Processor time of the worker and of what it has waited for, by `/proc`; 0 where there is none.
+fn cpu_ms() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name, in brackets, may have blanks in it; utime, stime, cutime and cstime are the 12th to 15th word after it.
+    let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let ticks: u64 = words.skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum();
+    ticks * TICK_MS
+}
+
 /// What the host is told.
 pub(super) fn word(state: &State, end: Result<End, String>, tool_calls: u64, clock: &Clock) -> FromGuest {
     let usage = Usage {
         program_wall_ms: clock.wall_ms(),
+        program_cpu_ms: cpu_ms().saturating_sub(clock.cpu_ms),
         output_bytes: clock.budget.printed(),
         tool_calls,
         ..Usage::default()
@@ -46,6 +59,7 @@ pub(super) fn word(state: &State, end: Result<End, String>, tool_calls: u64, clo
     let finished = Finished {
         used_tools: state.memory.worked > 0,
         wall_ms: usage.program_wall_ms,
+        cpu_ms: usage.program_cpu_ms,
         output_bytes: usage.output_bytes,
         ..Finished::default()
     };

@@ -1,4 +1,4 @@
-//! What guests can reach by way of this host: models, through the gateway, and hosts on a task's allow-list, through the proxy.
+//! What attempts ask of it.
 
 use std::{fmt, sync::Arc};
 
@@ -13,8 +13,7 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::session::DataStream;
-use crate::port::Purse;
+use crate::{adapter::session::DataStream, port::Purse};
 
 /// What this host lets guests reach.
 pub trait Outside: fmt::Debug + Send + Sync {
@@ -60,36 +59,4 @@ pub trait Reach: fmt::Debug + Send + Sync {
     fn egress(&self) -> Vec<EgressRecord>;
     /// Waits until the cost of every model call is told to whoever pays.
     fn settled(&self) -> BoxFuture<'_, ()>;
-}
-
-/// A host that lets guests reach nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Nothing;
-
-impl Outside for Nothing {
-    fn briefs(&self, _: Role, _: &[String]) -> Result<Vec<ModelBrief>, String> {
-        Err("no models are configured on this host; name one in [models] of baton.toml".to_owned())
-    }
-
-    fn admit(&self, _: Visitor) -> Arc<dyn Reach> {
-        Arc::new(Self)
-    }
-}
-
-impl Reach for Nothing {
-    fn connect(&self, _: Service, _: DataStream) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn spent(&self) -> Spend {
-        Spend::default()
-    }
-
-    fn egress(&self) -> Vec<EgressRecord> {
-        Vec::new()
-    }
-
-    fn settled(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
 }

@@ -1,0 +1,131 @@
+//! Money and tokens, as people read them: `$0.0123 / $2.00 · 41k tok`.
+
+use bus_schemas::v1::{
+    agent::Resource,
+    api::{EstimateView, LimitView, SpendView},
+};
+
+use super::{
+    render::span,
+    style::{Paint, Style},
+};
+
+/// Percent of a limit from which on it is shown in yellow, and in red.
+const NEAR: (u32, u32) = (80, 95);
+
+/// Billionths of a dollar: `$0.0123`, `$2.00`.
+pub(super) fn usd(nanos: u64) -> String {
+    let whole = nanos / 1_000_000_000;
+    if nanos == 0 || whole > 0 {
+        // Rounded to cents.
+        let cents = nanos / 10_000_000 + u64::from(nanos % 10_000_000 >= 5_000_000);
+        return format!("${}.{:02}", cents / 100, cents % 100);
+    }
+    let tenth_mills = (nanos / 100_000 + u64::from(nanos % 100_000 >= 50_000)).max(1);
+    format!("${}.{:04}", tenth_mills / 10_000, tenth_mills % 10_000)
+}
+
+/// `812`, `41k`, `1.2M`.
+pub(super) fn amount(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        1_000..10_000 => format!("{}.{}k", number / 1_000, number % 1_000 / 100),
+        10_000..1_000_000 => format!("{}k", number / 1_000),
+        1_000_000..10_000_000 => format!("{}.{}M", number / 1_000_000, number % 1_000_000 / 100_000),
+        _ => format!("{}M", number / 1_000_000),
+    }
+}
+
+/// An amount of a resource in its unit.
+pub(super) fn of_resource(resource: Resource, amount: u64) -> String {
+    match resource {
+        Resource::Usd => usd(amount),
+        Resource::Tokens => format!("{} tokens", self::amount(amount)),
+        Resource::VmMs => format!("{} VM time", span(amount)),
+        Resource::WallMs => format!("{} in all", span(amount)),
+        Resource::Turns => format!("{amount} turns"),
+    }
+}
+
+/// What a limit is called.
+pub(super) const fn name(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Usd => "money",
+        Resource::Tokens => "tokens",
+        Resource::VmMs => "VM time",
+        Resource::WallMs => "time",
+        Resource::Turns => "turns",
+    }
+}
+
+/// What was spent, in one line; empty if there is nothing to say.
+pub(super) fn spend(style: Style, view: &SpendView) -> String {
+    let limit = |resource| view.limits.iter().find(|limit| limit.resource == resource);
+    let near = |limit: Option<&LimitView>, text: String| match limit {
+        Some(limit) if limit.warned >= NEAR.1 => style.paint(Paint::Red, text),
+        Some(limit) if limit.warned >= NEAR.0 => style.paint(Paint::Yellow, text),
+        _ => text,
+    };
+    let mut parts = Vec::new();
+    let money = limit(Resource::Usd);
+    if view.calls > 0 || money.is_some() {
+        let assumed = if view.price_assumed { "~" } else { "" };
+        let most = money.map(|limit| format!(" / {}", usd(limit.limit))).unwrap_or_default();
+        parts.push(near(money, format!("{assumed}{}{most}", usd(view.usd_nanos))));
+    }
+    let tokens = limit(Resource::Tokens);
+    if view.calls > 0 || tokens.is_some() {
+        let most = tokens.map(|limit| format!(" / {}", amount(limit.limit))).unwrap_or_default();
+        parts.push(near(tokens, format!("{}{most} tok", amount(view.tokens))));
+    }
+    for other in view.limits.iter().filter(|limit| !matches!(limit.resource, Resource::Usd | Resource::Tokens)) {
+        if other.warned > 0 {
+            parts.push(near(Some(other), format!("{} {} %", name(other.resource), percent(other))));
+        }
+    }
+    parts.join(&style.paint(Paint::Dim, " · "))
+}
+
+/// How much of a limit is used.
+pub(super) fn percent(limit: &LimitView) -> u64 {
+    let percent = u128::from(limit.used) * 100 / u128::from(limit.limit.max(1));
+    u64::try_from(percent).unwrap_or(u64::MAX)
+}
+
+/// What a plan may cost, in one line.
+pub(super) fn estimate(view: &EstimateView) -> String {
+    let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
+    let time = range(span(view.wall_ms_low), span(view.wall_ms_high));
+    if view.agent_tasks == 0 {
+        return format!("{time}, no model calls");
+    }
+    let tokens = range(amount(view.tokens_low), amount(view.tokens_high));
+    let money =
+        if view.priced { range(usd(view.usd_nanos_low), usd(view.usd_nanos_high)) } else { "price unknown".to_owned() };
+    format!("{money}, {tokens} tokens, {time} (retries and waiting for people not counted)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_well() {
+        let dollars: Vec<String> = [0, 1, 12_345_678, 999_999_999, 2_000_000_000, 12_345_000_000].map(usd).into();
+        assert_eq!(dollars, ["$0.00", "$0.0001", "$0.0123", "$1.0000", "$2.00", "$12.35"]);
+        let tokens: Vec<String> = [0, 999, 1_234, 41_000, 1_250_000, 41_000_000].map(amount).into();
+        assert_eq!(tokens, ["0", "999", "1.2k", "41k", "1.2M", "41M"]);
+    }
+
+    #[test]
+    fn what_was_spent_stands_beside_its_limit() {
+        let plain = Style { colour: false };
+        assert_eq!(spend(plain, &SpendView::default()), "");
+        let limits = vec![
+            LimitView { resource: Resource::Usd, used: 12_300_000, limit: 2_000_000_000, warned: 0 },
+            LimitView { resource: Resource::VmMs, used: 81, limit: 100, warned: 80 },
+        ];
+        let view = SpendView { calls: 3, tokens: 41_000, usd_nanos: 12_300_000, limits, ..SpendView::default() };
+        assert_eq!(spend(plain, &view), "$0.0123 / $2.00 · 41k tok · VM time 81 %");
+    }
+}

@@ -1,0 +1,185 @@
+//! What a planner handed on becomes a plan, or is sent back with what is wrong with it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bus_schemas::{
+    id::{ApprovalId, TaskId},
+    v1::{
+        api::{Finding, PlanSource, Severity},
+        plan::Plan,
+        skill::SkillReview,
+    },
+};
+use skills::Catalog;
+
+use super::{
+    detail::{Detail, ProjectDetail},
+    outbox::Hands,
+    perform::{Again, Said, blocking},
+};
+use crate::{
+    digest,
+    plan::event::Fact,
+    planfile::{self, lower::lower, planner},
+    port::{bus::Bus, journal::Journal},
+};
+
+/// Skills an agent gets that names none.
+const ALL_SKILLS: usize = 50;
+/// Findings that a planner is told of.
+const FINDINGS: usize = 30;
+
+/// Performs [`crate::plan::Command::AdoptPlan`].
+pub(super) async fn adopt<J: Journal, B: Bus>(
+    hands: &Arc<Hands<J, B>>,
+    task_id: TaskId,
+    key: &str,
+    (project, asks): (&Arc<ProjectDetail>, bool),
+    base_commit: &str,
+) -> Result<Said, Again> {
+    let handoff = hands.journal.handoffs(vec![task_id]).await?.into_iter().next();
+    let result = handoff.as_ref().and_then(|(_, handoff)| {
+        let reported = handoff.report.as_ref().and_then(|report| report.result.as_ref());
+        handoff.result.as_ref().or(reported)
+    });
+    let text = match planner::plan_text(result) {
+        Ok(text) => text,
+        Err(reason) => return Ok(Some((Fact::PlanUnusable { task_id, reason }, None))),
+    };
+    let worker = Arc::clone(hands);
+    let (project, key, base) = (Arc::clone(project), key.to_owned(), base_commit.to_owned());
+    let adopted = blocking(move || worked_out(&worker, (&project, asks), &key, &base, text)).await?;
+    let fact = match adopted {
+        Ok((fact, detail)) => return Ok(Some((fact(task_id), Some(detail)))),
+        Err(reason) => Fact::PlanUnusable { task_id, reason },
+    };
+    Ok(Some((fact, None)))
+}
+
+type Proposal = (Box<dyn FnOnce(TaskId) -> Fact + Send>, Detail);
+
+fn worked_out<J: Journal, B: Bus>(
+    hands: &Hands<J, B>,
+    (project, asks): (&ProjectDetail, bool),
+    planner_key: &str,
+    base_commit: &str,
+    text: String,
+) -> Result<Proposal, String> {
+    let source = planner::source(text, &project.folder);
+    let catalog = hands.shelf.catalog(Some(&project.folder));
+    let mut plan = sound(&source, &catalog, &hands.models, Some(planner_key)).map_err(|found| sentence(&found))?;
+    if plan.goal.trim().is_empty() {
+        plan.goal.clone_from(&project.plan.goal);
+    }
+    let lowered = lower(&plan, &mut || TaskId::from_uuid(hands.ids.next()), &source.scripts);
+    let lowered = lowered.map_err(|error| error.to_string())?;
+    let kept = hands.shelf.keep(&project.folder, &catalog, &skill_names(&plan, &catalog))?;
+    let skills = admitted(&plan, kept, asks);
+    if let Some(skill) = skills.iter().find(|skill| !asks && skill.needs_approval()) {
+        return Err(format!("the skill {} must be admitted by a person first: leave it out", skill.name));
+    }
+    let detail = ProjectDetail {
+        folder: project.folder.clone(),
+        owner: project.owner.clone(),
+        plan,
+        scripts: source.scripts,
+        skills,
+    };
+    let plan_digest = plan_digest(&detail, base_commit).map_err(|error| error.to_string())?;
+    let approval_id = ApprovalId::from_uuid(hands.ids.next());
+    let fact = move |task_id| Fact::PlanProposed {
+        task_id: Some(task_id),
+        tasks: lowered.tasks,
+        plan_digest,
+        policy: lowered.plan_policy,
+        approval_id,
+        budget: lowered.budget,
+        replan_policy: lowered.replan_policy,
+        by: "the planner".to_owned(),
+    };
+    Ok((Box::new(fact), Detail::Project(Box::new(detail))))
+}
+
+/// The plan, if it can be worked on here. `taken` is a key that no task may have.
+///
+/// # Errors
+/// Every finding, the warnings included.
+pub fn sound(
+    source: &PlanSource,
+    catalog: &Catalog,
+    models: &planfile::ModelConfig,
+    taken: Option<&str>,
+) -> Result<Plan, Vec<Finding>> {
+    let report = planfile::check(source, catalog);
+    let Some(plan) = report.plan else { return Err(report.findings) };
+    let mut findings = report.findings;
+    findings.extend(planfile::runnable(&plan, source, models));
+    if let Some(key) = taken.filter(|key| plan.tasks.iter().any(|task| task.id == *key)) {
+        findings.push(Finding {
+            severity: Severity::Error,
+            code: "reserved_id".to_owned(),
+            file: source.file.clone(),
+            line: 0,
+            column: 0,
+            message: format!("the id `{key}` is the planning task's"),
+            hint: Some("give the task another id".to_owned()),
+        });
+    }
+    if findings.iter().any(|finding| finding.severity == Severity::Error) { Err(findings) } else { Ok(plan) }
+}
+
+/// The skills that the agents of a plan may use: those they name, and all there are (the first so many) if one names none.
+#[must_use]
+pub fn skill_names(plan: &Plan, catalog: &Catalog) -> Vec<String> {
+    let agents = || plan.tasks.iter().filter_map(|task| task.agent.as_ref());
+    let mut names: Vec<String> = Vec::new();
+    let mut add = |name: &str| {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    };
+    agents().flat_map(|agent| &agent.skills).for_each(|name| add(name));
+    if agents().any(|agent| agent.skills.is_empty()) {
+        catalog.iter().take(ALL_SKILLS).for_each(|skill| add(&skill.name));
+    }
+    names
+}
+
+/// Without those that no task names and no person admitted, unless a person is asked about the plan.
+#[must_use]
+pub fn admitted(plan: &Plan, mut kept: Vec<SkillReview>, asks: bool) -> Vec<SkillReview> {
+    let is_named = |name: &String| {
+        plan.tasks.iter().filter_map(|task| task.agent.as_ref()).any(|agent| agent.skills.contains(name))
+    };
+    kept.retain(|skill| asks || !skill.needs_approval() || is_named(&skill.name));
+    kept
+}
+
+/// What a decision on the plan is bound to: all that decides what will run, and on what.
+///
+/// # Errors
+/// Those of [`digest::of`].
+pub fn plan_digest(detail: &ProjectDetail, base_commit: &str) -> Result<String, serde_json::Error> {
+    #[derive(serde::Serialize)]
+    struct Shown<'a> {
+        plan: &'a Plan,
+        scripts: &'a BTreeMap<String, String>,
+        skills: BTreeMap<&'a str, &'a str>,
+        folder: &'a str,
+        base_commit: &'a str,
+    }
+    let ProjectDetail { folder, plan, scripts, .. } = detail;
+    let skills = detail.skills.iter().map(|skill| (skill.name.as_str(), skill.sha256.as_str())).collect();
+    digest::of(&Shown { plan, scripts, skills, folder, base_commit })
+}
+
+/// Findings as a note to an agent.
+fn sentence(findings: &[Finding]) -> String {
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let mut text = "the plan cannot be used:".to_owned();
+    for finding in errors.take(FINDINGS) {
+        let hint = finding.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        text.push_str(&format!("\n- line {}: {}{hint} [{}]", finding.line, finding.message, finding.code));
+    }
+    text
+}

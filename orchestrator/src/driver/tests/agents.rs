@@ -1,0 +1,112 @@
+//! What agents need of the driver: leave to spend, pauses, notes.
+
+use bus_schemas::v1::{
+    agent::{AttemptPaused, Pause},
+    task::Program,
+};
+
+use super::*;
+use crate::plan::{Amount, Rejected, event::Verdict};
+
+const AGENT: &str = r#"{"version":1,"title":"t","budget":{"usd":1},
+    "tasks":[{"id":"one","agent":{"instructions":"do"},"budget":{"usd":1}}]}"#;
+
+fn nonce() -> ClaimNonce {
+    ClaimNonce::from_uuid(Uuid::from_u128(1))
+}
+
+fn reserve(attempt: AttemptRef, call: u128, usd_nanos: u64) -> Fact {
+    Fact::SpendReserved {
+        task_id: attempt.task_id,
+        number: attempt.number,
+        nonce: nonce(),
+        call_id: MessageId::from_uuid(Uuid::from_u128(call)),
+        amount: Amount { usd_nanos, tokens: 10, calls: 1 },
+        vm_ms: 5,
+    }
+}
+
+fn count(kinds: &[&str], kind: &str) -> usize {
+    kinds.iter().filter(|one| **one == kind).count()
+}
+
+async fn claimed(rig: &mut Rig, text: &str) -> (ProjectId, AttemptRef) {
+    let project_id = rig.project_of(text).await.unwrap();
+    let attempt = rig.offered(1).await.attempt;
+    rig.deliver(Ok(claim(attempt, 1))).await;
+    until(|| async { rig.kinds(project_id).await.contains(&"attempt_claimed").then_some(()) }).await;
+    (project_id, attempt)
+}
+
+#[tokio::test]
+async fn leave_to_spend_is_given_once_it_is_durable_and_never_beyond_a_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    let (project_id, attempt) = claimed(&mut rig, AGENT).await;
+    rig.store.limit_pages(1).await.unwrap();
+    let mut refused = None;
+    for call in 100..400 {
+        if let Err(refusal) = rig.handle.ask(project_id, reserve(attempt, call, 1), None).await {
+            refused = Some(refusal);
+            break;
+        }
+    }
+    assert!(matches!(refused, Some(Refusal::Journal(JournalError::Full { .. }))), "{refused:?}");
+    rig.store.limit_pages(1_000_000).await.unwrap();
+
+    let before = count(&rig.kinds(project_id).await, "spend_reserved");
+    for _ in 0..3 {
+        rig.handle.ask(project_id, reserve(attempt, 1, 2_000_000_000), None).await.unwrap();
+    }
+    let denied = rig.handle.ask(project_id, reserve(attempt, 2, 1), None).await;
+    assert!(matches!(denied, Err(Refusal::Rejected(Rejected::OverBudget { .. }))), "{denied:?}");
+    let stale = AttemptRef { number: 7, ..attempt };
+    let stale = rig.handle.ask(project_id, reserve(stale, 3, 1), None).await;
+    assert!(matches!(stale, Err(Refusal::Rejected(_))), "{stale:?}");
+    assert_eq!(count(&rig.kinds(project_id).await, "spend_reserved"), before + 1, "one record for one call");
+    assert_eq!(rig.handle.rebuild().await.unwrap().differences, 0);
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_asks_and_the_next_offer_resumes_with_what_was_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    let (project_id, attempt) = claimed(&mut rig, AGENT).await;
+    let told = Fact::NoteTold {
+        task_id: attempt.task_id,
+        note_id: "n1".to_owned(),
+        from: "ann".to_owned(),
+        text: "be quick".to_owned(),
+    };
+    rig.handle.ask(project_id, told, None).await.unwrap();
+    let tells = rig.notes.tells.clone();
+    let tell = until(|| async { tells.lock().unwrap_or_else(PoisonError::into_inner).first().cloned() }).await;
+    assert_eq!((tell.attempt, tell.note.id.as_str(), tell.note.text.as_str()), (attempt, "n1", "be quick"));
+
+    let pause = Pause::Question { question: "which?".to_owned(), options: vec!["a".to_owned()], stuck: false };
+    let paused = AttemptPaused { attempt, nonce: nonce(), pause, saved_turn: 3, usage: Usage::default() };
+    rig.deliver(Ok(Observation::Paused(Box::new(paused.clone())))).await;
+    rig.deliver(Ok(Observation::Paused(Box::new(paused)))).await;
+    let asked = until(|| async { rig.store.approvals(false).await.unwrap().pop() }).await;
+    assert_eq!(asked.question.as_ref().map(|question| question.question.as_str()), Some("which?"));
+    let decided = Fact::ApprovalDecided {
+        approval_id: asked.approval_id,
+        verdict: Verdict::Approved,
+        digest: asked.digest,
+        by: "ann".to_owned(),
+        channel: "cli".to_owned(),
+        note: "the second".to_owned(),
+    };
+    rig.handle.ask(project_id, decided, None).await.unwrap();
+    let offer = rig.offered(2).await;
+    let Program::Agent(work) = &offer.program else { panic!("an agent's work: {offer:?}") };
+    assert_eq!((offer.attempt.number, work.resume_from), (2, 1));
+    let texts: Vec<&str> = offer.notes.iter().map(|note| note.text.as_str()).collect();
+    assert!(texts.contains(&"be quick") && texts.iter().any(|text| text.contains("the second")), "{texts:?}");
+    let ids: std::collections::BTreeSet<&str> = offer.notes.iter().map(|note| note.id.as_str()).collect();
+    assert_eq!(ids.len(), offer.notes.len(), "every note has an id of its own");
+    assert_eq!(count(&rig.kinds(project_id).await, "attempt_paused"), 1);
+    assert_eq!(rig.handle.rebuild().await.unwrap().differences, 0);
+    rig.tasks.stop().await;
+}

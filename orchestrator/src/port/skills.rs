@@ -1,0 +1,35 @@
+//! Skills, as the driver and the service need them. Methods block: call them off the async threads.
+
+use std::collections::BTreeMap;
+
+use bus_schemas::v1::{
+    api::{Finding, SkillProposal},
+    skill::SkillReview,
+};
+use skills::Catalog;
+
+/// The skills of this machine, and those that projects were started with.
+pub trait SkillShelf: Send + Sync + 'static {
+    /// What a project in this folder can use.
+    fn catalog(&self, folder: Option<&str>) -> Catalog;
+    /// Packs skills and keeps them as they are now, so that a project in this folder works with what was approved.
+    ///
+    /// # Errors
+    /// A sentence, naming the skill.
+    fn keep(&self, folder: &str, catalog: &Catalog, names: &[String]) -> Result<Vec<SkillReview>, String>;
+    /// The tar of a skill that was kept.
+    ///
+    /// # Errors
+    /// A sentence, if it is not there.
+    fn tar(&self, sha256: &str) -> Result<Vec<u8>, String>;
+    /// Looks at a skill that an agent proposes.
+    ///
+    /// # Errors
+    /// Why it cannot be proposed.
+    fn examine(&self, files: BTreeMap<String, String>) -> Result<SkillProposal, Vec<Finding>>;
+    /// Puts a proposed skill where this person's projects find it.
+    ///
+    /// # Errors
+    /// A sentence.
+    fn admit(&self, skill: &SkillProposal) -> Result<(), String>;
+}

@@ -1,0 +1,84 @@
+//! The real one: the gateway and the proxy.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bus_schemas::v1::{
+    agent::{EgressRecord, ModelBrief, Role, Spend},
+    guest::Service,
+};
+use futures::future::BoxFuture;
+
+use super::{Outside, Reach, Visitor};
+use crate::adapter::{
+    egress::{self, EgressAccess, Rules},
+    gateway::{Access, Gateway, Meter},
+    session::DataStream,
+};
+
+/// What this host lets guests reach.
+#[derive(Clone, Debug)]
+pub struct HostOutside {
+    gateway: Gateway,
+}
+
+impl HostOutside {
+    /// Models by way of this gateway; hosts by each task's list.
+    #[must_use]
+    pub const fn new(gateway: Gateway) -> Self {
+        Self { gateway }
+    }
+}
+
+/// What one attempt's guest reaches.
+#[derive(Debug)]
+struct HostReach {
+    gateway: Gateway,
+    models: Arc<Access>,
+    network: Arc<EgressAccess>,
+    records: Arc<Mutex<Vec<EgressRecord>>>,
+    meter: Meter,
+}
+
+impl Outside for HostOutside {
+    fn briefs(&self, role: Role, models: &[String]) -> Result<Vec<ModelBrief>, String> {
+        self.gateway.briefs(role, models)
+    }
+
+    fn admit(&self, visitor: Visitor) -> Arc<dyn Reach> {
+        let Visitor { attempt, models, network, purse, log, stop } = visitor;
+        let rules = Rules::parse(&network).unwrap_or_else(|flaw| {
+            // The plan was checked before: this is another version's. What cannot be read lets nothing through.
+            let _ = log.try_send(format!("no network for this attempt: {flaw}"));
+            Rules::default()
+        });
+        let (records, meter) = (Arc::<Mutex<Vec<EgressRecord>>>::default(), Meter::default());
+        let network = EgressAccess::new(rules, Arc::clone(&records), log.clone(), stop.clone());
+        let access = Access { attempt, models, purse, meter: meter.clone(), stop, log };
+        let gateway = self.gateway.clone();
+        Arc::new(HostReach { gateway, models: Arc::new(access), network: Arc::new(network), records, meter })
+    }
+}
+
+impl Reach for HostReach {
+    fn connect(&self, service: Service, stream: DataStream) -> BoxFuture<'static, ()> {
+        match service {
+            Service::Models => {
+                let (gateway, access) = (self.gateway.clone(), Arc::clone(&self.models));
+                Box::pin(async move { gateway.serve(stream, access).await })
+            }
+            Service::Proxy => Box::pin(egress::serve(stream, Arc::clone(&self.network))),
+        }
+    }
+
+    fn spent(&self) -> Spend {
+        self.meter.spent()
+    }
+
+    fn egress(&self) -> Vec<EgressRecord> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.meter.settled())
+    }
+}
