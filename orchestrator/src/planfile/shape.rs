@@ -272,7 +272,7 @@ fn dollars(node: &Node, name: &str, findings: &mut Findings) {
         Data::Float(value) => value,
         _ => return wrong_type(node, name, "a number", findings),
     };
-    if !value.is_finite() || value < 0.0 || value > MAX_DOLLARS {
+    if !value.is_finite() || !(0.0..=MAX_DOLLARS).contains(&value) {
         let hint = Some("write an amount of US dollars, such as `2.50`".to_owned());
         findings.error(node.place, "bad_budget", format!("{name} cannot be {value}"), hint);
     }

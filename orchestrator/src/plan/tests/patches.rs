@@ -54,7 +54,7 @@ fn a_policy_can_put_a_change_into_force_at_once() {
     for (n, commit) in [(4, "four"), (5, "five"), (6, "six"), (2, "two")] {
         world.finish(n, commit);
     }
-    let parents = vec!["one".to_owned(), "two".to_owned()];
+    let parents = ["one".to_owned(), "two".to_owned()];
     world.step(Fact::ResultMerged { commit: parents.join("+") }).unwrap();
     assert_eq!(world.plan.state(), ProjectState::Completed, "what was dropped fails nothing");
 }
