@@ -18,7 +18,7 @@ use crate::{
     digest,
     driver::{Detail, PatchDetail, Refusal, Seen, SeenTask, adopt, resource_word},
     plan::{
-        Amount, Rejected,
+        Amount, Rejected, TaskState,
         event::{Fact, PatchSpec},
     },
     planfile::{lower::lower_again, patch},
@@ -100,8 +100,11 @@ impl Orchestrator {
             Ok(None) => return Answer::Stale,
             Err(refusal) => return not_taken(&refusal),
         };
+        // A call may be faster than the claim, which comes over the stream.
+        let holds = |task: &SeenTask| task.nonce.is_none_or(|claimed| claimed == nonce);
         let current = |task: &&SeenTask| {
-            task.task_id == attempt.task_id && task.attempt == attempt.number && task.nonce == Some(nonce)
+            let is_it = task.task_id == attempt.task_id && task.attempt == attempt.number;
+            is_it && matches!(task.state, TaskState::Submitted | TaskState::Working) && holds(task)
         };
         let Some(task) = seen.tasks.iter().find(current).cloned() else { return Answer::Stale };
         match call {
