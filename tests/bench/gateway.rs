@@ -117,7 +117,6 @@ fn access() -> Access {
         meter: Meter::default(),
         stop: CancellationToken::new(),
         log: mpsc::channel(1).0,
-        deadline: None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod agent;
 mod floors;
+mod gateway;
 mod memory;
 mod orchestrator;
 mod plan;
@@ -37,6 +38,9 @@ async fn main() -> Result<()> {
     }
     if wanted("agent") {
         agent::agent(&mut report)?;
+    }
+    if wanted("gateway") {
+        gateway::gateway(&mut report).await?;
     }
     if wanted("orchestrator") {
         orchestrator::orchestrator(&mut report).await?;
