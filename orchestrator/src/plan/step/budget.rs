@@ -59,11 +59,20 @@ impl Change<'_> {
         let call = self.task(number).and_then(|task| task.calls.get(&call_id));
         let own = |call: &&Call| call.number == attempt && call.nonce == nonce;
         let unknown = Rejected::UnknownCall { task_id, number: attempt, call_id };
-        let Call { amount: before, state, .. } = call.filter(own).ok_or(unknown)?.clone();
-        match state {
-            CallState::Settled => return Ok(()),
-            CallState::Open => self.account(number, |ledger| ledger.reserved = ledger.reserved.minus(&before)),
-            CallState::Charged => self.account(number, |ledger| ledger.spent = ledger.spent.minus(&before)),
+        match call {
+            Some(call) => {
+                let Call { amount: before, state, .. } = Some(call).filter(own).ok_or(unknown)?.clone();
+                match state {
+                    CallState::Settled => return Ok(()),
+                    CallState::Open => self.account(number, |ledger| ledger.reserved = ledger.reserved.minus(&before)),
+                    CallState::Charged => self.account(number, |ledger| ledger.spent = ledger.spent.minus(&before)),
+                }
+            }
+            // It overtook its reservation, which then reserves nothing any more.
+            None => {
+                self.fenced(task_id, attempt, nonce).map_err(|_| unknown)?;
+                self.heard(number, nonce);
+            }
         }
         self.account(number, |ledger| ledger.spent = ledger.spent.plus(&amount));
         let settled = Call { number: attempt, nonce, amount, state: CallState::Settled };

@@ -40,13 +40,23 @@ fn a_call_is_reserved_and_settled_once() {
     assert_eq!(world.state(1), TaskState::Working, "a call that overtook its claim counts as the claim");
     assert!(world.reserve(1, 7, 1, tokens(60)).unwrap().is_nothing());
     assert!(matches!(world.reserve(1, 8, 2, tokens(1)), Err(Rejected::WrongNonce { .. })));
-    let unknown = Rejected::UnknownCall { task_id: task(1), number: 1, call_id: call(2) };
-    assert_eq!(world.settle(1, 1, 7, 2, tokens(1)), Err(unknown));
     assert!(matches!(world.settle(1, 1, 8, 1, tokens(1)), Err(Rejected::UnknownCall { .. })), "another claim");
     world.settle(1, 1, 7, 1, tokens(50)).unwrap();
     assert!(world.settle(1, 1, 7, 1, tokens(40)).unwrap().is_nothing());
     assert!(world.reserve(1, 7, 1, tokens(60)).unwrap().is_nothing(), "late and known");
     assert_eq!((world.task(1).ledger.spent, world.task(1).ledger.reserved), (tokens(50), Amount::default()));
+}
+
+#[test]
+fn what_a_call_did_cost_may_overtake_its_reservation() {
+    let mut world = World::new(vec![agent(1, &[])]);
+    world.offer(1, 1).unwrap();
+    world.settle(1, 1, 7, 2, tokens(50)).unwrap();
+    assert!(world.reserve(1, 7, 2, tokens(60)).unwrap().is_nothing(), "granted, and nothing is reserved");
+    assert_eq!((world.task(1).ledger.spent, world.task(1).ledger.reserved), (tokens(50), Amount::default()));
+    let unknown = |number| Rejected::UnknownCall { task_id: task(1), number, call_id: call(3) };
+    assert_eq!(world.settle(1, 1, 8, 3, tokens(1)), Err(unknown(1)), "another claim");
+    assert_eq!(world.settle(1, 2, 7, 3, tokens(1)), Err(unknown(2)), "another attempt");
 }
 
 #[test]
