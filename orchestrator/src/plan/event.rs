@@ -168,6 +168,7 @@ pub enum Fact {
         vm_ms: u64,
     },
     /// A host asks for leave to make a model call. Taken: granted. [`super::Rejected::OverBudget`]: denied.
+    /// [`super::Rejected::Reserved`]: later.
     SpendReserved {
         /// The task.
         task_id: TaskId,
