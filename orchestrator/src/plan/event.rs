@@ -239,7 +239,7 @@ pub enum Fact {
         tasks: Vec<TaskSpec>,
         /// The digest over the plan as it is shown.
         plan_digest: String,
-        /// Who approves it, if it is a person's.
+        /// Who approves it, if the project did not begin with a planner.
         policy: PolicySpec,
         /// The id the request about it gets.
         approval_id: ApprovalId,
