@@ -166,6 +166,9 @@ pub enum Fact {
         /// VM time of the attempt, in milliseconds.
         #[serde(default)]
         vm_ms: u64,
+        /// The last turn that is saved: tells whether it came further than the attempt before.
+        #[serde(default)]
+        saved_turn: u32,
     },
     /// A host asks for leave to make a model call. Taken: granted. [`super::Rejected::OverBudget`]: denied.
     /// [`super::Rejected::Reserved`]: later.
