@@ -121,7 +121,7 @@ fn pause(
         attempt: AttemptRef,
         pause: &'a Pause,
     }
-    let AttemptPaused { attempt, nonce, pause, usage, .. } = paused;
+    let AttemptPaused { attempt, nonce, pause, saved_turn, usage } = paused;
     let pause = bounded_pause(pause);
     let digest = digest::of(&Shown { attempt, pause: &pause }).map_err(|e| format!("pause of {attempt}: {e}"))?;
     let (spec, clarifier) = match &pause {
@@ -138,6 +138,7 @@ fn pause(
         approval_id: ApprovalId::from_uuid(ids.next()),
         digest,
         vm_ms: usage.vm_ms,
+        saved_turn,
     };
     Ok((attempt.project_id, fact, Some(Detail::Pause(Box::new(PauseDetail { pause, usage, clarifier })))))
 }

@@ -161,7 +161,7 @@ impl Amount {
 pub struct Reached {
     /// Of what.
     pub resource: Resource,
-    /// Used and reserved so far.
+    /// Used so far.
     pub used: u64,
     /// The limit.
     pub limit: u64,
@@ -202,12 +202,27 @@ impl Ledger {
         }
     }
 
-    /// The first limit that is reached, `more_vm_ms` being on top of what is known.
+    /// What is spent, without reservations; wall time comes from outside.
+    pub(super) const fn spent(&self, resource: Resource, wall_ms: u64) -> u64 {
+        self.used(resource, wall_ms).saturating_sub(self.reserved.of(resource))
+    }
+
+    /// The first limit that is reached by what is spent, `more_vm_ms` being on top of what is known.
     pub(super) fn reached(&self, wall_ms: u64, more_vm_ms: u64) -> Option<Reached> {
-        Resource::ALL.into_iter().find_map(|resource| {
-            let limit = self.limits.limit(resource)?;
+        self.first(|resource| {
             let more = if resource == Resource::VmMs { more_vm_ms } else { 0 };
-            let used = self.used(resource, wall_ms).saturating_add(more);
+            self.spent(resource, wall_ms).saturating_add(more)
+        })
+    }
+
+    /// The first limit that is filled by what is spent and reserved: room may come back.
+    pub(super) fn filled(&self, wall_ms: u64) -> Option<Reached> {
+        self.first(|resource| self.used(resource, wall_ms))
+    }
+
+    fn first(&self, used: impl Fn(Resource) -> u64) -> Option<Reached> {
+        Resource::ALL.into_iter().find_map(|resource| {
+            let (limit, used) = (self.limits.limit(resource)?, used(resource));
             (used >= limit).then_some(Reached { resource, used, limit })
         })
     }
@@ -215,8 +230,7 @@ impl Ledger {
     /// The percentage of [`WARN_AT`] that is passed without reservations; 0 below the first.
     pub(super) fn passed(&self, resource: Resource, wall_ms: u64) -> u8 {
         let Some(limit) = self.limits.limit(resource) else { return 0 };
-        let reserved = self.reserved.of(resource);
-        let spent = u128::from(self.used(resource, wall_ms).saturating_sub(reserved));
+        let spent = u128::from(self.spent(resource, wall_ms));
         let passes = |percent: &&u8| spent * 100 >= u128::from(limit) * u128::from(**percent);
         WARN_AT.iter().rev().find(passes).copied().unwrap_or(0)
     }

@@ -166,8 +166,12 @@ pub enum Fact {
         /// VM time of the attempt, in milliseconds.
         #[serde(default)]
         vm_ms: u64,
+        /// The last turn that is saved: tells whether it came further than the attempt before.
+        #[serde(default)]
+        saved_turn: u32,
     },
     /// A host asks for leave to make a model call. Taken: granted. [`super::Rejected::OverBudget`]: denied.
+    /// [`super::Rejected::Reserved`]: later.
     SpendReserved {
         /// The task.
         task_id: TaskId,
@@ -238,7 +242,7 @@ pub enum Fact {
         tasks: Vec<TaskSpec>,
         /// The digest over the plan as it is shown.
         plan_digest: String,
-        /// Who approves it, if it is a person's.
+        /// Who approves it, if the project did not begin with a planner.
         policy: PolicySpec,
         /// The id the request about it gets.
         approval_id: ApprovalId,

@@ -167,6 +167,18 @@ pub enum Rejected {
         task_id: Option<TaskId>,
         /// Of what.
         resource: Resource,
+        /// Used so far.
+        used: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// What other calls under way may cost fills a limit. Later there may be room.
+    #[error("calls under way may use up the {} budget: {used} of {limit} {resource}", if task_id.is_some() { "task's" } else { "project's" })]
+    Reserved {
+        /// Whose limit; `None` for the project's.
+        task_id: Option<TaskId>,
+        /// Of what.
+        resource: Resource,
         /// Used and reserved so far.
         used: u64,
         /// The limit.

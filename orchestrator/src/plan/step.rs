@@ -150,8 +150,9 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             let failing = Failing { reason, detail, retryable: *retryable, vm_ms: Some(*vm_ms) };
             change.attempt_failed(*task_id, *number, *nonce, &failing)
         }
-        Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms } => {
-            let pausing = Pausing { pause, approval_id: *approval_id, digest, vm_ms: *vm_ms };
+        Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn } => {
+            let (approval_id, vm_ms, saved_turn) = (*approval_id, *vm_ms, *saved_turn);
+            let pausing = Pausing { pause, approval_id, digest, vm_ms, saved_turn };
             change.attempt_paused(*task_id, *number, *nonce, &pausing)
         }
         Fact::SpendReserved { task_id, number, nonce, call_id, amount, vm_ms } => {

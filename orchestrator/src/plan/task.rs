@@ -1,6 +1,6 @@
 //! One task of a plan: where it is, why, and what it has so far.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, mem::Discriminant};
 
 use bus_schemas::{
     id::{ApprovalId, ClaimNonce, HostId, MessageId},
@@ -146,6 +146,12 @@ pub struct Task {
     pub(super) paused_at: Option<UnixMs>,
     /// VM time of its current attempt, as far as it was told.
     pub(super) attempt_vm_ms: u64,
+    /// The last saved turn of its last pause.
+    pub(super) saved_turn: u32,
+    /// The kind of its last pause.
+    pub(super) last_pause: Option<Discriminant<PauseSpec>>,
+    /// Pauses in a row, of the kind of the last one, that came no further than the one before.
+    pub(super) stuck_pauses: u32,
     /// The needed tasks whose handoffs it bounced.
     pub(super) bounced: Vec<usize>,
     /// The clarifier it waits for.
@@ -259,6 +265,9 @@ impl Task {
             dropped: false,
             paused_at: None,
             attempt_vm_ms: 0,
+            saved_turn: 0,
+            last_pause: None,
+            stuck_pauses: 0,
             bounced: Vec::new(),
             clarifier: None,
             asker: None,

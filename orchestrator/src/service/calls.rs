@@ -63,6 +63,7 @@ const fn amount(spend: &Spend) -> Amount {
 /// What did not happen: now, or never.
 fn not_taken(refusal: &Refusal) -> Answer {
     match refusal {
+        Refusal::Rejected(Rejected::Reserved { .. }) => Answer::Busy { detail: refusal.to_string() },
         Refusal::Journal(JournalError::Malformed { .. }) | Refusal::Rejected(_) | Refusal::NoProject(_) => {
             Answer::Stale
         }

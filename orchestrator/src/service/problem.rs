@@ -65,6 +65,7 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         | Rejected::NotDue { .. }
         | Rejected::WrongVerdict { .. }
         | Rejected::OverBudget { .. }
+        | Rejected::Reserved { .. }
         | Rejected::WithinBudget { .. }
         | Rejected::UnknownCall { .. }
         | Rejected::BadPatch { .. }

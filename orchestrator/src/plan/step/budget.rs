@@ -38,6 +38,9 @@ impl Change<'_> {
         if let Some((owner, reached)) = self.reached(number, more_vm_ms) {
             return Err(self.over_budget(owner, &reached));
         }
+        if let Some((owner, Reached { resource, used, limit })) = self.filled(number) {
+            return Err(Rejected::Reserved { task_id: self.id_of(owner), resource, used, limit });
+        }
         self.heard(number, nonce);
         // A reservation is one call, whatever its host says.
         let amount = Amount { calls: calling.amount.calls.max(1), ..calling.amount };
@@ -59,11 +62,20 @@ impl Change<'_> {
         let call = self.task(number).and_then(|task| task.calls.get(&call_id));
         let own = |call: &&Call| call.number == attempt && call.nonce == nonce;
         let unknown = Rejected::UnknownCall { task_id, number: attempt, call_id };
-        let Call { amount: before, state, .. } = call.filter(own).ok_or(unknown)?.clone();
-        match state {
-            CallState::Settled => return Ok(()),
-            CallState::Open => self.account(number, |ledger| ledger.reserved = ledger.reserved.minus(&before)),
-            CallState::Charged => self.account(number, |ledger| ledger.spent = ledger.spent.minus(&before)),
+        match call {
+            Some(call) => {
+                let Call { amount: before, state, .. } = Some(call).filter(own).ok_or(unknown)?.clone();
+                match state {
+                    CallState::Settled => return Ok(()),
+                    CallState::Open => self.account(number, |ledger| ledger.reserved = ledger.reserved.minus(&before)),
+                    CallState::Charged => self.account(number, |ledger| ledger.spent = ledger.spent.minus(&before)),
+                }
+            }
+            // It overtook its reservation, which then reserves nothing any more.
+            None => {
+                self.fenced(task_id, attempt, nonce).map_err(|_| unknown)?;
+                self.heard(number, nonce);
+            }
         }
         self.account(number, |ledger| ledger.spent = ledger.spent.plus(&amount));
         let settled = Call { number: attempt, nonce, amount, state: CallState::Settled };
@@ -156,7 +168,12 @@ impl Change<'_> {
         }
     }
 
-    /// The first limit that keeps a task from going on.
+    /// The first limit that leaves no room for a call as long as others are under way.
+    fn filled(&self, number: usize) -> Option<(Owner, Reached)> {
+        self.owners(number).into_iter().find_map(|owner| Some((owner, self.ledger(owner)?.filled(self.wall_ms(owner))?)))
+    }
+
+    /// The first limit that keeps a task from going on: what is reserved does not, it may cost less.
     pub(super) fn reached(&self, number: usize, more_vm_ms: u64) -> Option<(Owner, Reached)> {
         self.owners(number).into_iter().find_map(|owner| {
             let reached = self.ledger(owner)?.reached(self.wall_ms(owner), more_vm_ms)?;

@@ -114,7 +114,7 @@ impl Change<'_> {
         for resource in Resource::ALL {
             let Some(limit) = budget.limit(resource) else { continue };
             self.set_limit(owner, resource, limit);
-            let enough = self.ledger(owner).is_some_and(|ledger| ledger.used(resource, wall_ms) < limit);
+            let enough = self.ledger(owner).is_some_and(|ledger| ledger.spent(resource, wall_ms) < limit);
             let asked = self.plan.budgets_asked.get(&(owner, resource)).copied();
             let Some(approval_id) = asked.filter(|_| enough) else { continue };
             let Some(wait) = self.plan.budget_waits.get(&approval_id).cloned() else { continue };

@@ -1,7 +1,7 @@
 //! Pauses: an attempt ends and the task waits, for a person, a provider or another agent. A pause counts as no try, and the
 //! time it takes does not count to schedule-to-close. Notes are here, too: what is said to a task.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, mem::discriminant};
 
 use bus_schemas::{
     id::{ApprovalId, ClaimNonce, TaskId},
@@ -21,6 +21,10 @@ use crate::plan::{
 
 /// The longest a provider can make a task wait before it tries again: a day.
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
+/// So many pauses for a busy provider in a row without a turn between them, and the attempt has failed.
+const STUCK_AT_PROVIDER: u32 = 5;
+/// The same for a limit that is not reached.
+const STUCK_BELOW_LIMIT: u32 = 3;
 /// The most of a question that goes with its answer, in bytes.
 const QUESTION_BYTES: usize = 1024;
 
@@ -30,6 +34,7 @@ pub(super) struct Pausing<'a> {
     pub(super) approval_id: ApprovalId,
     pub(super) digest: &'a str,
     pub(super) vm_ms: u64,
+    pub(super) saved_turn: u32,
 }
 
 impl Change<'_> {
@@ -53,6 +58,11 @@ impl Change<'_> {
             return Ok(());
         }
         self.attempt_over(number, Some(pausing.vm_ms));
+        if self.is_stuck(number, pausing) {
+            let detail = "it paused again and again and came no further";
+            self.fail(number, &Failing { reason: "no_progress", detail, retryable: true, vm_ms: Some(pausing.vm_ms) });
+            return Ok(());
+        }
         let at = self.at;
         self.edit(number, |task| {
             task.max_attempts = task.max_attempts.saturating_add(1);
@@ -73,6 +83,28 @@ impl Change<'_> {
             PauseSpec::Bounce { need, clarifier } => self.bounce(number, *need, clarifier),
         }
         Ok(())
+    }
+
+    /// Notes whether the task came further since its last pause; true if it paused too often without, and nobody else
+    /// has to do something first.
+    fn is_stuck(&mut self, number: usize, pausing: &Pausing<'_>) -> bool {
+        let most = match pausing.pause {
+            PauseSpec::RateLimited { .. } => Some(STUCK_AT_PROVIDER),
+            PauseSpec::Budget if self.reached(number, 0).is_none() => Some(STUCK_BELOW_LIMIT),
+            _ => None,
+        };
+        let Some(task) = self.task(number) else { return false };
+        let same = task.last_pause.is_none_or(|last| last == discriminant(pausing.pause));
+        let further = pausing.saved_turn > task.saved_turn;
+        let before = if same && !further { task.stuck_pauses } else { 0 };
+        let stuck = if most.is_some() && !further { before.saturating_add(1) } else { 0 };
+        let fails = most.is_some_and(|most| stuck >= most);
+        self.edit(number, |task| {
+            task.saved_turn = pausing.saved_turn;
+            task.last_pause = Some(discriminant(pausing.pause));
+            task.stuck_pauses = if fails { 0 } else { stuck };
+        });
+        fails
     }
 
     /// Ready again at an instant: not sooner than a first retry would be, not later than a day from now.

@@ -102,10 +102,8 @@ impl Change<'_> {
         proposing.plan_digest.clone_into(&mut self.plan.plan_digest);
         self.plan.replan_policy = Some(proposing.replan_policy.clone());
         self.plan.proposed_budget = Some(self.budget_of(proposing));
-        let policy = match (proposing.task_id, &self.plan.planning) {
-            (Some(_), Some(planning)) => planning.clone(),
-            _ => proposing.policy.clone(),
-        };
+        // Where a planner was asked for, the project says who approves its plan, whoever changes it.
+        let policy = self.plan.planning.as_ref().unwrap_or(proposing.policy).clone();
         let approval_id = proposing.approval_id;
         if self.planner().is_some() {
             self.edit(0, |task| {

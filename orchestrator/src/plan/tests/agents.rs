@@ -90,6 +90,16 @@ impl World {
     }
 
     pub(super) fn pause(&mut self, n: u128, by: u128, pause: PauseSpec) -> Result<Outcome, Rejected> {
+        self.pause_at(n, by, pause, 0)
+    }
+
+    pub(super) fn pause_at(
+        &mut self,
+        n: u128,
+        by: u128,
+        pause: PauseSpec,
+        saved_turn: u32,
+    ) -> Result<Outcome, Rejected> {
         let (approval_id, number) = (self.fresh(), self.task(n).attempt);
         self.step(Fact::AttemptPaused {
             task_id: task(n),
@@ -99,6 +109,7 @@ impl World {
             approval_id,
             digest: format!("pause of t{n}"),
             vm_ms: 0,
+            saved_turn,
         })
     }
 

@@ -18,13 +18,17 @@ fn over(n: Option<u128>, resource: Resource, used: u64, limit: u64) -> Rejected 
     Rejected::OverBudget { task_id: n.map(task), resource, used, limit }
 }
 
+fn filled(n: Option<u128>, resource: Resource, used: u64, limit: u64) -> Rejected {
+    Rejected::Reserved { task_id: n.map(task), resource, used, limit }
+}
+
 #[test]
 fn at_most_one_call_goes_over_a_limit() {
     let mut world = World::new(vec![within(1, &[], limit(Resource::Tokens, 100))]);
     world.work(1, 7);
     world.reserve(1, 7, 1, tokens(60)).unwrap();
     world.reserve(1, 7, 2, tokens(60)).unwrap();
-    assert_eq!(world.reserve(1, 7, 3, tokens(1)), Err(over(Some(1), Resource::Tokens, 120, 100)));
+    assert_eq!(world.reserve(1, 7, 3, tokens(1)), Err(filled(Some(1), Resource::Tokens, 120, 100)));
     world.settle(1, 1, 7, 1, tokens(30)).unwrap();
     world.reserve(1, 7, 3, tokens(1)).unwrap();
     let ledger = &world.task(1).ledger;
@@ -40,13 +44,23 @@ fn a_call_is_reserved_and_settled_once() {
     assert_eq!(world.state(1), TaskState::Working, "a call that overtook its claim counts as the claim");
     assert!(world.reserve(1, 7, 1, tokens(60)).unwrap().is_nothing());
     assert!(matches!(world.reserve(1, 8, 2, tokens(1)), Err(Rejected::WrongNonce { .. })));
-    let unknown = Rejected::UnknownCall { task_id: task(1), number: 1, call_id: call(2) };
-    assert_eq!(world.settle(1, 1, 7, 2, tokens(1)), Err(unknown));
     assert!(matches!(world.settle(1, 1, 8, 1, tokens(1)), Err(Rejected::UnknownCall { .. })), "another claim");
     world.settle(1, 1, 7, 1, tokens(50)).unwrap();
     assert!(world.settle(1, 1, 7, 1, tokens(40)).unwrap().is_nothing());
     assert!(world.reserve(1, 7, 1, tokens(60)).unwrap().is_nothing(), "late and known");
     assert_eq!((world.task(1).ledger.spent, world.task(1).ledger.reserved), (tokens(50), Amount::default()));
+}
+
+#[test]
+fn what_a_call_did_cost_may_overtake_its_reservation() {
+    let mut world = World::new(vec![agent(1, &[])]);
+    world.offer(1, 1).unwrap();
+    world.settle(1, 1, 7, 2, tokens(50)).unwrap();
+    assert!(world.reserve(1, 7, 2, tokens(60)).unwrap().is_nothing(), "granted, and nothing is reserved");
+    assert_eq!((world.task(1).ledger.spent, world.task(1).ledger.reserved), (tokens(50), Amount::default()));
+    let unknown = |number| Rejected::UnknownCall { task_id: task(1), number, call_id: call(3) };
+    assert_eq!(world.settle(1, 1, 8, 3, tokens(1)), Err(unknown(1)), "another claim");
+    assert_eq!(world.settle(1, 2, 7, 3, tokens(1)), Err(unknown(2)), "another attempt");
 }
 
 #[test]
@@ -84,7 +98,7 @@ fn turns_vm_time_and_wall_time_are_limits_of_calls_too() {
     assert_eq!((world.task(1).ledger.vm_ms, world.plan.ledger().vm_ms), (400, 400));
     world.reserve_after(1, 7, 2, free, 300).unwrap();
     assert_eq!(world.task(1).ledger.vm_ms, 400, "it never goes back");
-    assert_eq!(world.reserve(1, 7, 3, free), Err(over(Some(1), Resource::Turns, 2, 2)), "a reservation is one call");
+    assert_eq!(world.reserve(1, 7, 3, free), Err(filled(Some(1), Resource::Turns, 2, 2)), "a reservation is one call");
     world.raise(Some(1), limit(Resource::Turns, 9)).unwrap();
     world.wait(5_000);
     assert_eq!(world.reserve(1, 7, 3, free), Err(over(Some(1), Resource::WallMs, 5_000, 5_000)));
@@ -142,7 +156,7 @@ fn children_and_clarifiers_draw_on_those_they_work_for() {
     world.work(12, 8);
     world.reserve(11, 7, 1, tokens(90)).unwrap();
     world.reserve(12, 8, 2, tokens(90)).unwrap();
-    assert_eq!(world.reserve(11, 7, 3, tokens(1)), Err(over(Some(1), Resource::Tokens, 180, 100)));
+    assert_eq!(world.reserve(11, 7, 3, tokens(1)), Err(filled(Some(1), Resource::Tokens, 180, 100)));
     assert_eq!(world.plan.ledger().reserved.tokens, 180, "each counts once");
     assert_eq!(world.task(11).ledger.limits, BudgetSpec::default());
 }
@@ -172,13 +186,28 @@ fn at_a_limit_a_task_waits_and_an_approval_adds_the_first_limit_once_more() {
 }
 
 #[test]
+fn nobody_is_asked_for_more_while_calls_under_way_fill_a_limit() {
+    let mut world = World::budgeted(vec![agent(1, &[]), agent(2, &[])], limit(Resource::Tokens, 100));
+    world.work(1, 7);
+    world.reserve(1, 7, 1, tokens(100)).unwrap();
+    world.work(2, 8);
+    assert_eq!(world.reserve(2, 8, 2, tokens(1)), Err(filled(None, Resource::Tokens, 100, 100)));
+    let outcome = world.pause(2, 8, PauseSpec::Budget).unwrap();
+    assert_eq!((world.state(2), outcome.approvals), (TaskState::Ready, vec![]));
+    world.settle(1, 1, 7, 1, tokens(10)).unwrap();
+    world.wait(10_000);
+    world.work(2, 9);
+    world.reserve(2, 9, 3, tokens(1)).unwrap();
+}
+
+#[test]
 fn who_refuses_to_add_ends_all_that_wait_and_all_that_come_later() {
     let mut world = World::budgeted(vec![agent(1, &[]), agent(2, &[]), agent(3, &[])], limit(Resource::Turns, 1));
     world.work(1, 7);
     world.work(2, 8);
     world.reserve(1, 7, 1, tokens(1)).unwrap();
-    world.pause(2, 8, PauseSpec::Budget).unwrap();
     world.pause(1, 7, PauseSpec::Budget).unwrap();
+    world.pause(2, 8, PauseSpec::Budget).unwrap();
     assert_eq!(world.task(1).approval_id, world.task(2).approval_id, "one limit, one request");
     assert_eq!(world.plan.pending_approvals().count(), 1);
     assert!(!has_ready(&world.plan, world.now), "nobody else needs to run into it");
@@ -208,6 +237,7 @@ fn raising_a_limit_lets_everybody_go_on_that_waited_for_it() {
     let mut world = World::budgeted(vec![agent(1, &[]), agent(2, &[])], limit(Resource::Turns, 1));
     world.work(1, 7);
     world.reserve(1, 7, 1, tokens(1)).unwrap();
+    world.settle(1, 1, 7, 1, tokens(1)).unwrap();
     let outcome = world.run_into_limit(2);
     let approval_id = world.task(2).approval_id.unwrap();
     assert_eq!(asked_for(&outcome), vec![Command::Ask { approval_id }]);

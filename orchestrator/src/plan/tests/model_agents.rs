@@ -56,7 +56,9 @@ impl Model {
     pub(super) fn pause(&mut self, task_id: TaskId, number: u32, nonce: ClaimNonce, pause: PauseSpec) {
         let approval_id = approval(self.serial());
         let digest = "pause".to_owned();
-        self.messages.push(Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms: 15 });
+        let (vm_ms, saved_turn) = (15, number);
+        let paused = Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn };
+        self.messages.push(paused);
     }
 
     fn any_task(&self, which: usize) -> Option<TaskId> {

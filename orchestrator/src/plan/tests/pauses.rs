@@ -59,7 +59,7 @@ fn a_busy_provider_is_waited_for_and_costs_no_try() {
     for round in 1..=20 {
         let number = world.work(1, 100 + round);
         let resume_at = world.now.plus_ms(30_000);
-        world.pause(1, 100 + round, PauseSpec::RateLimited { resume_at }).unwrap();
+        world.pause_at(1, 100 + round, PauseSpec::RateLimited { resume_at }, u32::try_from(round).unwrap()).unwrap();
         assert_eq!(next_ready_at(&world.plan, world.now), Some(resume_at));
         assert!(matches!(world.hand(1, number, 100 + round, "late"), Err(Rejected::StaleAttempt { .. })));
         world.now = resume_at;
@@ -68,6 +68,32 @@ fn a_busy_provider_is_waited_for_and_costs_no_try() {
     assert_eq!((world.task(1).failures, world.task(1).waited_ms), (0, 600_000));
     world.finish(1, "one");
     assert_eq!(world.state(1), TaskState::Completed);
+}
+
+fn paused_without_progress(pause: &PauseSpec, times: u32) -> World {
+    let mut world = World::new(vec![agent(1, &[])]);
+    for _ in 0..times {
+        assert_eq!(world.task(1).failures, 0);
+        world.work(1, 7);
+        world.pause_at(1, 7, pause.clone(), 0).unwrap();
+        world.wait(10_000);
+    }
+    world
+}
+
+#[test]
+fn pauses_without_progress_are_a_failed_attempt_in_the_end() {
+    let busy = PauseSpec::RateLimited { resume_at: bus_schemas::time::UnixMs(0) };
+    for (pause, times) in [(busy, 5), (PauseSpec::Budget, 3)] {
+        let world = paused_without_progress(&pause, times);
+        let task_1 = world.task(1);
+        assert_eq!((task_1.state, task_1.failures), (TaskState::Ready, 1));
+        assert_eq!(task_1.failure.as_ref().unwrap().reason, "no_progress");
+        let mut world = paused_without_progress(&pause, times - 1);
+        world.work(1, 7);
+        world.pause_at(1, 7, pause, 1).unwrap();
+        assert_eq!(world.task(1).failures, 0, "it came further");
+    }
 }
 
 #[test]

@@ -152,6 +152,8 @@ fn a_planner_can_tighten_the_budget_and_not_loosen_it() {
     let mut world = checking(true, given);
     world.propose_within(Some(1), vec![spec(2, &[])], true, wanted).unwrap();
     world.propose_within(None, vec![spec(3, &[])], false, limit(Resource::Tokens, 500)).unwrap();
+    assert_eq!(world.plan.state(), ProjectState::AwaitingApproval, "an edited plan cannot let itself pass either");
+    decide_plan(&mut world, Verdict::Approved, "");
     let limits = world.plan.ledger().limits;
     assert_eq!((limits.usd_nanos, limits.tokens), (Some(100), Some(500)), "a person can change it");
 }
