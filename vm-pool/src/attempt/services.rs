@@ -105,7 +105,9 @@ impl Services {
             error = told => return error.into(),
             () = calls.stale() => {}
         }
-        Failure::new(FailureReason::Canceled, "the orchestrator has given up this attempt")
+        // If that is true, nobody hears this; if it was a mistake, another attempt is right.
+        let detail = "the orchestrator said that this attempt is not the task's current one: it was stopped";
+        Failure::new(FailureReason::HostError, detail)
     }
 
     /// The last turn that is saved.
