@@ -144,8 +144,11 @@ impl Purse for HostCalls {
                 Some(Answer::Denied { task_key, resource, used, limit }) => {
                     Err(Denied::Limit { task_key, resource, used, limit })
                 }
-                // An answer that fits no reservation is no grant.
-                Some(_) | None => Err(Denied::Stale),
+                Some(Answer::Stale) => Err(Denied::Stale),
+                // An answer that fits no reservation is no grant, and says nothing of the attempt either.
+                Some(Answer::Guest(GuestAnswer::Refused { detail })) => Err(Denied::Failed { detail }),
+                Some(_) => Err(Denied::Failed { detail: "the orchestrator answered something else".to_owned() }),
+                None => Err(Denied::Failed { detail: "it is too large for a message".to_owned() }),
             }
         }
         .boxed()

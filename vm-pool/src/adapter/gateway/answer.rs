@@ -112,6 +112,11 @@ pub(super) fn answer(wire: Wire, own: Own) -> Response<Body> {
             let message = "this attempt is not the task's current one any more".to_owned();
             (StatusCode::FORBIDDEN, "permission_error", "permission_error", message, json!({ "code": "stale" }))
         }
+        Own::Denied(Denied::Failed { detail }) => {
+            let message = format!("the call could not be reserved: {detail}");
+            let baton = json!({ "code": "not_reserved" });
+            (StatusCode::INTERNAL_SERVER_ERROR, "api_error", "server_error", message, baton)
+        }
         Own::RateLimited { provider, resume_at, now } => {
             retry_after = Some(resume_at.since(now).div_ceil(1_000));
             let message = format!("{provider} takes no calls now");

@@ -123,4 +123,8 @@ async fn without_money_nothing_is_asked() {
     *world.till.denial.lock().unwrap() = Some(Denied::Stale);
     let (status, _, body) = world.post("/v1/messages", CLAUDE).await;
     assert_eq!((status, &parsed(&body)["baton"]["code"]), (StatusCode::FORBIDDEN, &json!("stale")));
+    *world.till.denial.lock().unwrap() = Some(Denied::Failed { detail: "no".to_owned() });
+    let (status, _, body) = world.post("/v1/messages", CLAUDE).await;
+    let code = &parsed(&body)["baton"]["code"];
+    assert_eq!((status, code), (StatusCode::INTERNAL_SERVER_ERROR, &json!("not_reserved")));
 }
