@@ -75,9 +75,10 @@ impl Gateway {
             detail,
         })?;
         let estimate = estimate(&call, &scanned, &target);
-        let mut bill = reserve(access, &target, estimate).await?;
         let refused = |resume_at| Own::RateLimited { provider: provider.name.clone(), resume_at, now: governor::now() };
+        // Admitted first: a call that waits holds no money.
         let ticket = provider.governor.admit(access.attempt.project_id).await.map_err(refused)?;
+        let mut bill = reserve(access, &target, estimate).await?;
         let body = request::rewrite(&call.body, &scanned, &target.model, call.wire);
         let up = headers::upwards(call.headers, provider.kind, provider.key.as_ref());
         let path = match call.wire {

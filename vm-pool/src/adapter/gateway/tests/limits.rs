@@ -60,6 +60,7 @@ async fn a_long_wait_is_not_begun() {
     assert_eq!(world.post("/v1/chat/completions", r#"{"model":"gpt/m-2"}"#).await.0, 200);
     assert_eq!(world.post("/v1/messages", ASK).await.0, 429);
     assert_eq!(world.upstream.asked().len(), 2);
+    assert_eq!(world.till.reserved.lock().unwrap().len(), 2, "no money is held for a call that is not let through");
 }
 
 #[tokio::test]
