@@ -200,6 +200,7 @@ impl World {
             meter: Meter::default(),
             stop: CancellationToken::new(),
             log: lines,
+            deadline: None,
         });
         Self { upstream, gateway, till, access, log }
     }
