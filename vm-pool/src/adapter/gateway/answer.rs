@@ -27,6 +27,11 @@ pub(super) enum Own {
         asked: String,
         allowed: Vec<String>,
     },
+    /// The provider would reach out by itself.
+    ServerTools {
+        provider: String,
+        what: String,
+    },
     Denied(Denied),
     RateLimited {
         provider: String,
@@ -94,6 +99,14 @@ pub(super) fn answer(wire: Wire, own: Own) -> Response<Body> {
             let message = format!("model {shown:?} is not one this task may use; allowed: {}", allowed.join(", "));
             let baton = json!({ "code": "model_unknown", "allowed": allowed });
             (StatusCode::NOT_FOUND, "not_found_error", "model_not_found", message, baton)
+        }
+        Own::ServerTools { provider, what } => {
+            let shown: String = what.chars().filter(|c| !c.is_control()).take(200).collect();
+            let message = format!(
+                "{shown}: what the provider would do or reach by itself is not allowed (providers.{provider}.server_tools)"
+            );
+            let baton = json!({ "code": "server_tools", "what": shown });
+            (StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request_error", message, baton)
         }
         Own::Denied(Denied::Limit { task_key, resource, used, limit }) => {
             let whose = if task_key.is_empty() { "project".to_owned() } else { format!("task {task_key}") };

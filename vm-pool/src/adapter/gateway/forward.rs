@@ -83,6 +83,9 @@ impl Gateway {
             status: StatusCode::UNAUTHORIZED,
             detail,
         })?;
+        if let Some(what) = scanned.server_tools.clone().filter(|_| !provider.may_reach_out()) {
+            return Err(Own::ServerTools { provider: provider.name.clone(), what });
+        }
         let estimate = estimate(&call, &scanned, &target);
         let refused = |resume_at| Own::RateLimited { provider: provider.name.clone(), resume_at, now: governor::now() };
         // Admitted first: a call that waits holds no money.
