@@ -106,6 +106,13 @@ fn a_planner_hands_off_a_plan_without_having_touched_anything() {
 }
 
 #[test]
+fn who_is_only_asked_something_answers_without_having_touched_anything() {
+    let mut sim = Sim::new(Setup { answers_only: true, ..setup() });
+    sim.hand_off();
+    assert!(matches!(sim.end(), End::Finish(_)));
+}
+
+#[test]
 fn it_is_told_when_few_turns_are_left_and_given_up_when_none_is() {
     let mut sim = Sim::new(Setup { max_turns: 12, ..setup() });
     for turn in 0..12 {
