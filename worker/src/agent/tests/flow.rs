@@ -130,3 +130,22 @@ fn what_was_stopped_is_over() {
     assert_eq!(sim.end(), &End::Stop);
     assert_eq!(step(&sim.state, Event::CheckpointSaved).map(|_| ()), Err(Rejected::Over));
 }
+
+#[test]
+fn a_full_transcript_ends_the_attempt_but_not_a_handoff() {
+    let mut sim = Sim::new(setup());
+    sim.work("a", "x").answer("", &[("exec", json!({"command": "b"}))]);
+    let outcome = Outcome { id: "c0".into(), name: "exec".into(), text: "x".into(), is_error: false };
+    let (saving, _) = step(&sim.state, Event::ToolDone { outcome }).unwrap();
+    let (_, commands) = step(&saving, Event::TranscriptFull).unwrap();
+    let end = commands.iter().find_map(|command| match command {
+        Command::End(End::GiveUp { reason, detail }) => Some((*reason, detail.as_str())),
+        _ => None,
+    });
+    let (reason, detail) = end.unwrap();
+    assert!(reason == GaveUp::OutOfTurns && detail.contains("transcript is full"), "{detail}");
+    sim.done("c0", "x").answer("", &[("hand_off", json!({}))]);
+    let (saving, _) = step(&sim.state, Event::ToolEnded { id: "c0".into(), ending: report(false) }).unwrap();
+    let (_, commands) = step(&saving, Event::TranscriptFull).unwrap();
+    assert!(commands.iter().any(|command| matches!(command, Command::End(End::Finish(_)))), "{commands:?}");
+}
