@@ -121,7 +121,9 @@ fn take(found: &mut Scanned, key: &str, text: &[u8], place: Range<usize>) -> Res
             let tools = serde_json::from_slice::<Option<Vec<Tool>>>(text)
                 .map_err(|_| "`tools` is not a list of tools, each an object with one `type` at most".to_owned())?;
             let foreign = tools.into_iter().flatten().find(|tool| !tool.runs_at_the_callers());
-            found.server_tools = found.server_tools.take().or(foreign.and_then(|tool| tool.kind));
+            if let Some(kind) = foreign.and_then(|tool| tool.kind) {
+                found.server_tools = Some(kind);
+            }
         }
         "mcp_servers" | "plugins" | "web_search_options" => {
             // An empty list asks for nothing; no options may ask for all of it.
