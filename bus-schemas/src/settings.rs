@@ -21,7 +21,8 @@ use crate::{
 /// The keys of `[models]`.
 pub const MODELS_KEYS: [&str; 6] = ["endpoint", "endpoint_key_env", "default", "worker", "planner", "judge"];
 /// The keys of `[providers.NAME]`.
-pub const PROVIDER_KEYS: [&str; 7] = ["kind", "base_url", "key_env", "key_file", "ca_file", "max_concurrent", "models"];
+pub const PROVIDER_KEYS: [&str; 8] =
+    ["kind", "base_url", "key_env", "key_file", "ca_file", "max_concurrent", "server_tools", "models"];
 /// The keys of `[providers.NAME.models.MODEL]`.
 pub const MODEL_KEYS: [&str; 9] = [
     "context_tokens",
@@ -142,6 +143,8 @@ pub struct Provider {
     pub ca_file: Option<String>,
     /// The most calls at once from one host. Default 16.
     pub max_concurrent: Option<u32>,
+    /// Agents may let the provider itself reach out: search the web, run code there, call other servers. Default: no.
+    pub server_tools: Option<bool>,
     /// What is known of its models, by their names there.
     pub models: BTreeMap<String, ModelSettings>,
 }

@@ -96,4 +96,9 @@ pub enum Denied {
     },
     /// The attempt is not, or no longer, the task's current one.
     Stale,
+    /// The orchestrator cannot say.
+    Failed {
+        /// Why, for people.
+        detail: String,
+    },
 }

@@ -46,12 +46,20 @@ pub struct AgentWork {
     /// Look for checkpoints of earlier attempts, from this one downwards, and go on from the newest. 0: start afresh.
     #[serde(default)]
     pub resume_from: u32,
+    /// Never look at checkpoints of this attempt or earlier ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resume_after: u32,
     /// Go on from the checkpoints of another task: the question of a successor is put to the agent that did that task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_task: Option<AttemptRef>,
     /// It may propose changes of the plan.
     #[serde(default)]
     pub may_replan: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// One skill, by the digest of its files.

@@ -389,6 +389,10 @@ pub enum Service {
     Proxy,
 }
 
+/// How a [`StreamAnswer::Failed`] to a checkpoint begins if no further turn will ever be taken: the transcript has its
+/// greatest length.
+pub const TRANSCRIPT_FULL: &str = "the transcript is full";
+
 /// How the receiver of a data stream answers it: one frame of [`crate::frame`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

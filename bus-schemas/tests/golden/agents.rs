@@ -43,6 +43,7 @@ fn work() -> AgentWork {
         }],
         max_turns: 200,
         resume_from: 1,
+        resume_after: 0,
         resume_task: None,
         may_replan: true,
     }

@@ -97,6 +97,8 @@ impl HostCalls {
 impl Line {
     /// Asks until there is an answer that is one. `None` if the question does not fit into a message.
     async fn ask(&self, call: Call) -> Option<Answer> {
+        // What was spent is often told late, when the attempt may be over: that stops nobody.
+        let stops = matches!(call, Call::Reserve { .. } | Call::Guest(_));
         let body = HostCall { attempt: self.attempt, nonce: self.nonce, call };
         let envelope = Envelope::new(fresh_id(), (self.clock)(), body).correlated(self.attempt.project_id);
         let payload = bytes::Bytes::from(serde_json::to_vec(&envelope).ok()?);
@@ -108,7 +110,9 @@ impl Line {
             match self.once(payload.clone()).await {
                 Ok(Answer::Busy { detail }) => tracing::debug!(%detail, "the orchestrator is busy; asking again"),
                 Ok(Answer::Stale) => {
-                    self.stale.cancel();
+                    if stops {
+                        self.stale.cancel();
+                    }
                     return Some(Answer::Stale);
                 }
                 Ok(answer) => return Some(answer),
@@ -140,8 +144,11 @@ impl Purse for HostCalls {
                 Some(Answer::Denied { task_key, resource, used, limit }) => {
                     Err(Denied::Limit { task_key, resource, used, limit })
                 }
-                // An answer that fits no reservation is no grant.
-                Some(_) | None => Err(Denied::Stale),
+                Some(Answer::Stale) => Err(Denied::Stale),
+                // An answer that fits no reservation is no grant, and says nothing of the attempt either.
+                Some(Answer::Guest(GuestAnswer::Refused { detail })) => Err(Denied::Failed { detail }),
+                Some(_) => Err(Denied::Failed { detail: "the orchestrator answered something else".to_owned() }),
+                None => Err(Denied::Failed { detail: "it is too large for a message".to_owned() }),
             }
         }
         .boxed()

@@ -84,9 +84,11 @@ pub(super) async fn pack(
 /// Whose checkpoints may be gone on from, the best first: this task's own contain those of the task they went on from.
 fn candidates(attempt: AttemptRef, work: &AgentWork) -> impl Iterator<Item = AttemptRef> + use<> {
     let own = work.resume_from.min(attempt.number.saturating_sub(1));
-    let downwards = |of: AttemptRef, from: u32| (1..=from).rev().map(move |number| AttemptRef { number, ..of });
-    let others = work.resume_task.map(|task| downwards(task, task.number));
-    downwards(attempt, own).chain(others.into_iter().flatten()).take(MAX_CANDIDATES)
+    let downwards = |of: AttemptRef, after: u32, from: u32| {
+        (after.saturating_add(1)..=from).rev().map(move |number| AttemptRef { number, ..of })
+    };
+    let others = work.resume_task.map(|task| downwards(task, 0, task.number));
+    downwards(attempt, work.resume_after, own).chain(others.into_iter().flatten()).take(MAX_CANDIDATES)
 }
 
 /// Changes count from a commit: on another one they would make a tree that nobody ever had.
@@ -219,6 +221,10 @@ mod tests {
         let work = AgentWork { resume_from: 2, resume_task: Some(attempt(9, 2)), ..AgentWork::default() };
         let want = [attempt(5, 2), attempt(5, 1), attempt(9, 2), attempt(9, 1)];
         assert_eq!(candidates(attempt(5, 3), &work).collect::<Vec<_>>(), want);
+        let late = AgentWork { resume_from: 4, resume_after: 2, ..AgentWork::default() };
+        assert_eq!(candidates(attempt(5, 5), &late).collect::<Vec<_>>(), [attempt(5, 4), attempt(5, 3)]);
+        let past = AgentWork { resume_from: 4, resume_after: u32::MAX, ..AgentWork::default() };
+        assert_eq!(candidates(attempt(5, 5), &past).count(), 0);
         let mad = AgentWork { resume_from: u32::MAX, ..AgentWork::default() };
         assert_eq!(candidates(attempt(5, 2), &mad).collect::<Vec<_>>(), [attempt(5, 1)], "never its own");
         assert_eq!(candidates(attempt(5, 1), &mad).count(), 0);

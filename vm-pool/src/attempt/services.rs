@@ -55,7 +55,7 @@ impl Services {
         resumed: Option<&Resumed>,
         log: &LogPump,
     ) -> Self {
-        let Job { offer, nonce, trace, .. } = job;
+        let Job { offer, nonce, closes_at, trace, .. } = job;
         let attempt = offer.attempt;
         let stop = CancellationToken::new();
         let calls = Arc::new(HostCalls::new(desk.bus.clone(), attempt, *nonce, now, trace.vm_clock()));
@@ -66,6 +66,7 @@ impl Services {
             purse: Arc::clone(&calls) as Arc<dyn crate::port::Purse>,
             log: log.lines(),
             stop: stop.clone(),
+            deadline: Some(*closes_at),
         });
         trace.reaches(Arc::clone(&reach));
         let saver = match &offer.program {
@@ -105,7 +106,9 @@ impl Services {
             error = told => return error.into(),
             () = calls.stale() => {}
         }
-        Failure::new(FailureReason::Canceled, "the orchestrator has given up this attempt")
+        // If that is true, nobody hears this; if it was a mistake, another attempt is right.
+        let detail = "the orchestrator said that this attempt is not the task's current one: it was stopped";
+        Failure::new(FailureReason::HostError, detail)
     }
 
     /// The last turn that is saved.

@@ -36,10 +36,14 @@ pub fn load_models(
                 let message = "BATON_PROVIDERS_<NAME>_<KEY> is wanted, with a key of [providers.NAME]".to_owned();
                 return Err(ConfigError::Invalid { at: format!("environment variable {name}"), message });
             };
-            let number = text.parse().ok().filter(|_| key == "max_concurrent").map(Value::Integer);
+            let typed = match key {
+                "max_concurrent" => text.parse().ok().map(Value::Integer),
+                "server_tools" => text.parse().ok().map(Value::Boolean),
+                _ => None,
+            };
             let entry = providers.entry(provider).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(settings) = entry {
-                settings.insert(key.to_owned(), number.unwrap_or_else(|| Value::String(text.to_owned())));
+                settings.insert(key.to_owned(), typed.unwrap_or_else(|| Value::String(text.to_owned())));
             }
         }
     }

@@ -48,6 +48,8 @@ pub enum Event {
     NoteHeard(Said),
     /// What was to be saved is durable.
     CheckpointSaved,
+    /// It was not taken, and nothing more ever will be: the transcript has its greatest length.
+    TranscriptFull,
     /// The host wants an end, or the time is up.
     Stopped,
 }

@@ -20,6 +20,8 @@ pub struct Setup {
     pub attempt: u32,
     /// It plans: a handoff with a result is enough work.
     pub planner: bool,
+    /// It only answers a question about work that is done: an answer is enough work.
+    pub answers_only: bool,
     /// The most turns of this attempt.
     pub max_turns: u32,
     /// The models it may use, the preferred one first.

@@ -77,6 +77,7 @@ pub fn step(state: &State, event: Event) -> Result<(State, Vec<Command>), Reject
             Some(end) => next.end(end.as_ref().clone()),
             None => next.turn(),
         },
+        (Phase::Saving { then }, Event::TranscriptFull) => next.full(then.as_deref()),
         _ => return Err(Rejected::NotNow),
     }
     Ok((next.state, next.commands))
@@ -106,6 +107,17 @@ impl Next {
     fn end(&mut self, end: End) {
         self.state.phase = Phase::Ended;
         self.commands.push(Command::End(end));
+    }
+
+    /// Nothing can be saved any more. A handoff needs no transcript; whoever would go on needs a new one.
+    fn full(&mut self, then: Option<&End>) {
+        self.end(match then {
+            Some(end @ (End::Finish(_) | End::GiveUp { .. })) => end.clone(),
+            _ => End::GiveUp {
+                reason: GaveUp::OutOfTurns,
+                detail: "the transcript is full: the next attempt must start afresh".into(),
+            },
+        });
     }
 
     /// Saves the turn; what comes then is `then`, or the next turn.

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use bus_schemas::v1::{
     agent::Structured,
-    guest::{FromGuest, RefusalCode},
+    guest::{FromGuest, RefusalCode, TRANSCRIPT_FULL},
     task::{LogSource, Note},
 };
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -206,6 +206,7 @@ impl Loop {
             self.toolbox.checkpointed();
             match self.checkpoints.save(turn, lines.as_bytes(), look).await {
                 Ok(_) => return Ok(vec![Event::CheckpointSaved]),
+                Err(error) if error.to_string().starts_with(TRANSCRIPT_FULL) => return Ok(vec![Event::TranscriptFull]),
                 Err(error) if tries + 1 >= SAVE_TRIES => {
                     return Err(format!("turn {turn} could not be saved: {error}"));
                 }

@@ -7,7 +7,7 @@ use bus_schemas::{
     stream::{blob_object, checkpoint_object},
     v1::{
         agent::{Checkpoint, Part},
-        guest::StreamAnswer,
+        guest::{StreamAnswer, TRANSCRIPT_FULL},
     },
 };
 use tokio::{io::AsyncWriteExt as _, time::Instant};
@@ -64,7 +64,7 @@ struct Saved {
 enum Untaken {
     #[error("turn {turn} is beyond the last one there can be, {last}")]
     Future { turn: u32, last: u32 },
-    #[error("the transcript would be longer than {MAX_TRANSCRIPT_BYTES} bytes")]
+    #[error("{TRANSCRIPT_FULL}: it would be longer than {MAX_TRANSCRIPT_BYTES} bytes")]
     TooLong,
     #[error("{0}")]
     Guest(io::Error),

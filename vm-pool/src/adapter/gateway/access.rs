@@ -9,7 +9,10 @@ use bus_schemas::{
     id::{AttemptRef, MessageId},
     v1::agent::Spend,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::port::Purse;
@@ -29,6 +32,8 @@ pub struct Access {
     pub stop: CancellationToken,
     /// Lines for the host's log of the attempt.
     pub log: mpsc::Sender<String>,
+    /// When the attempt's time is up: no call is held so long that it could not pause before.
+    pub deadline: Option<Instant>,
 }
 
 impl fmt::Debug for Access {

@@ -27,6 +27,11 @@ pub(super) enum Own {
         asked: String,
         allowed: Vec<String>,
     },
+    /// The provider would reach out by itself.
+    ServerTools {
+        provider: String,
+        what: String,
+    },
     Denied(Denied),
     RateLimited {
         provider: String,
@@ -95,6 +100,14 @@ pub(super) fn answer(wire: Wire, own: Own) -> Response<Body> {
             let baton = json!({ "code": "model_unknown", "allowed": allowed });
             (StatusCode::NOT_FOUND, "not_found_error", "model_not_found", message, baton)
         }
+        Own::ServerTools { provider, what } => {
+            let shown: String = what.chars().filter(|c| !c.is_control()).take(200).collect();
+            let message = format!(
+                "{shown}: what the provider would do or reach by itself is not allowed (providers.{provider}.server_tools)"
+            );
+            let baton = json!({ "code": "server_tools", "what": shown });
+            (StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request_error", message, baton)
+        }
         Own::Denied(Denied::Limit { task_key, resource, used, limit }) => {
             let whose = if task_key.is_empty() { "project".to_owned() } else { format!("task {task_key}") };
             let message = format!("the budget of the {whose} is used up: {resource:?} {used} of {limit}");
@@ -111,6 +124,11 @@ pub(super) fn answer(wire: Wire, own: Own) -> Response<Body> {
         Own::Denied(Denied::Stale) => {
             let message = "this attempt is not the task's current one any more".to_owned();
             (StatusCode::FORBIDDEN, "permission_error", "permission_error", message, json!({ "code": "stale" }))
+        }
+        Own::Denied(Denied::Failed { detail }) => {
+            let message = format!("the call could not be reserved: {detail}");
+            let baton = json!({ "code": "not_reserved" });
+            (StatusCode::INTERNAL_SERVER_ERROR, "api_error", "server_error", message, baton)
         }
         Own::RateLimited { provider, resume_at, now } => {
             retry_after = Some(resume_at.since(now).div_ceil(1_000));

@@ -4,11 +4,13 @@ use std::{error::Error as _, sync::Arc, time::Duration};
 
 use bus_schemas::{
     id::MessageId,
+    time::UnixMs,
     v1::agent::{Spend, Tokens, Wire},
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -31,6 +33,13 @@ use crate::{
 const MAX_ERROR_BYTES: usize = 1024 * 1024;
 /// How long the body of an error may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What an attempt needs before its time is up, to pause for a provider that takes no calls.
+const PAUSE_TIME: Duration = Duration::from_secs(30);
+/// A governor that lets a call through says so within this.
+const AT_ONCE: Duration = Duration::from_millis(500);
+/// When a call may come again that no governor could give a time for, in milliseconds.
+const PUT_OFF_MS: u64 = 60_000;
 
 /// What a guest asks for.
 #[derive(Debug)]
@@ -74,10 +83,15 @@ impl Gateway {
             status: StatusCode::UNAUTHORIZED,
             detail,
         })?;
+        if let Some(what) = scanned.server_tools.clone().filter(|_| !provider.may_reach_out()) {
+            return Err(Own::ServerTools { provider: provider.name.clone(), what });
+        }
         let estimate = estimate(&call, &scanned, &target);
-        let mut bill = reserve(access, &target, estimate).await?;
         let refused = |resume_at| Own::RateLimited { provider: provider.name.clone(), resume_at, now: governor::now() };
-        let ticket = provider.governor.admit(access.attempt.project_id).await.map_err(refused)?;
+        // Admitted first: a call that waits holds no money.
+        let admitted = in_time(access, provider.governor.admit(access.attempt.project_id)).await;
+        let ticket = admitted.map_err(refused)?;
+        let mut bill = reserve(access, &target, estimate).await?;
         let body = request::rewrite(&call.body, &scanned, &target.model, call.wire);
         let up = headers::upwards(call.headers, provider.kind, provider.key.as_ref());
         let path = match call.wire {
@@ -98,7 +112,7 @@ impl Gateway {
                 Try::Again(answer, why) => {
                     access.say(format!("{}: {why}; the call waits and is tried again", provider.name));
                     tracing::debug!(provider = %provider.name, %why, attempt = %access.attempt, "a model call is tried again");
-                    ticket.again(answer).await.map_err(refused)?;
+                    in_time(access, ticket.again(answer)).await.map_err(refused)?;
                 }
                 Try::Lost(own) => {
                     if matches!(own, Own::TimedOut { .. }) {
@@ -109,6 +123,17 @@ impl Gateway {
                 }
             }
         }
+    }
+}
+
+/// Waits for a governor, but only as long as the attempt can still pause for it.
+async fn in_time<T>(access: &Access, verdict: impl Future<Output = Result<T, UnixMs>>) -> Result<T, UnixMs> {
+    let Some(deadline) = access.deadline else { return verdict.await };
+    // What need not wait may go up to the end.
+    let patience = deadline.saturating_duration_since(Instant::now()).saturating_sub(PAUSE_TIME).max(AT_ONCE);
+    match tokio::time::timeout(patience, verdict).await {
+        Ok(verdict) => verdict,
+        Err(_) => Err(governor::now().plus_ms(PUT_OFF_MS)),
     }
 }
 

@@ -16,7 +16,8 @@
 //! should the provider repeat it. A broken answer is broken here, too; it is never ended as if it were whole.
 //!
 //! The gateway's own answers have the form of the wire that was asked and a JSON object `baton` with a `code`: `budget`,
-//! `stale`, `rate_limited`, `provider_refused` (put into the provider's own body), `model_unknown`, `bad_request`.
+//! `stale`, `rate_limited`, `provider_refused` (put into the provider's own body), `model_unknown`, `bad_request`,
+//! `server_tools`, `not_reserved`.
 
 mod access;
 mod answer;

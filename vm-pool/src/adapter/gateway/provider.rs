@@ -183,6 +183,11 @@ impl Gateway {
 }
 
 impl Provider {
+    /// Whether it may reach out by itself when a guest asks for that.
+    pub(super) fn may_reach_out(&self) -> bool {
+        self.settings.server_tools.unwrap_or(false)
+    }
+
     /// Whether it can be called at all.
     pub(super) fn usable(&self) -> Result<(), String> {
         match &self.missing_key {

@@ -15,6 +15,8 @@ pub(super) struct Scanned {
     pub(super) stream: bool,
     /// The most tokens of the answer, if the request says so.
     pub(super) max_output: Option<u64>,
+    /// What the provider is asked to do by itself, if it is: the first such thing.
+    pub(super) server_tools: Option<String>,
     /// Where the model's value is.
     model_at: Range<usize>,
     /// Where `stream_options` is, and whether it asks for usage.
@@ -24,8 +26,38 @@ pub(super) struct Scanned {
 }
 
 /// The members that mean something to the gateway. Twice the same would leave open which of them counts.
-const READ: [&str; 6] =
-    ["model", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "stream_options"];
+const READ: [&str; 10] = [
+    "model",
+    "stream",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "stream_options",
+    "tools",
+    "mcp_servers",
+    "plugins",
+    "web_search_options",
+];
+
+/// Tools of Anthropic's that run at the caller's; a date follows.
+const CLIENT_TOOLS: [&str; 4] = ["bash_", "text_editor_", "computer_", "memory_"];
+
+/// Of an entry of `tools`, what tells who runs it.
+#[derive(serde::Deserialize)]
+struct Tool {
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+}
+
+impl Tool {
+    fn runs_at_the_callers(&self) -> bool {
+        let is_date = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        match self.kind.as_deref() {
+            None | Some("function" | "custom") => true,
+            Some(kind) => CLIENT_TOOLS.iter().any(|name| kind.strip_prefix(name).is_some_and(is_date)),
+        }
+    }
+}
 
 /// Reads the outermost members of a JSON object.
 ///
@@ -85,10 +117,28 @@ fn take(found: &mut Scanned, key: &str, text: &[u8], place: Range<usize>) -> Res
                 .is_ok_and(|options| options["include_usage"] == serde_json::Value::Bool(true));
             found.stream_options = Some((place, usage));
         }
+        "tools" => {
+            let tools = serde_json::from_slice::<Option<Vec<Tool>>>(text)
+                .map_err(|_| "`tools` is not a list of tools, each an object with one `type` at most".to_owned())?;
+            let foreign = tools.into_iter().flatten().find(|tool| !tool.runs_at_the_callers());
+            if let Some(kind) = foreign.and_then(|tool| tool.kind) {
+                found.server_tools = Some(kind);
+            }
+        }
+        "mcp_servers" | "plugins" | "web_search_options" => {
+            // An empty list asks for nothing; no options may ask for all of it.
+            if text != b"null" && (key == "web_search_options" || !is_empty_list(text)) {
+                found.server_tools = Some(key.to_owned());
+            }
+        }
         // One of three names.
         _ => found.max_output = serde_json::from_slice(text).ok().max(found.max_output),
     }
     Ok(())
+}
+
+fn is_empty_list(text: &[u8]) -> bool {
+    serde_json::from_slice::<Vec<IgnoredAny>>(text).is_ok_and(|list| list.is_empty())
 }
 
 fn no_json(at: usize) -> String {
@@ -198,6 +248,54 @@ mod tests {
         assert_eq!((found.max_output, found.stream, found.model.as_str()), (Some(7), true, "a"));
         assert_eq!(scan(br#"{"max_output_tokens":9,"model":"a"}"#).unwrap().max_output, Some(9));
         assert_eq!(scan(br#"{"max_completion_tokens":null,"model":"a"}"#).unwrap().max_output, None);
+    }
+
+    #[test]
+    fn what_the_provider_would_do_by_itself_is_seen() {
+        let seen = |rest: &str| scan(format!(r#"{{"model":"a",{rest}}}"#).as_bytes()).map(|found| found.server_tools);
+        for fine in [
+            r#""tools":null"#,
+            r#""tools":[]"#,
+            r#""tools":[{"name":"x","input_schema":{"type":"web_search"}},{"type":null},{"type":"custom"}]"#,
+            r#""tools":[{"type":"function","function":{"name":"web_search"}}]"#,
+            r#""tools":[{"type":"bash_20250124"},{"type":"text_editor_20250728"},{"type":"computer_20250124"}]"#,
+            r#""tools":[{"type":"memory_20250818"}],"mcp_servers":[],"plugins":[],"web_search_options":null"#,
+        ] {
+            assert_eq!(seen(fine), Ok(None), "{fine}");
+        }
+        for kind in [
+            "web_search_20250305",
+            "web_fetch_20250910",
+            "code_execution_20250825",
+            "mcp_toolset",
+            "web_search",
+            "web_search_preview",
+            "file_search",
+            "code_interpreter",
+            "mcp",
+            "image_generation",
+            "computer_use_preview",
+            "bash_",
+            "",
+        ] {
+            let tools = format!(r#""tools":[{{"name":"x"}},{{"t\u0079pe":"{kind}","url":"x"}}]"#);
+            assert_eq!(seen(&tools), Ok(Some(kind.to_owned())));
+        }
+        for (rest, what) in [
+            (r#""mcp_servers":[{"url":"https://x"}]"#, "mcp_servers"),
+            (r#""web_search_options":{}"#, "web_search_options"),
+            (r#""plugins":[{"id":"web"}]"#, "plugins"),
+        ] {
+            assert_eq!(seen(rest), Ok(Some(what.to_owned())));
+        }
+        for flaw in [
+            r#""tools":{"type":"mcp"}"#,
+            r#""tools":["mcp"]"#,
+            r#""tools":[{"type":"function","type":"mcp"}]"#,
+            r#""tools":[],"tools":[{"type":"mcp"}]"#,
+        ] {
+            assert!(seen(flaw).is_err(), "{flaw}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Outside for HostOutside {
     }
 
     fn admit(&self, visitor: Visitor) -> Arc<dyn Reach> {
-        let Visitor { attempt, models, network, purse, log, stop } = visitor;
+        let Visitor { attempt, models, network, purse, log, stop, deadline } = visitor;
         let rules = Rules::parse(&network).unwrap_or_else(|flaw| {
             // The plan was checked before: this is another version's. What cannot be read lets nothing through.
             let _ = log.try_send(format!("no network for this attempt: {flaw}"));
@@ -53,7 +53,7 @@ impl Outside for HostOutside {
         });
         let (records, meter) = (Arc::<Mutex<Vec<EgressRecord>>>::default(), Meter::default());
         let network = EgressAccess::new(rules, Arc::clone(&records), log.clone(), stop.clone());
-        let access = Access { attempt, models, purse, meter: meter.clone(), stop, log };
+        let access = Access { attempt, models, purse, meter: meter.clone(), stop, log, deadline };
         let gateway = self.gateway.clone();
         Arc::new(HostReach { gateway, models: Arc::new(access), network: Arc::new(network), records, meter })
     }

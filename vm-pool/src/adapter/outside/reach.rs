@@ -10,7 +10,7 @@ use bus_schemas::{
     },
 };
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{adapter::session::DataStream, port::Purse};
@@ -41,6 +41,8 @@ pub struct Visitor {
     pub log: mpsc::Sender<String>,
     /// Ends every connection.
     pub stop: CancellationToken,
+    /// When the attempt's time is up.
+    pub deadline: Option<Instant>,
 }
 
 impl fmt::Debug for Visitor {

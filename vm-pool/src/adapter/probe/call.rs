@@ -62,6 +62,7 @@ async fn sent(gateway: &Gateway, model: &str, wire: Wire, body: &Value) -> Resul
         meter: Meter::default(),
         stop: CancellationToken::new(),
         log,
+        deadline: None,
     });
     let (client, guest) = tokio::io::duplex(BUFFER_BYTES);
     let (serving, serves) = (gateway.clone(), Arc::clone(&access));

@@ -264,6 +264,7 @@ impl Reach for FakeReach {
                         }
                         Err(Denied::Limit { resource, limit, .. }) => format!("denied {resource:?} {limit}"),
                         Err(Denied::Stale) => "stale".to_owned(),
+                        Err(Denied::Failed { detail }) => format!("failed: {detail}"),
                     }
                 }
                 Service::Proxy => {

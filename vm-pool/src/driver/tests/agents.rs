@@ -240,8 +240,32 @@ async fn a_limit_is_told_and_a_stale_attempt_is_stopped() {
     // It would go on for ever.
     world.offer(world.agent(2, 1, &[Act::Ask(plan())])).await;
     let failed: AttemptFailed = world.ended(2, 1, EventKind::Failed).await;
-    assert_eq!(failed.reason, FailureReason::Canceled, "{failed:?}");
+    assert!(failed.reason.is_retryable() && failed.detail.contains("not the task's current one"), "{failed:?}");
     world.beat(|beat| beat.attempts.is_empty()).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_that_comes_too_late_stops_nobody() {
+    let world = World::new().await;
+    let host = world.host(1, 1).await;
+    let settled = Arc::new(tokio::sync::Notify::new());
+    let heard = Arc::clone(&settled);
+    let _orchestrator = world
+        .orchestrator(move |call| match call {
+            Call::Settle { .. } => {
+                heard.notify_one();
+                Some(Answer::Stale)
+            }
+            call => generous(call),
+        })
+        .await;
+    world.offer(world.agent(1, 1, &[hello(), Act::Ask(plan()), Act::Hear, Act::HandOff(true)])).await;
+    settled.notified().await;
+    world.hypervisor.seen.wait("answer: Sound { findings: [] }").await;
+    let note = Note { from: "p".into(), text: "on".into(), id: "n1".into() };
+    world.publish(subject::tell(&attempt(1)), TellAttempt { attempt: attempt(1), note }).await;
+    world.ended::<HandoffReady>(1, 1, EventKind::Handoff).await;
     host.stop().await;
 }
 

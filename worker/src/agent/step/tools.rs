@@ -143,7 +143,8 @@ impl Next {
             Ending::Ask { question, options } => Ok(End::Pause(Pause::Question { question, options, stuck: false })),
             Ending::Bounce { need, question } => Ok(End::Pause(Pause::Bounce { need, question })),
             Ending::HandOff { report, has_result } => {
-                let enough = worked || state.memory.worked > 0 || (state.setup.planner && has_result);
+                let words = state.setup.answers_only || (state.setup.planner && has_result);
+                let enough = words || worked || state.memory.worked > 0;
                 match (enough, state.memory.refused) {
                     (true, _) => Ok(End::Finish(report)),
                     (false, false) => Err(Refusal::NothingDone),

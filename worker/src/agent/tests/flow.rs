@@ -106,6 +106,13 @@ fn a_planner_hands_off_a_plan_without_having_touched_anything() {
 }
 
 #[test]
+fn who_is_only_asked_something_answers_without_having_touched_anything() {
+    let mut sim = Sim::new(Setup { answers_only: true, ..setup() });
+    sim.hand_off();
+    assert!(matches!(sim.end(), End::Finish(_)));
+}
+
+#[test]
 fn it_is_told_when_few_turns_are_left_and_given_up_when_none_is() {
     let mut sim = Sim::new(Setup { max_turns: 12, ..setup() });
     for turn in 0..12 {
@@ -122,4 +129,23 @@ fn what_was_stopped_is_over() {
     sim.send(Event::Stopped);
     assert_eq!(sim.end(), &End::Stop);
     assert_eq!(step(&sim.state, Event::CheckpointSaved).map(|_| ()), Err(Rejected::Over));
+}
+
+#[test]
+fn a_full_transcript_ends_the_attempt_but_not_a_handoff() {
+    let mut sim = Sim::new(setup());
+    sim.work("a", "x").answer("", &[("exec", json!({"command": "b"}))]);
+    let outcome = Outcome { id: "c0".into(), name: "exec".into(), text: "x".into(), is_error: false };
+    let (saving, _) = step(&sim.state, Event::ToolDone { outcome }).unwrap();
+    let (_, commands) = step(&saving, Event::TranscriptFull).unwrap();
+    let end = commands.iter().find_map(|command| match command {
+        Command::End(End::GiveUp { reason, detail }) => Some((*reason, detail.as_str())),
+        _ => None,
+    });
+    let (reason, detail) = end.unwrap();
+    assert!(reason == GaveUp::OutOfTurns && detail.contains("transcript is full"), "{detail}");
+    sim.done("c0", "x").answer("", &[("hand_off", json!({}))]);
+    let (saving, _) = step(&sim.state, Event::ToolEnded { id: "c0".into(), ending: report(false) }).unwrap();
+    let (_, commands) = step(&saving, Event::TranscriptFull).unwrap();
+    assert!(commands.iter().any(|command| matches!(command, Command::End(End::Finish(_)))), "{commands:?}");
 }

@@ -20,6 +20,7 @@ pub(super) fn setup() -> Setup {
         task_key: "build".into(),
         attempt: 1,
         planner: false,
+        answers_only: false,
         max_turns: 50,
         models: vec![ModelLimits { context_tokens: 100_000, max_output_tokens: 4000 }; 2],
         tools: ["exec", "read", "write", "todo", "hand_off", "ask_person", "bounce"].map(str::to_owned).into(),

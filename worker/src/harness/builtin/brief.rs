@@ -56,14 +56,15 @@ pub(super) fn setup(assignment: &AttemptAssignment, brief: &Brief, specs: &[Tool
     let smallest = models.iter().map(|model| model.context_tokens as usize).min().unwrap_or_default();
     let bytes = (smallest * compact::TOKEN_BYTES / 4).clamp(2000, HANDOFF_BYTES);
     let size = |spec: &ToolSpec| spec.name.len() + spec.description.len() + spec.input_schema.to_string().len() + 40;
-    let max_turns = match &assignment.program {
-        Program::Agent(work) => work.max_turns,
-        Program::Script { .. } => 0,
+    let (max_turns, answers_only) = match &assignment.program {
+        Program::Agent(work) => (work.max_turns, work.resume_task.is_some()),
+        Program::Script { .. } => (0, false),
     };
     Setup {
         task_key: assignment.task_key.clone(),
         attempt: assignment.attempt,
         planner: brief.planner,
+        answers_only,
         max_turns,
         models,
         tools: specs.iter().map(|spec| spec.name.to_owned()).collect(),

@@ -60,6 +60,21 @@ async fn a_long_wait_is_not_begun() {
     assert_eq!(world.post("/v1/chat/completions", r#"{"model":"gpt/m-2"}"#).await.0, 200);
     assert_eq!(world.post("/v1/messages", ASK).await.0, 429);
     assert_eq!(world.upstream.asked().len(), 2);
+    assert_eq!(world.till.reserved.lock().unwrap().len(), 2, "no money is held for a call that is not let through");
+}
+
+#[tokio::test]
+async fn near_its_end_an_attempt_is_put_off_instead_of_held() {
+    let mut world = World::new().await;
+    let left = std::time::Duration::from_secs(20);
+    std::sync::Arc::get_mut(&mut world.access).unwrap().deadline = Some(tokio::time::Instant::now() + left);
+    world.upstream.will(json_reply(FINE));
+    assert_eq!(world.post("/v1/messages", ASK).await.0, 200, "what need not wait is let through");
+    world.upstream.will(reply_with(429, &[("retry-after", "15")], "{}"));
+    let (status, _, body) = world.post("/v1/messages", ASK).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(parsed(&body)["baton"]["code"], "rate_limited");
+    assert_eq!(world.upstream.asked().len(), 2);
 }
 
 #[tokio::test]

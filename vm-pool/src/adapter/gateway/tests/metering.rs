@@ -1,10 +1,13 @@
 //! What is reserved, counted and settled.
 
-use bus_schemas::v1::agent::{Resource, Spend, Tokens};
+use bus_schemas::{
+    settings::{ModelSetup, Provider, ProviderKind},
+    v1::agent::{Resource, Spend, Tokens},
+};
 use http::StatusCode;
 use serde_json::json;
 
-use super::world::{World, events, json_reply, parsed, reply_with};
+use super::world::{QUICK, World, events, json_reply, parsed, provider, reply_with, serving};
 use crate::port::Denied;
 
 const CLAUDE: &str = r#"{"model":"claude/m-1","stream":true,"max_tokens":100}"#;
@@ -97,6 +100,30 @@ async fn other_mistakes_are_the_guests_own() {
 }
 
 #[tokio::test]
+async fn what_the_provider_would_reach_by_itself_needs_leave() {
+    let world = World::new().await;
+    let search = r#"{"model":"m-1","tools":[ {"type":"web_search_20250305", "name":"web_search"}]}"#;
+    for path in ["/v1/messages", "/v1/chat/completions", "/v1/responses"] {
+        let body = search.replace("m-1", "claude/m-1");
+        let (status, headers, body) = world.post(path, &body).await;
+        assert_eq!((status, &headers["x-should-retry"]), (StatusCode::BAD_REQUEST, &"false".parse().unwrap()));
+        let body = parsed(&body);
+        assert_eq!(body["baton"], json!({ "code": "server_tools", "what": "web_search_20250305" }));
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+    }
+    assert!(world.upstream.asked().is_empty() && world.till.reserved.lock().unwrap().is_empty());
+
+    let (upstream, url) = serving().await;
+    let own = Provider { server_tools: Some(true), ..provider(ProviderKind::Anthropic, &url) };
+    let mut setup = ModelSetup::default();
+    setup.providers.insert("claude".to_owned(), own);
+    let world = World::with(upstream, &setup, QUICK, &["claude/m-1"]);
+    world.upstream.will(json_reply("{}"));
+    assert_eq!(world.post("/v1/messages", search).await.0, 200);
+    assert_eq!(world.upstream.asked()[0].body, search, "byte for byte");
+}
+
+#[tokio::test]
 async fn without_money_nothing_is_asked() {
     for (path, status, kind) in [
         ("/v1/messages", 402, "billing_error"),
@@ -123,4 +150,8 @@ async fn without_money_nothing_is_asked() {
     *world.till.denial.lock().unwrap() = Some(Denied::Stale);
     let (status, _, body) = world.post("/v1/messages", CLAUDE).await;
     assert_eq!((status, &parsed(&body)["baton"]["code"]), (StatusCode::FORBIDDEN, &json!("stale")));
+    *world.till.denial.lock().unwrap() = Some(Denied::Failed { detail: "no".to_owned() });
+    let (status, _, body) = world.post("/v1/messages", CLAUDE).await;
+    let code = &parsed(&body)["baton"]["code"];
+    assert_eq!((status, code), (StatusCode::INTERNAL_SERVER_ERROR, &json!("not_reserved")));
 }

@@ -160,17 +160,23 @@ pub(super) fn priced() -> ModelSettings {
     }
 }
 
+/// A provider, and its base URL.
+pub(super) async fn serving() -> (Arc<Upstream>, String) {
+    let upstream = Arc::new(Upstream::default());
+    let router = Router::new().fallback(answer).with_state(upstream.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (upstream, url)
+}
+
 impl World {
     pub(super) async fn new() -> Self {
         Self::tuned(QUICK).await
     }
 
     pub(super) async fn tuned(tuning: Tuning) -> Self {
-        let upstream = Arc::new(Upstream::default());
-        let router = Router::new().fallback(answer).with_state(upstream.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (upstream, url) = serving().await;
         let mut setup = ModelSetup::default();
         for (name, kind) in [
             ("claude", ProviderKind::Anthropic),
@@ -200,6 +206,7 @@ impl World {
             meter: Meter::default(),
             stop: CancellationToken::new(),
             log: lines,
+            deadline: None,
         });
         Self { upstream, gateway, till, access, log }
     }
