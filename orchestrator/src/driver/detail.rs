@@ -101,6 +101,8 @@ pub struct FailureDetail {
 pub(super) struct Details {
     /// Its plan's document, as it is in force or waits to be.
     pub(super) project: Arc<ProjectDetail>,
+    /// What the project was started with: a plan, or the planning task with the policy and the limits a person gave.
+    pub(super) started: Arc<ProjectDetail>,
     /// Tasks that are in no document: the planner once there is a plan, clarifiers.
     helpers: HashMap<String, plan::Task>,
     /// The elements of expanded `foreach` tasks.
@@ -117,9 +119,11 @@ pub(super) struct Details {
 
 impl Details {
     pub(super) fn new(project: ProjectDetail) -> Self {
+        let project = Arc::new(project);
         Self {
             plan_asks: project.plan.approval.as_deref() != Some(POLICY_AUTO),
-            project: Arc::new(project),
+            started: Arc::clone(&project),
+            project,
             helpers: HashMap::new(),
             elements: HashMap::new(),
             patches: HashMap::new(),

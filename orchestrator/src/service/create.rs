@@ -70,7 +70,7 @@ impl Orchestrator {
             None => {
                 source.folder = Some(folder.clone());
                 let (mut plan, kept) = self.sound(&source, &folder).await?;
-                tighten(&mut plan.budget, &budget);
+                adopt::tighten(&mut plan.budget, &budget);
                 (plan, kept)
             }
         };
@@ -169,17 +169,6 @@ impl Orchestrator {
             tracing::warn!(project.id = %project_id, %error, "repository of a project that did not start is left");
         }
     }
-}
-
-/// For each resource the smaller limit of both: what is shown and approved is what counts.
-fn tighten(own: &mut Budget, given: &Budget) {
-    let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
-    own.usd = own.usd.into_iter().chain(given.usd).min_by(f64::total_cmp);
-    own.tokens = least(own.tokens, given.tokens);
-    own.vm_seconds = least(own.vm_seconds, given.vm_seconds);
-    own.turns = least(own.turns, given.turns);
-    let spans = own.wall.take().into_iter().chain(given.wall.clone());
-    own.wall = spans.min_by_key(|span| span.as_ms().unwrap_or(u64::MAX));
 }
 
 /// Runs what blocks off the async threads.
