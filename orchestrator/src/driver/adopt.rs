@@ -21,7 +21,7 @@ use crate::{
     digest,
     plan::event::Fact,
     planfile::{self, lower::lower, planner},
-    port::{bus::Bus, journal::Journal},
+    port::{bus::Bus, journal::Journal, skills::NotKept},
 };
 
 /// Skills an agent gets that names none.
@@ -51,9 +51,28 @@ pub(super) async fn adopt<J: Journal, B: Bus>(
     let adopted = blocking(move || worked_out(&worker, (&started, asks), &key, &base, text)).await?;
     let fact = match adopted {
         Ok((fact, detail)) => return Ok(Some((fact(task_id), Some(detail)))),
-        Err(reason) => Fact::PlanUnusable { task_id, reason },
+        Err(Unfit::Plan(reason)) => Fact::PlanUnusable { task_id, reason },
+        // No fault of the plan's: its planner is not asked for another one.
+        Err(Unfit::Host(detail)) => return Err(Again::Skill(detail)),
     };
     Ok(Some((fact, None)))
+}
+
+/// Why a plan was not adopted.
+enum Unfit {
+    /// It must be another one.
+    Plan(String),
+    /// This machine could not, now.
+    Host(String),
+}
+
+impl From<NotKept> for Unfit {
+    fn from(error: NotKept) -> Self {
+        match error {
+            NotKept::Unusable(detail) => Self::Plan(detail),
+            NotKept::Host(detail) => Self::Host(detail),
+        }
+    }
 }
 
 type Proposal = (Box<dyn FnOnce(TaskId) -> Fact + Send>, Detail);
@@ -64,20 +83,21 @@ fn worked_out<J: Journal, B: Bus>(
     planner_key: &str,
     base_commit: &str,
     text: String,
-) -> Result<Proposal, String> {
+) -> Result<Proposal, Unfit> {
     let source = planner::source(text, &started.folder);
     let catalog = hands.shelf.catalog(Some(&started.folder));
-    let mut plan = sound(&source, &catalog, &hands.models, Some(planner_key)).map_err(|found| sentence(&found))?;
+    let mut plan =
+        sound(&source, &catalog, &hands.models, Some(planner_key)).map_err(|found| Unfit::Plan(sentence(&found)))?;
     if plan.goal.trim().is_empty() {
         plan.goal.clone_from(&started.plan.goal);
     }
     in_force(&mut plan, &started.plan);
     let lowered = lower(&plan, &mut || TaskId::from_uuid(hands.ids.next()), &source.scripts);
-    let lowered = lowered.map_err(|error| error.to_string())?;
+    let lowered = lowered.map_err(|error| Unfit::Plan(error.to_string()))?;
     let kept = hands.shelf.keep(&started.folder, &catalog, &skill_names(&plan, &catalog))?;
     let skills = admitted(&plan, kept, asks);
     if let Some(skill) = skills.iter().find(|skill| !asks && skill.needs_approval()) {
-        return Err(format!("the skill {} must be admitted by a person first: leave it out", skill.name));
+        return Err(Unfit::Plan(format!("the skill {} must be admitted by a person first: leave it out", skill.name)));
     }
     let detail = ProjectDetail {
         folder: started.folder.clone(),
@@ -86,7 +106,7 @@ fn worked_out<J: Journal, B: Bus>(
         scripts: source.scripts,
         skills,
     };
-    let plan_digest = plan_digest(&detail, base_commit).map_err(|error| error.to_string())?;
+    let plan_digest = plan_digest(&detail, base_commit).map_err(|error| Unfit::Plan(error.to_string()))?;
     let approval_id = ApprovalId::from_uuid(hands.ids.next());
     let fact = move |task_id| Fact::PlanProposed {
         task_id: Some(task_id),
@@ -129,6 +149,19 @@ pub fn sound(
     models: &planfile::ModelConfig,
     taken: Option<&str>,
 ) -> Result<Plan, Vec<Finding>> {
+    examined(source, catalog, models, taken).map(|(plan, _)| plan)
+}
+
+/// As [`sound`], with the warnings.
+///
+/// # Errors
+/// Every finding, the warnings included.
+pub fn examined(
+    source: &PlanSource,
+    catalog: &Catalog,
+    models: &planfile::ModelConfig,
+    taken: Option<&str>,
+) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
     let report = planfile::check(source, catalog);
     let Some(plan) = report.plan else { return Err(report.findings) };
     let mut findings = report.findings;
@@ -144,7 +177,11 @@ pub fn sound(
             hint: Some("give the task another id".to_owned()),
         });
     }
-    if findings.iter().any(|finding| finding.severity == Severity::Error) { Err(findings) } else { Ok(plan) }
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        Err(findings)
+    } else {
+        Ok((plan, findings))
+    }
 }
 
 /// The skills that the agents of a plan may use: those they name, and all there are (the first so many) if one names none.

@@ -19,10 +19,14 @@ use crate::{
     driver::{Detail, PatchDetail, Refusal, Seen, SeenTask, adopt, resource_word},
     plan::{
         Amount, Rejected, TaskState,
-        event::{Fact, PatchSpec},
+        event::{Fact, PatchSpec, TaskKind},
     },
     planfile::{lower::lower_again, patch},
-    port::{bus::HostCalls, journal::JournalError, skills::SkillShelf as _},
+    port::{
+        bus::HostCalls,
+        journal::JournalError,
+        skills::{NotKept, SkillShelf as _},
+    },
 };
 
 /// The longest plan an agent may have checked, in bytes.
@@ -124,9 +128,15 @@ impl Orchestrator {
             scripts: BTreeMap::new(),
             folder: Some(seen.project.folder.clone()),
         };
-        match self.report(source).await {
-            Ok(report) if report.plan.is_some() => Answer::Guest(GuestAnswer::Sound { findings: report.findings }),
-            Ok(report) => unsound(report.findings),
+        let (shelf, models) = (Arc::clone(&self.shelf), Arc::clone(&self.models));
+        let folder = seen.project.folder.clone();
+        let planner = seen.tasks.iter().find(|task| task.kind == TaskKind::Planner).map(|task| task.key.clone());
+        // As when the plan is adopted: what passes here is not sent back there.
+        let checked =
+            blocking(move || adopt::examined(&source, &shelf.catalog(Some(&folder)), &models, planner.as_deref()));
+        match checked.await {
+            Ok(Ok((_, findings))) => Answer::Guest(GuestAnswer::Sound { findings }),
+            Ok(Err(findings)) => unsound(findings),
             Err(problem) => Answer::Busy { detail: problem.detail },
         }
     }
@@ -197,7 +207,11 @@ impl Orchestrator {
             let catalog = shelf.catalog(Some(&folder));
             let plan = adopt::sound(&source, &catalog, &models, None).map_err(unsound)?;
             let kept = shelf.keep(&folder, &catalog, &adopt::skill_names(&plan, &catalog));
-            Ok((plan, kept.map_err(refused)?))
+            let kept = kept.map_err(|error| match error {
+                NotKept::Unusable(detail) => refused(detail),
+                NotKept::Host(detail) => Answer::Busy { detail },
+            });
+            Ok((plan, kept?))
         });
         let (plan, kept) = checked.await.map_err(|problem| busy(problem.detail))??;
         let known: BTreeMap<String, TaskId> = seen.tasks.iter().map(|task| (task.key.clone(), task.task_id)).collect();
