@@ -173,7 +173,14 @@ impl Orchestrator {
         };
         match self.lowered(seen, &patch, after).await {
             Err(answer) => answer,
-            Ok((spec, detail, digest)) => {
+            Ok((spec, asks, detail, digest)) => {
+                // The core asks whom the plan names: nobody, here.
+                if let Some(why) = patch::needs_person(plan, &patch).filter(|_| !asks) {
+                    return refused(format!(
+                        "a person must decide about this change ({why}), and the plan's `replan` policy asks nobody; \
+                         ask a person, or propose a change without it"
+                    ));
+                }
                 let AttemptRef { project_id, task_id, number } = attempt;
                 let fact = Fact::PatchProposed { task_id, number, nonce, patch: spec, approval_id, digest };
                 self.propose(project_id, approval_id, fact, Detail::Patch(Box::new(detail))).await
@@ -181,13 +188,13 @@ impl Orchestrator {
         }
     }
 
-    /// A change as the core needs it, checked as the plan is that it makes.
+    /// A change as the core needs it, checked as the plan is that it makes; and whether a person will decide about it.
     async fn lowered(
         &self,
         seen: &Seen,
         patch: &PlanPatch,
         after: bus_schemas::v1::plan::Plan,
-    ) -> Result<(PatchSpec, PatchDetail, String), Answer> {
+    ) -> Result<(PatchSpec, bool, PatchDetail, String), Answer> {
         #[derive(Serialize)]
         struct Shown<'a> {
             plan_before: &'a bus_schemas::v1::plan::Plan,
@@ -236,7 +243,7 @@ impl Orchestrator {
             }
             skills.push(skill);
         }
-        Ok((spec, PatchDetail { patch: patch.clone(), plan, skills }, digest))
+        Ok((spec, lowered.replan_policy.asks, PatchDetail { patch: patch.clone(), plan, skills }, digest))
     }
 
     async fn skill(
