@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     digest,
-    port::{Clock as _, skills::SkillShelf},
+    port::{
+        Clock as _,
+        skills::{NotKept, SkillShelf},
+    },
 };
 
 /// Who proposes, in the lockfile.
@@ -62,14 +65,14 @@ impl SkillShelf for Shelf {
         Catalog::discover(&roots)
     }
 
-    fn keep(&self, folder: &str, catalog: &Catalog, names: &[String]) -> Result<Vec<SkillReview>, String> {
+    fn keep(&self, folder: &str, catalog: &Catalog, names: &[String]) -> Result<Vec<SkillReview>, NotKept> {
         let locks = Locks::load(Some(Path::new(folder)), self.home.as_deref());
         let resolved = skills::resolve(names.iter().map(String::as_str), catalog, &locks);
         let mut kept = Vec::with_capacity(names.len());
-        for mut skill in resolved.map_err(|error| error.to_string())? {
+        for mut skill in resolved.map_err(|error| NotKept::Unusable(error.to_string()))? {
             let path = self.path(&skill.packed.sha256);
             if !path.is_file() {
-                let fail = |error| format!("keep skill {} in {}: {error}", skill.name, path.display());
+                let fail = |error| NotKept::Host(format!("keep skill {} in {}: {error}", skill.name, path.display()));
                 written(&path, &skill.packed.tar).map_err(fail)?;
             }
             skill.description = crate::plan::policy::bounded(&skill.description, DESCRIPTION_BYTES);
@@ -149,6 +152,11 @@ mod tests {
         assert!(!kept[0].needs_approval(), "it was admitted: {kept:?}");
         assert!(shelf.keep("/nowhere", &catalog, &["other".to_owned()]).is_err());
         assert!(shelf.tar("00").is_err());
+        // What is in the way on this machine is no fault of the skill.
+        fs::remove_dir_all(home.path().join("kept")).unwrap();
+        fs::write(home.path().join("kept"), "a file").unwrap();
+        let kept = shelf.keep("/nowhere", &catalog, &["tidy-up".to_owned()]);
+        assert!(matches!(kept, Err(NotKept::Host(_))), "{kept:?}");
     }
 
     #[test]

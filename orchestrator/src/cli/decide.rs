@@ -15,6 +15,7 @@ use super::{
     asked, draw, ids, money,
     plan::layers,
     render::{ago, changed, clock, count, now, span, verdict},
+    reported,
     style::{Paint, Style, clean, clean_line, clean_output},
 };
 use crate::adapter::web::Client;
@@ -171,6 +172,9 @@ fn show_handoff(style: Style, handoff: &Handoff) -> String {
             text.push_str(&format!("  {line}\n"));
         }
     }
+    if let Some(report) = &handoff.report {
+        text.push_str(&reported::report(style, report));
+    }
     text.push_str(&heading(count(handoff.changed_paths.len(), "changed path")));
     text.push_str(&changed(style, &handoff.changed_paths));
     text.push_str(&heading("Evidence (recorded by the host in a second VM)".to_owned()));
@@ -200,6 +204,8 @@ fn show_handoff(style: Style, handoff: &Handoff) -> String {
             text.push_str(&format!("  - {}\n", clean_line(question)));
         }
     }
-    text.push_str(&format!("\n{} {} VM time\n", style.paint(Paint::Dim, "used"), span(handoff.usage.vm_ms)));
+    text.push_str(&reported::egress(style, &handoff.egress));
+    let used = format!("{} VM time{}", span(handoff.usage.vm_ms), reported::spent(&handoff.usage.spend));
+    text.push_str(&format!("\n{} {used}\n", style.paint(Paint::Dim, "used")));
     text
 }

@@ -22,7 +22,7 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<Exit, Cli
     let id = project.project_id.to_string();
     let mut keys: BTreeMap<TaskId, String> =
         project.tasks.iter().map(|task| (task.task_id, task.key.clone())).collect();
-    let mut printer = Printer { ui, label: args.task.is_none(), place: None, missing: 0 };
+    let mut printer = Printer { ui, label: args.task.is_none(), place: None, missing: 0, open: None };
     let mut chunks = client.logs(&id, args.task.as_deref(), args.follow).await?;
     loop {
         let chunk = tokio::select! {
@@ -47,6 +47,8 @@ struct Printer {
     /// The task, attempt and sequence of the last chunk.
     place: Option<(TaskId, u32, u64)>,
     missing: u64,
+    /// Whose line was left unfinished.
+    open: Option<LogSource>,
 }
 
 impl Printer {
@@ -75,15 +77,26 @@ impl Printer {
             LogSource::Stdout => text.push_str(&output),
             LogSource::Stderr => text.push_str(&style.paint(Paint::Yellow, &output)),
             LogSource::Check => text.push_str(&format!("{}{output}", style.paint(Paint::Cyan, "check │ "))),
-            LogSource::Agent => text.push_str(&labelled(&style.paint(Paint::Green, "agent │ "), &output)),
-            LogSource::Tool => text.push_str(&labelled(&style.paint(Paint::Dim, " tool │ "), &output)),
+            LogSource::Agent => self.labelled(&mut text, style.paint(Paint::Green, "agent │ "), chunk.source, &output),
+            LogSource::Tool => self.labelled(&mut text, style.paint(Paint::Dim, " tool │ "), chunk.source, &output),
             LogSource::Host => text.push_str(&format!("{}{output}", style.paint(Paint::Blue, "host │ "))),
         }
         self.ui.data(&text)
     }
-}
 
-/// Every line with a label in front: agents and their tools take turns.
-fn labelled(label: &str, output: &str) -> String {
-    output.lines().map(|line| format!("{label}{line}\n")).collect()
+    /// Every line with a label in front: agents and their tools take turns. A piece may end within a line, and goes on
+    /// there unless somebody else speaks first.
+    fn labelled(&mut self, text: &mut String, label: String, source: LogSource, output: &str) {
+        let mut goes_on = self.open == Some(source);
+        if self.open.is_some() && !goes_on {
+            text.push('\n');
+        }
+        for line in output.split_inclusive('\n') {
+            if !std::mem::take(&mut goes_on) {
+                text.push_str(&label);
+            }
+            text.push_str(line);
+            self.open = (!line.ends_with('\n')).then_some(source);
+        }
+    }
 }

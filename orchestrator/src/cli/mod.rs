@@ -38,6 +38,7 @@ mod ps;
 mod rebuild;
 mod render;
 mod replay;
+mod reported;
 mod run;
 mod serve;
 mod skills;

@@ -6,7 +6,7 @@ use bus_schemas::{
     id::{ApprovalId, TaskId},
     v1::{
         api::{Finding, PlanSource, Severity},
-        plan::Plan,
+        plan::{Budget, Plan},
         skill::SkillReview,
     },
 };
@@ -21,7 +21,7 @@ use crate::{
     digest,
     plan::event::Fact,
     planfile::{self, lower::lower, planner},
-    port::{bus::Bus, journal::Journal},
+    port::{bus::Bus, journal::Journal, skills::NotKept},
 };
 
 /// Skills an agent gets that names none.
@@ -34,7 +34,7 @@ pub(super) async fn adopt<J: Journal, B: Bus>(
     hands: &Arc<Hands<J, B>>,
     task_id: TaskId,
     key: &str,
-    (project, asks): (&Arc<ProjectDetail>, bool),
+    (started, asks): (&Arc<ProjectDetail>, bool),
     base_commit: &str,
 ) -> Result<Said, Again> {
     let handoff = hands.journal.handoffs(vec![task_id]).await?.into_iter().next();
@@ -47,45 +47,66 @@ pub(super) async fn adopt<J: Journal, B: Bus>(
         Err(reason) => return Ok(Some((Fact::PlanUnusable { task_id, reason }, None))),
     };
     let worker = Arc::clone(hands);
-    let (project, key, base) = (Arc::clone(project), key.to_owned(), base_commit.to_owned());
-    let adopted = blocking(move || worked_out(&worker, (&project, asks), &key, &base, text)).await?;
+    let (started, key, base) = (Arc::clone(started), key.to_owned(), base_commit.to_owned());
+    let adopted = blocking(move || worked_out(&worker, (&started, asks), &key, &base, text)).await?;
     let fact = match adopted {
         Ok((fact, detail)) => return Ok(Some((fact(task_id), Some(detail)))),
-        Err(reason) => Fact::PlanUnusable { task_id, reason },
+        Err(Unfit::Plan(reason)) => Fact::PlanUnusable { task_id, reason },
+        // No fault of the plan's: its planner is not asked for another one.
+        Err(Unfit::Host(detail)) => return Err(Again::Skill(detail)),
     };
     Ok(Some((fact, None)))
+}
+
+/// Why a plan was not adopted.
+enum Unfit {
+    /// It must be another one.
+    Plan(String),
+    /// This machine could not, now.
+    Host(String),
+}
+
+impl From<NotKept> for Unfit {
+    fn from(error: NotKept) -> Self {
+        match error {
+            NotKept::Unusable(detail) => Self::Plan(detail),
+            NotKept::Host(detail) => Self::Host(detail),
+        }
+    }
 }
 
 type Proposal = (Box<dyn FnOnce(TaskId) -> Fact + Send>, Detail);
 
 fn worked_out<J: Journal, B: Bus>(
     hands: &Hands<J, B>,
-    (project, asks): (&ProjectDetail, bool),
+    (started, asks): (&ProjectDetail, bool),
     planner_key: &str,
     base_commit: &str,
     text: String,
-) -> Result<Proposal, String> {
-    let source = planner::source(text, &project.folder);
-    let catalog = hands.shelf.catalog(Some(&project.folder));
-    let mut plan = sound(&source, &catalog, &hands.models, Some(planner_key)).map_err(|found| sentence(&found))?;
+) -> Result<Proposal, Unfit> {
+    let source = planner::source(text, &started.folder);
+    let catalog = hands.shelf.catalog(Some(&started.folder));
+    let mut plan =
+        sound(&source, &catalog, &hands.models, Some(planner_key)).map_err(|found| Unfit::Plan(sentence(&found)))?;
     if plan.goal.trim().is_empty() {
-        plan.goal.clone_from(&project.plan.goal);
+        plan.goal.clone_from(&started.plan.goal);
     }
+    in_force(&mut plan, &started.plan);
     let lowered = lower(&plan, &mut || TaskId::from_uuid(hands.ids.next()), &source.scripts);
-    let lowered = lowered.map_err(|error| error.to_string())?;
-    let kept = hands.shelf.keep(&project.folder, &catalog, &skill_names(&plan, &catalog))?;
+    let lowered = lowered.map_err(|error| Unfit::Plan(error.to_string()))?;
+    let kept = hands.shelf.keep(&started.folder, &catalog, &skill_names(&plan, &catalog))?;
     let skills = admitted(&plan, kept, asks);
     if let Some(skill) = skills.iter().find(|skill| !asks && skill.needs_approval()) {
-        return Err(format!("the skill {} must be admitted by a person first: leave it out", skill.name));
+        return Err(Unfit::Plan(format!("the skill {} must be admitted by a person first: leave it out", skill.name)));
     }
     let detail = ProjectDetail {
-        folder: project.folder.clone(),
-        owner: project.owner.clone(),
+        folder: started.folder.clone(),
+        owner: started.owner.clone(),
         plan,
         scripts: source.scripts,
         skills,
     };
-    let plan_digest = plan_digest(&detail, base_commit).map_err(|error| error.to_string())?;
+    let plan_digest = plan_digest(&detail, base_commit).map_err(|error| Unfit::Plan(error.to_string()))?;
     let approval_id = ApprovalId::from_uuid(hands.ids.next());
     let fact = move |task_id| Fact::PlanProposed {
         task_id: Some(task_id),
@@ -100,6 +121,24 @@ fn worked_out<J: Journal, B: Bus>(
     Ok((Box::new(fact), Detail::Project(Box::new(detail))))
 }
 
+/// Puts into a planner's plan what is in force, whatever it says itself: who approves it, as the person asked who started
+/// the project, and the tighter limits of both. What is shown and edited is then what counts.
+fn in_force(plan: &mut Plan, started: &Plan) {
+    plan.approval.clone_from(&started.approval);
+    tighten(&mut plan.budget, &started.budget);
+}
+
+/// For each resource the smaller limit of both: what is shown and approved is what counts.
+pub fn tighten(own: &mut Budget, given: &Budget) {
+    let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+    own.usd = own.usd.into_iter().chain(given.usd).min_by(f64::total_cmp);
+    own.tokens = least(own.tokens, given.tokens);
+    own.vm_seconds = least(own.vm_seconds, given.vm_seconds);
+    own.turns = least(own.turns, given.turns);
+    let spans = own.wall.take().into_iter().chain(given.wall.clone());
+    own.wall = spans.min_by_key(|span| span.as_ms().unwrap_or(u64::MAX));
+}
+
 /// The plan, if it can be worked on here. `taken` is a key that no task may have.
 ///
 /// # Errors
@@ -110,6 +149,19 @@ pub fn sound(
     models: &planfile::ModelConfig,
     taken: Option<&str>,
 ) -> Result<Plan, Vec<Finding>> {
+    examined(source, catalog, models, taken).map(|(plan, _)| plan)
+}
+
+/// As [`sound`], with the warnings.
+///
+/// # Errors
+/// Every finding, the warnings included.
+pub fn examined(
+    source: &PlanSource,
+    catalog: &Catalog,
+    models: &planfile::ModelConfig,
+    taken: Option<&str>,
+) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
     let report = planfile::check(source, catalog);
     let Some(plan) = report.plan else { return Err(report.findings) };
     let mut findings = report.findings;
@@ -125,7 +177,11 @@ pub fn sound(
             hint: Some("give the task another id".to_owned()),
         });
     }
-    if findings.iter().any(|finding| finding.severity == Severity::Error) { Err(findings) } else { Ok(plan) }
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        Err(findings)
+    } else {
+        Ok((plan, findings))
+    }
 }
 
 /// The skills that the agents of a plan may use: those they name, and all there are (the first so many) if one names none.
@@ -182,4 +238,26 @@ fn sentence(findings: &[Finding]) -> String {
         text.push_str(&format!("\n- line {}: {}{hint} [{}]", finding.line, finding.message, finding.code));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str) -> Plan {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_planner_neither_approves_itself_nor_gives_itself_more() {
+        let started = plan(r#"{"version":1,"title":"s","budget":{"usd":1,"turns":9},"tasks":[]}"#);
+        let mut own =
+            plan(r#"{"version":1,"title":"t","approval":"auto","budget":{"usd":100,"turns":5,"tokens":7},"tasks":[]}"#);
+        in_force(&mut own, &started);
+        assert_eq!(own.approval, None, "a person is asked");
+        assert_eq!(own.budget, Budget { usd: Some(1.0), tokens: Some(7), turns: Some(5), ..Budget::default() });
+        let auto = Plan { approval: Some("auto".to_owned()), ..started };
+        in_force(&mut own, &auto);
+        assert_eq!(own.approval.as_deref(), Some("auto"));
+    }
 }

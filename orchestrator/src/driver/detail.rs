@@ -21,7 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     plan::Plan,
-    planfile::lower::{POLICY_AUTO, split_key, task_of},
+    planfile::{
+        lower::{POLICY_AUTO, split_key, task_of},
+        patch,
+    },
 };
 
 /// What is kept beside an event.
@@ -101,6 +104,8 @@ pub struct FailureDetail {
 pub(super) struct Details {
     /// Its plan's document, as it is in force or waits to be.
     pub(super) project: Arc<ProjectDetail>,
+    /// What the project was started with: a plan, or the planning task with the policy and the limits a person gave.
+    pub(super) started: Arc<ProjectDetail>,
     /// Tasks that are in no document: the planner once there is a plan, clarifiers.
     helpers: HashMap<String, plan::Task>,
     /// The elements of expanded `foreach` tasks.
@@ -117,9 +122,11 @@ pub(super) struct Details {
 
 impl Details {
     pub(super) fn new(project: ProjectDetail) -> Self {
+        let project = Arc::new(project);
         Self {
             plan_asks: project.plan.approval.as_deref() != Some(POLICY_AUTO),
-            project: Arc::new(project),
+            started: Arc::clone(&project),
+            project,
             helpers: HashMap::new(),
             elements: HashMap::new(),
             patches: HashMap::new(),
@@ -155,10 +162,15 @@ impl Details {
 
     /// A change of the plan is in force.
     pub(super) fn patch(&mut self, approval_id: ApprovalId) {
-        let Some(patch) = self.patches.remove(&approval_id) else { return };
+        let Some(waiting) = self.patches.remove(&approval_id) else { return };
         let mut project = ProjectDetail::clone(&self.project);
-        project.plan = patch.plan;
-        project.skills = patch.skills;
+        // The change itself, not the document it made of the plan of its time: another change may have come between.
+        project.plan = patch::patched(&project.plan, &waiting.patch);
+        for skill in waiting.skills {
+            if !project.skills.iter().any(|known| known.name == skill.name) {
+                project.skills.push(skill);
+            }
+        }
         self.project = Arc::new(project);
     }
 
@@ -192,5 +204,48 @@ impl Details {
         let parent = plan.parent(task_id)?;
         let (_, index) = split_key(&plan.task(task_id)?.spec.key);
         self.elements.get(&parent.spec.task_id)?.get(index?).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn two_changes_looked_at_together_are_both_in_force() {
+        let plan: plan::Plan =
+            serde_json::from_str(r#"{"version":1,"title":"t","tasks":[{"id":"a","run":"x"}]}"#).unwrap();
+        let skill = |name: &str| SkillReview {
+            name: name.to_owned(),
+            description: String::new(),
+            source: "project".to_owned(),
+            sha256: name.to_owned(),
+            bytes: 1,
+            status: bus_schemas::v1::skill::SkillStatus::Locked,
+            changed: Vec::new(),
+            new_scripts: Vec::new(),
+            findings: Vec::new(),
+        };
+        let mut details = Details::new(ProjectDetail {
+            folder: "/f".to_owned(),
+            owner: "o".to_owned(),
+            plan: plan.clone(),
+            scripts: BTreeMap::new(),
+            skills: vec![skill("old")],
+        });
+        let ids = ["b", "c"].map(|key| {
+            let text = format!(r#"{{"reason":"r","add":[{{"id":"{key}","needs":["a"],"run":"x"}}]}}"#);
+            let patch: PlanPatch = serde_json::from_str(&text).unwrap();
+            let after = patch::patched(&plan, &patch);
+            let approval_id = ApprovalId::from_uuid(Uuid::now_v7());
+            details.propose(approval_id, PatchDetail { patch, plan: after, skills: vec![skill("old"), skill(key)] });
+            approval_id
+        });
+        ids.into_iter().for_each(|id| details.patch(id));
+        let tasks: Vec<&str> = details.project.plan.tasks.iter().map(|task| task.id.as_str()).collect();
+        let skills: Vec<&str> = details.project.skills.iter().map(|skill| skill.name.as_str()).collect();
+        assert_eq!((tasks, skills), (vec!["a", "b", "c"], vec!["old", "b", "c"]));
     }
 }

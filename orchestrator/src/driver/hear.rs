@@ -4,17 +4,26 @@ use std::{collections::BTreeSet, time::Instant};
 
 use bus_schemas::{
     id::{MessageId, ProjectId},
-    v1::host::Beat,
+    v1::{host::Beat, task::FailureReason},
 };
 
 use super::{outbox::Order, run::Driver, turn::Turn, work};
-use crate::port::{bus::Inbound, journal::Journal};
+use crate::port::{
+    bus::{Delivery, Inbound, Observation},
+    journal::Journal,
+};
 
 impl<J: Journal> Driver<J> {
     pub(super) async fn hear(&mut self, turn: &mut Turn, inbound: Inbound) {
         self.hear_link(&inbound, turn.now).await;
         match inbound {
-            Inbound::Delivery(delivery) => self.state.delivered(turn, delivery),
+            Inbound::Delivery(delivery) => {
+                if is_object_missing(&delivery) {
+                    // Before the next offer is ordered, which then puts there again what is gone.
+                    drop(self.parts.orders.send(Order::ForgetObjects).await);
+                }
+                self.state.delivered(turn, delivery);
+            }
             Inbound::Beat(beat) => {
                 let closed = self.closed(&beat).await;
                 self.state.beat(turn, *beat, &closed);
@@ -70,4 +79,9 @@ impl<J: Journal> Driver<J> {
             tracing::info!(offers, "offers that nobody took are published again");
         }
     }
+}
+
+/// A host did not find in the object store what was put there.
+fn is_object_missing(delivery: &Delivery) -> bool {
+    matches!(&delivery.observation, Ok(Observation::Failed(failed)) if failed.reason == FailureReason::MissingObject)
 }

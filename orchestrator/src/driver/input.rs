@@ -88,6 +88,8 @@ pub struct Seen {
     pub state: ProjectState,
     /// Its plan's document, as it is in force or waits to be.
     pub project: Arc<ProjectDetail>,
+    /// What it was started with.
+    pub started: Arc<ProjectDetail>,
     /// The commit its folder was copied into.
     pub base_commit: String,
     /// Its tasks, in plan order.
@@ -124,6 +126,7 @@ impl Seen {
         Self {
             state: room.plan.state(),
             project: Arc::clone(&room.details.project),
+            started: Arc::clone(&room.details.started),
             base_commit: room.plan.base_commit().to_owned(),
             tasks: room.plan.tasks().iter().map(task).collect(),
         }

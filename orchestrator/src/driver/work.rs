@@ -98,8 +98,8 @@ pub(super) enum Act {
         task_id: TaskId,
         /// Its key.
         key: String,
-        /// The project as it is.
-        project: Arc<ProjectDetail>,
+        /// What the project was started with.
+        started: Arc<ProjectDetail>,
         /// A person will be asked about the plan.
         asks: bool,
         /// The commit its folder was copied into.
@@ -275,7 +275,7 @@ fn act(room: &Room, project_id: ProjectId, seq: u64, command: &Command) -> (Lane
             let act = room.plan.task(*task_id).map_or(Act::Nothing, |task| Act::Adopt {
                 task_id: *task_id,
                 key: task.spec.key.clone(),
-                project: Arc::clone(&room.details.project),
+                started: Arc::clone(&room.details.started),
                 asks: room.details.plan_asks,
                 base_commit: room.plan.base_commit().to_owned(),
             });

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use bus_schemas::v1::{
     api::{Finding, Severity},
     call::PlanPatch,
-    plan::Plan,
+    plan::{Decide, Plan, Task},
 };
+
+use super::lower::POLICY_AUTO;
 
 /// The most tasks one change may add.
 const MAX_ADDED: usize = 200;
@@ -65,23 +67,58 @@ pub fn apply(plan: &Plan, patch: &PlanPatch, is_open: &dyn Fn(&str) -> bool) -> 
     if !findings.is_empty() {
         return Err(findings);
     }
+    Ok(patched(plan, patch))
+}
+
+/// The plan after a change that was checked before, perhaps against an older document: tasks that others added meanwhile
+/// stay. What the change adds and the plan has already is not added twice.
+#[must_use]
+pub fn patched(plan: &Plan, patch: &PlanPatch) -> Plan {
     let mut after = plan.clone();
-    after.tasks.retain(|task| !dropped.contains(task.id.as_str()));
+    after.tasks.retain(|task| !patch.drop.contains(&task.id));
     for task in &mut after.tasks {
         if let Some(needs) = patch.needs.get(&task.id) {
             task.needs.clone_from(needs);
         }
     }
-    after.tasks.extend(patch.add.iter().cloned());
-    Ok(after)
+    let is_new = |task: &&Task| !plan.tasks.iter().any(|known| known.id == task.id);
+    after.tasks.extend(patch.add.iter().filter(is_new).cloned());
+    after
 }
 
-/// Whether the change gives agents more than the plan that a person saw: hosts to reach that no task of it reaches. Such
-/// a change is never decided by a policy alone.
+/// Whether the change gives tasks hosts to reach that no task of the plan reaches. Such a change cannot be proposed at all:
+/// a person writes the hosts into a plan.
 #[must_use]
 pub fn widens(plan: &Plan, patch: &PlanPatch) -> bool {
     let known: BTreeSet<&str> = plan.tasks.iter().flat_map(|task| task.network.iter().map(String::as_str)).collect();
     patch.add.iter().flat_map(|task| &task.network).any(|host| !known.contains(host.as_str()))
+}
+
+/// Why a person must decide about the change, if one must: it takes back what the plan has people or checks look at, or
+/// gives an agent what no agent of the plan has. A policy that asks nobody must not decide about it.
+#[must_use]
+pub fn needs_person(plan: &Plan, patch: &PlanPatch) -> Option<String> {
+    let asks = |task: &Task| {
+        let name = task.approval.as_deref().or(plan.defaults.approval.as_deref()).unwrap_or(POLICY_AUTO);
+        // A name that is no policy's is not known to ask nobody.
+        plan.policies.get(name).map_or(name != POLICY_AUTO, |policy| policy.decide == Decide::Ask)
+    };
+    let guards = |task: &&Task| asks(task) || !task.checks.is_empty();
+    let is_changed = |task: &&Task| patch.drop.contains(&task.id) || patch.needs.contains_key(&task.id);
+    if let Some(task) = plan.tasks.iter().filter(is_changed).find(guards) {
+        return Some(format!("it drops or rewires `{}`, which a person or checks look at", task.id));
+    }
+    let agents = || plan.tasks.iter().filter_map(|task| task.agent.as_ref());
+    let models: BTreeSet<Option<&str>> = agents().map(|agent| agent.model.as_deref()).collect();
+    patch.add.iter().find_map(|task| {
+        let agent = task.agent.as_ref()?;
+        if agent.may_replan {
+            return Some(format!("the agent of `{}` could change the plan, too", task.id));
+        }
+        let model = agent.model.as_deref();
+        let is_other = model.is_some() && !models.contains(&model);
+        is_other.then(|| format!("`{}` uses a model that no task of the plan uses", task.id))
+    })
 }
 
 #[cfg(test)]
@@ -127,6 +164,38 @@ mod tests {
         assert_eq!(codes(&patch(r#"{"reason": "r", "drop": ["z"]}"#)), ["unknown_task"]);
         assert_eq!(codes(&patch(r#"{"reason": "r", "drop": ["b"], "needs": {"b": []}}"#)), ["bad_patch"]);
         assert_eq!(codes(&patch(r#"{"reason": "r", "add": [{"id": "a", "run": "x"}]}"#)), ["duplicate_id"]);
+    }
+
+    #[test]
+    fn two_changes_of_the_same_plan_both_stay() {
+        let one = patch(r#"{"reason": "r", "add": [{"id": "d", "needs": ["a"], "run": "y"}]}"#);
+        let two = patch(r#"{"reason": "r", "drop": ["b"], "needs": {"c": ["a"]}, "add": [{"id": "e", "run": "y"}]}"#);
+        let after = patched(&patched(&plan(), &one), &two);
+        let ids: Vec<&str> = after.tasks.iter().map(|task| task.id.as_str()).collect();
+        assert_eq!(ids, ["a", "c", "d", "e"]);
+        assert_eq!(patched(&after, &one), after, "nothing is added twice");
+    }
+
+    #[test]
+    fn a_policy_that_asks_nobody_takes_back_no_guard_and_gives_no_agent_more() {
+        let plan: Plan = serde_json::from_str(
+            r#"{"version": 1, "title": "t", "policies": {"lead": {"decide": "ask"}, "free": {"decide": "auto"}}, "tasks": [
+                {"id": "plain", "agent": {"instructions": "x", "model": "p/m"}}, {"id": "free", "run": "x", "approval": "free"},
+                {"id": "seen", "run": "x", "approval": "lead"}, {"id": "proven", "run": "x", "checks": ["true"]}]}"#,
+        )
+        .unwrap();
+        let person = |text: &str| needs_person(&plan, &patch(&format!(r#"{{"reason": "r", {text}}}"#))).is_some();
+        assert!(!person(r#""drop": ["plain"], "needs": {"free": []}"#));
+        for text in
+            [r#""drop": ["seen"]"#, r#""drop": ["proven"]"#, r#""needs": {"seen": []}"#, r#""needs": {"proven": []}"#]
+        {
+            assert!(person(text), "{text}");
+        }
+        let agent = |more: &str| person(&format!(r#""add": [{{"id": "n", "agent": {{"instructions": "x"{more}}}}}]"#));
+        assert!(!agent("") && !agent(r#", "model": "p/m""#));
+        assert!(agent(r#", "model": "p/large""#) && agent(r#", "may_replan": true"#));
+        let all = Plan { defaults: serde_json::from_str(r#"{"approval": "ask"}"#).unwrap(), ..plan.clone() };
+        assert!(needs_person(&all, &patch(r#"{"reason": "r", "drop": ["plain"]}"#)).is_some());
     }
 
     #[test]

@@ -8,6 +8,17 @@ use bus_schemas::v1::{
 };
 use skills::Catalog;
 
+/// Why skills were not kept: a sentence, naming the skill.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotKept {
+    /// A skill is not there, or cannot be used as it is.
+    #[error("{0}")]
+    Unusable(String),
+    /// This machine could not keep it, for want of disk perhaps.
+    #[error("{0}")]
+    Host(String),
+}
+
 /// The skills of this machine, and those that projects were started with.
 pub trait SkillShelf: Send + Sync + 'static {
     /// What a project in this folder can use.
@@ -15,8 +26,8 @@ pub trait SkillShelf: Send + Sync + 'static {
     /// Packs skills and keeps them as they are now, so that a project in this folder works with what was approved.
     ///
     /// # Errors
-    /// A sentence, naming the skill.
-    fn keep(&self, folder: &str, catalog: &Catalog, names: &[String]) -> Result<Vec<SkillReview>, String>;
+    /// [`NotKept`].
+    fn keep(&self, folder: &str, catalog: &Catalog, names: &[String]) -> Result<Vec<SkillReview>, NotKept>;
     /// The tar of a skill that was kept.
     ///
     /// # Errors

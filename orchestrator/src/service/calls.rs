@@ -19,10 +19,14 @@ use crate::{
     driver::{Detail, PatchDetail, Refusal, Seen, SeenTask, adopt, resource_word},
     plan::{
         Amount, Rejected, TaskState,
-        event::{Fact, PatchSpec},
+        event::{Fact, PatchSpec, TaskKind},
     },
     planfile::{lower::lower_again, patch},
-    port::{bus::HostCalls, journal::JournalError, skills::SkillShelf as _},
+    port::{
+        bus::HostCalls,
+        journal::JournalError,
+        skills::{NotKept, SkillShelf as _},
+    },
 };
 
 /// The longest plan an agent may have checked, in bytes.
@@ -125,9 +129,15 @@ impl Orchestrator {
             scripts: BTreeMap::new(),
             folder: Some(seen.project.folder.clone()),
         };
-        match self.report(source).await {
-            Ok(report) if report.plan.is_some() => Answer::Guest(GuestAnswer::Sound { findings: report.findings }),
-            Ok(report) => unsound(report.findings),
+        let (shelf, models) = (Arc::clone(&self.shelf), Arc::clone(&self.models));
+        let folder = seen.project.folder.clone();
+        let planner = seen.tasks.iter().find(|task| task.kind == TaskKind::Planner).map(|task| task.key.clone());
+        // As when the plan is adopted: what passes here is not sent back there.
+        let checked =
+            blocking(move || adopt::examined(&source, &shelf.catalog(Some(&folder)), &models, planner.as_deref()));
+        match checked.await {
+            Ok(Ok((_, findings))) => Answer::Guest(GuestAnswer::Sound { findings }),
+            Ok(Err(findings)) => unsound(findings),
             Err(problem) => Answer::Busy { detail: problem.detail },
         }
     }
@@ -164,7 +174,14 @@ impl Orchestrator {
         };
         match self.lowered(seen, &patch, after).await {
             Err(answer) => answer,
-            Ok((spec, detail, digest)) => {
+            Ok((spec, asks, detail, digest)) => {
+                // The core asks whom the plan names: nobody, here.
+                if let Some(why) = patch::needs_person(plan, &patch).filter(|_| !asks) {
+                    return refused(format!(
+                        "a person must decide about this change ({why}), and the plan's `replan` policy asks nobody; \
+                         ask a person, or propose a change without it"
+                    ));
+                }
                 let AttemptRef { project_id, task_id, number } = attempt;
                 let fact = Fact::PatchProposed { task_id, number, nonce, patch: spec, approval_id, digest };
                 self.propose(project_id, approval_id, fact, Detail::Patch(Box::new(detail))).await
@@ -172,13 +189,13 @@ impl Orchestrator {
         }
     }
 
-    /// A change as the core needs it, checked as the plan is that it makes.
+    /// A change as the core needs it, checked as the plan is that it makes; and whether a person will decide about it.
     async fn lowered(
         &self,
         seen: &Seen,
         patch: &PlanPatch,
         after: bus_schemas::v1::plan::Plan,
-    ) -> Result<(PatchSpec, PatchDetail, String), Answer> {
+    ) -> Result<(PatchSpec, bool, PatchDetail, String), Answer> {
         #[derive(Serialize)]
         struct Shown<'a> {
             plan_before: &'a bus_schemas::v1::plan::Plan,
@@ -198,7 +215,11 @@ impl Orchestrator {
             let catalog = shelf.catalog(Some(&folder));
             let plan = adopt::sound(&source, &catalog, &models, None).map_err(unsound)?;
             let kept = shelf.keep(&folder, &catalog, &adopt::skill_names(&plan, &catalog));
-            Ok((plan, kept.map_err(refused)?))
+            let kept = kept.map_err(|error| match error {
+                NotKept::Unusable(detail) => refused(detail),
+                NotKept::Host(detail) => Answer::Busy { detail },
+            });
+            Ok((plan, kept?))
         });
         let (plan, kept) = checked.await.map_err(|problem| busy(problem.detail))??;
         let known: BTreeMap<String, TaskId> = seen.tasks.iter().map(|task| (task.key.clone(), task.task_id)).collect();
@@ -223,7 +244,7 @@ impl Orchestrator {
             }
             skills.push(skill);
         }
-        Ok((spec, PatchDetail { patch: patch.clone(), plan, skills }, digest))
+        Ok((spec, lowered.replan_policy.asks, PatchDetail { patch: patch.clone(), plan, skills }, digest))
     }
 
     async fn skill(

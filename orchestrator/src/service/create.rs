@@ -23,7 +23,7 @@ use crate::{
         self,
         lower::{POLICY_ASK, POLICY_AUTO, budget_of, lower},
     },
-    port::skills::SkillShelf as _,
+    port::skills::{NotKept, SkillShelf as _},
 };
 
 impl Orchestrator {
@@ -51,7 +51,7 @@ impl Orchestrator {
             let catalog = shelf.catalog(Some(&folder));
             let plan = adopt::sound(&source, &catalog, &models, None).map_err(|found| invalid(&source.file, found))?;
             let kept = shelf.keep(&folder, &catalog, &adopt::skill_names(&plan, &catalog));
-            Ok((plan, kept.map_err(|detail| problem("skill_unusable", 422, detail))?))
+            Ok((plan, kept.map_err(|error| unkept(&error))?))
         });
         sound.await?
     }
@@ -70,7 +70,7 @@ impl Orchestrator {
             None => {
                 source.folder = Some(folder.clone());
                 let (mut plan, kept) = self.sound(&source, &folder).await?;
-                tighten(&mut plan.budget, &budget);
+                adopt::tighten(&mut plan.budget, &budget);
                 (plan, kept)
             }
         };
@@ -142,7 +142,7 @@ impl Orchestrator {
             let catalog = shelf.catalog(Some(&folder));
             shelf.keep(&folder, &catalog, &adopt::skill_names(&planned, &catalog))
         });
-        Ok((plan, kept.await?.map_err(|detail| problem("skill_unusable", 422, detail))?))
+        Ok((plan, kept.await?.map_err(|error| unkept(&error))?))
     }
 
     async fn import(&self, project_id: ProjectId, folder: PathBuf) -> Result<String, Problem> {
@@ -171,20 +171,17 @@ impl Orchestrator {
     }
 }
 
-/// For each resource the smaller limit of both: what is shown and approved is what counts.
-fn tighten(own: &mut Budget, given: &Budget) {
-    let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
-    own.usd = own.usd.into_iter().chain(given.usd).min_by(f64::total_cmp);
-    own.tokens = least(own.tokens, given.tokens);
-    own.vm_seconds = least(own.vm_seconds, given.vm_seconds);
-    own.turns = least(own.turns, given.turns);
-    let spans = own.wall.take().into_iter().chain(given.wall.clone());
-    own.wall = spans.min_by_key(|span| span.as_ms().unwrap_or(u64::MAX));
-}
-
 /// Runs what blocks off the async threads.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|e| problem("internal", 500, e.to_string()))
+}
+
+/// Skills could not be kept as they are.
+fn unkept(error: &NotKept) -> Problem {
+    match error {
+        NotKept::Unusable(detail) => problem("skill_unusable", 422, detail.as_str()),
+        NotKept::Host(detail) => hinted("storage", 507, detail.as_str(), "make room on the disk and try again"),
+    }
 }
 
 pub(super) fn invalid(file: &str, findings: Vec<Finding>) -> Problem {

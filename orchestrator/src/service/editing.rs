@@ -5,7 +5,8 @@ use bus_schemas::{
     v1::{
         agent::Tokens,
         api::{EditPlanRequest, EstimateView, PlanView, Problem},
-        plan::Plan,
+        plan::{Budget, Plan},
+        skill::SkillReview,
     },
 };
 
@@ -16,7 +17,10 @@ use super::{
 use crate::{
     driver::{Detail, ProjectDetail, Seen, adopt},
     plan::{ProjectState, TaskGraph, event::Fact},
-    planfile::{estimate::estimate, lower::lower},
+    planfile::{
+        estimate::estimate,
+        lower::{budget_of, lower},
+    },
 };
 
 /// Some task is for an agent.
@@ -61,19 +65,25 @@ impl Orchestrator {
         let EditPlanRequest { plan: mut source, by } = request;
         let folder = seen.project.folder.clone();
         source.folder = Some(folder.clone());
-        let (plan, kept) = self.sound(&source, &folder).await?;
+        let (mut plan, kept) = self.sound(&source, &folder).await?;
         let planner = seen.tasks.iter().find(|task| task.kind.is_helper()).map(|task| task.key.as_str());
         if let Some(key) = planner.filter(|key| plan.tasks.iter().any(|task| task.id == *key)) {
             return Err(problem("plan_invalid", 422, format!("the id `{key}` is the planning task's")));
+        }
+        if planner.is_some() {
+            within(&mut plan, &seen.started.plan.budget)?;
         }
         let mut scripts = source.scripts;
         for (name, text) in &seen.project.scripts {
             scripts.entry(name.clone()).or_insert_with(|| text.clone());
         }
-        let lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &scripts)
+        let mut lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &scripts)
             .map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
+        let skills = adopt::admitted(&plan, kept, lowered.plan_policy.asks);
+        // A policy approves a plan, but no skill that a person has not seen as it is.
+        lowered.plan_policy.asks |= skills.iter().any(SkillReview::needs_approval);
         let owner = seen.project.owner.clone();
-        let detail = ProjectDetail { folder, owner, plan, scripts, skills: kept };
+        let detail = ProjectDetail { folder, owner, plan, scripts, skills };
         let plan_digest =
             adopt::plan_digest(&detail, &seen.base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let fact = Fact::PlanProposed {
@@ -91,6 +101,24 @@ impl Orchestrator {
     }
 }
 
+/// An edit stays within what a person gave the project at its start: more is given where it is seen and recorded as such.
+fn within(plan: &mut Plan, given: &Budget) -> Result<(), Problem> {
+    let bad = |e: crate::planfile::lower::LowerError| problem("bad_budget", 422, e.to_string());
+    let (own, most) =
+        (budget_of("the plan", &plan.budget).map_err(bad)?, budget_of("the project", given).map_err(bad)?);
+    if own.or(&most) != own.tightest(&most) {
+        let detail = "the plan's budget is above what the project was started with";
+        return Err(hinted(
+            "over_given",
+            422,
+            detail,
+            "leave it as it was, and raise it with `baton budget` once it runs",
+        ));
+    }
+    adopt::tighten(&mut plan.budget, given);
+    Ok(())
+}
+
 /// A plan's task ids by depth.
 fn layers(plan: &Plan) -> Vec<Vec<String>> {
     let keys: Vec<&str> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
@@ -100,4 +128,26 @@ fn layers(plan: &Plan) -> Vec<Vec<String>> {
     let Ok(graph) = TaskGraph::build(&keys, &needs) else { return Vec::new() };
     let key = |number: usize| keys.get(number).map(|key| (*key).to_owned()).unwrap_or_default();
     graph.layers().into_iter().map(|layer| layer.into_iter().map(key).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_gives_a_planned_project_no_more_than_a_person_did() {
+        let given = Budget { usd: Some(2.0), ..Budget::default() };
+        let after = |budget: &str| {
+            let text = format!(r#"{{"version":1,"title":"t","budget":{budget},"tasks":[]}}"#);
+            let mut plan: Plan = serde_json::from_str(&text).unwrap();
+            within(&mut plan, &given).map(|()| plan.budget)
+        };
+        assert_eq!(after("{}").unwrap(), given, "what is left out is not lifted");
+        assert_eq!(
+            after(r#"{"usd":1,"turns":3}"#).unwrap(),
+            Budget { usd: Some(1.0), turns: Some(3), ..Budget::default() }
+        );
+        let refused = after(r#"{"usd":3}"#).unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.status), ("over_given", 422));
+    }
 }

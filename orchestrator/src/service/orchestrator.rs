@@ -224,6 +224,7 @@ impl Service for Orchestrator {
     }
 
     async fn decide(&self, id: &str, request: DecisionRequest) -> Result<ApprovalView, Problem> {
+        super::talking::short_enough(&request.note)?;
         let view = self.approval_view(id).await?;
         let verdict = match request.verdict {
             WireVerdict::Approved => Verdict::Approved,

@@ -14,13 +14,10 @@ use crate::{
     plan::{
         TaskState,
         event::{Fact, TaskKind},
-        policy::bounded,
+        policy::NOTE_BYTES,
     },
     planfile::lower::budget_of,
 };
-
-/// The longest note, in bytes.
-const NOTE_BYTES: usize = 16 * 1024;
 
 impl Orchestrator {
     /// Says something to a task, or to all that are worked on.
@@ -28,6 +25,7 @@ impl Orchestrator {
         if request.text.trim().is_empty() {
             return Err(problem("empty_note", 422, "there is nothing to tell: the text is empty"));
         }
+        short_enough(&request.text)?;
         let seen = self.seen(project_id).await?;
         let is_meant = |task: &&SeenTask| match &request.task {
             Some(key) => task.key == *key,
@@ -49,7 +47,7 @@ impl Orchestrator {
                 task_id: task.task_id,
                 note_id: self.ids.next().to_string(),
                 from: request.by.clone(),
-                text: bounded(&request.text, NOTE_BYTES),
+                text: request.text.clone(),
             };
             self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
             let hears_now = task.nonce.is_some() && task.kind != TaskKind::Script;
@@ -75,7 +73,29 @@ impl Orchestrator {
     }
 }
 
+/// The core keeps no more of a note: who writes more is told so, instead of half of it being lost.
+pub(super) fn short_enough(text: &str) -> Result<(), Problem> {
+    if text.len() <= NOTE_BYTES {
+        return Ok(());
+    }
+    let detail = format!("the text has {} bytes; {NOTE_BYTES} are the most", text.len());
+    Err(hinted("note_too_long", 422, detail, "say it shorter, or put it into a file of the project"))
+}
+
 /// It was offered once, and is not over.
 const fn is_started(task: &SeenTask) -> bool {
     !task.state.is_final() && task.attempt > 0 && !matches!(task.state, TaskState::Blocked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_would_be_cut_is_refused_with_the_limit() {
+        assert!(short_enough(&"x".repeat(NOTE_BYTES)).is_ok());
+        let refused = short_enough(&"ä".repeat(NOTE_BYTES)).unwrap_err();
+        assert_eq!((refused.status, refused.code.as_str()), (422, "note_too_long"));
+        assert!(refused.detail.contains(&NOTE_BYTES.to_string()), "{}", refused.detail);
+    }
 }

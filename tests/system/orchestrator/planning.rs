@@ -12,6 +12,7 @@ use bus_schemas::{
         api::{DecisionRequest, EditPlanRequest, NewProject, PlanSource},
         approval::{ApprovalSubject, Verdict},
         call::{Answer, Call, GuestAnswer, GuestCall},
+        plan::Budget,
         project::ProjectState,
         task::TaskState,
     },
@@ -32,7 +33,8 @@ fn json(text: &str) -> Option<Json> {
 }
 
 const CYCLE: &str = r#"{"version": 1, "title": "t", "tasks": [{"id": "a", "needs": ["a"], "run": "true"}]}"#;
-const SOUND: &str = r#"{"version": 1, "title": "worked out", "tasks": [
+// It would approve itself and give itself more: neither counts.
+const SOUND: &str = r#"{"version": 1, "title": "worked out", "approval": "auto", "budget": {"usd": 100}, "tasks": [
     {"id": "one", "agent": {"instructions": "do"}, "checks": ["true"]},
     {"id": "two", "needs": ["one"], "run": "true", "checks": ["true"]}]}"#;
 
@@ -57,7 +59,8 @@ async fn a_goal_becomes_a_plan_that_a_person_edits_and_approves() {
     let _host = HostSim::playing(&nats.bus().await, 2, play).await;
     let folder = rig.folder().display().to_string();
     let goal = Some("Count the lines".to_owned());
-    let new = NewProject { goal, folder, owner: "ann".to_owned(), ..NewProject::default() };
+    let budget = Budget { usd: Some(50.0), ..Budget::default() };
+    let new = NewProject { goal, folder, budget: budget.clone(), owner: "ann".to_owned(), ..NewProject::default() };
     let project = rig.service().create_project(new).await.expect("a project");
     assert_eq!((project.state, project.tasks.len()), (ProjectState::Planning, 1));
     let id = project.project_id.to_string();
@@ -69,6 +72,14 @@ async fn a_goal_becomes_a_plan_that_a_person_edits_and_approves() {
     let view = rig.service().plan(&id).await.expect("the plan");
     assert!(view.editable && view.plan.goal == "Count the lines", "{view:?}");
 
+    assert_eq!((view.plan.approval.as_deref(), &view.plan.budget), (None, &budget), "what is in force");
+    let mut more = view.plan.clone();
+    more.budget.usd = Some(51.0);
+    let text = serde_json::to_string(&more).expect("a plan");
+    let more = PlanSource { file: "p".to_owned(), text, ..PlanSource::default() };
+    let refused = rig.service().edit_plan(&id, EditPlanRequest { plan: more, by: "ann".to_owned() }).await;
+    assert_eq!(refused.expect_err("more than was given").code, "over_given");
+
     // A person writes another one: what was asked about the one before is void.
     let text = "version: 1\ntitle: edited\ntasks:\n  - { id: only, agent: { instructions: do }, checks: ['true'] }\n";
     let bad = PlanSource { file: "p".to_owned(), text: CYCLE.to_owned(), ..PlanSource::default() };
@@ -78,6 +89,7 @@ async fn a_goal_becomes_a_plan_that_a_person_edits_and_approves() {
     let edited = rig.service().edit_plan(&id, EditPlanRequest { plan, by: "ann".to_owned() }).await.expect("edited");
     let keys: Vec<&str> = edited.tasks.iter().map(|task| task.key.as_str()).collect();
     assert_eq!(keys, ["plan", "only"]);
+    assert_eq!(rig.service().plan(&id).await.expect("the plan").plan.budget, budget, "an edit does not lift it");
     let stale = DecisionRequest {
         verdict: Verdict::Approved,
         digest: first.digest.clone(),

@@ -8,7 +8,7 @@ use bus_schemas::{
     envelope::Envelope,
     id::MessageId,
     nats::{self, Bus},
-    v1::call::{Answer, HostAnswer, HostCall},
+    v1::call::{Answer, GuestAnswer, HostAnswer, HostCall},
 };
 use futures::StreamExt as _;
 use tokio::sync::Semaphore;
@@ -36,7 +36,9 @@ pub(super) async fn run<C: HostCalls>(
                 Ok(call) => answers.answer(call.id, call.body).await,
                 Err(error) => {
                     tracing::warn!(%error, "call of a host not understood");
-                    HostAnswer { answer: Answer::Busy { detail: error.to_string() } }
+                    // Not `Busy`: it would be asked again for ever, and never be understood.
+                    let detail = format!("the call was not understood: {error}");
+                    HostAnswer { answer: Answer::Guest(GuestAnswer::Refused { detail }) }
                 }
             };
             let envelope = Envelope::new(MessageId::from_uuid(ids.next()), clock.now(), answer);

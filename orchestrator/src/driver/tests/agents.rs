@@ -2,7 +2,7 @@
 
 use bus_schemas::v1::{
     agent::{AttemptPaused, Pause},
-    task::Program,
+    task::{AttemptFailed, FailureReason, Program},
 };
 
 use super::*;
@@ -108,5 +108,33 @@ async fn a_pause_asks_and_the_next_offer_resumes_with_what_was_said() {
     assert_eq!(ids.len(), offer.notes.len(), "every note has an id of its own");
     assert_eq!(count(&rig.kinds(project_id).await, "attempt_paused"), 1);
     assert_eq!(rig.handle.rebuild().await.unwrap().differences, 0);
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_host_did_not_find_is_looked_for_again_before_the_next_offer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    let text = r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true","retries":{"max":3,"backoff":"1ms"}}]}"#;
+    let (_, attempt) = claimed(&mut rig, text).await;
+    assert_eq!(rig.notes.looked.load(Ordering::SeqCst), 1);
+    let failed = |attempt, reason| {
+        Observation::Failed(Box::new(AttemptFailed {
+            attempt,
+            nonce: nonce(),
+            reason,
+            detail: String::new(),
+            output_tail: String::new(),
+            evidence: Vec::new(),
+            usage: Usage::default(),
+        }))
+    };
+    rig.deliver(Ok(failed(attempt, FailureReason::ProgramFailed))).await;
+    let second = rig.offered(2).await.attempt;
+    assert_eq!(rig.notes.looked.load(Ordering::SeqCst), 1, "it is known to be there");
+    rig.deliver(Ok(claim(second, 1))).await;
+    rig.deliver(Ok(failed(second, FailureReason::MissingObject))).await;
+    rig.offered(3).await;
+    assert_eq!(rig.notes.looked.load(Ordering::SeqCst), 2);
     rig.tasks.stop().await;
 }
