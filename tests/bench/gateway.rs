@@ -68,11 +68,8 @@ pub async fn gateway(report: &mut Report) -> Result<()> {
     let routes = Router::new().route("/v1/chat/completions", post(answer)).with_state(Arc::clone(&pieces));
     let provider = tokio::spawn(async move { axum::serve(listener, routes).await });
 
-    let models = Models {
-        endpoint: Some(format!("http://{address}/v1")),
-        default: Some("bench".into()),
-        ..Models::default()
-    };
+    let models =
+        Models { endpoint: Some(format!("http://{address}/v1")), default: Some("bench".into()), ..Models::default() };
     let setup = ModelSetup { models, ..ModelSetup::default() };
     let gateway = Arc::new(Gateway::new(&setup, |_| None, &Governors::new(None))?);
     let (ours, theirs) = UnixStream::pair()?;
@@ -117,12 +114,14 @@ fn access() -> Access {
         meter: Meter::default(),
         stop: CancellationToken::new(),
         log: mpsc::channel(1).0,
+        deadline: None,
     }
 }
 
 async fn answer(State(pieces): State<Pieces>) -> axum::response::Response {
     let pieces = pieces.lock().await.take();
-    let body = pieces.map_or_else(Body::empty, |pieces| Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(pieces)));
+    let body = pieces
+        .map_or_else(Body::empty, |pieces| Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(pieces)));
     axum::response::Response::builder().header("content-type", "text/event-stream").body(body).unwrap_or_default()
 }
 

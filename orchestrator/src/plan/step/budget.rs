@@ -170,7 +170,9 @@ impl Change<'_> {
 
     /// The first limit that leaves no room for a call as long as others are under way.
     fn filled(&self, number: usize) -> Option<(Owner, Reached)> {
-        self.owners(number).into_iter().find_map(|owner| Some((owner, self.ledger(owner)?.filled(self.wall_ms(owner))?)))
+        self.owners(number)
+            .into_iter()
+            .find_map(|owner| Some((owner, self.ledger(owner)?.filled(self.wall_ms(owner))?)))
     }
 
     /// The first limit that keeps a task from going on: what is reserved does not, it may cost less.
