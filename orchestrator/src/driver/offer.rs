@@ -104,6 +104,7 @@ fn complete(work: &mut AgentWork, brief: &Brief, task: &plan::Task, resume: Resu
     }
     work.skills = skills(task, &brief.project.skills);
     work.resume_from = resume.from;
+    work.resume_after = resume.after;
     work.resume_task = resume.task;
 }
 

@@ -145,6 +145,8 @@ pub(super) enum Act {
 /// Where an agent goes on from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Resume {
+    /// Never from this attempt of its own or earlier ones.
+    pub(super) after: u32,
     /// The saved state of this attempt of its own, or of an earlier one; 0: afresh.
     pub(super) from: u32,
     /// The saved state of another task's attempt.
@@ -319,7 +321,7 @@ fn resume(room: &Room, project_id: ProjectId, task: &Task) -> Resume {
         task_id: asked.spec.task_id,
         number: asked.attempt,
     });
-    Resume { from: task.resume_from, task: other }
+    Resume { from: task.resume_from, after: task.afresh_after, task: other }
 }
 
 fn tell_attempt(room: &Room, project_id: ProjectId, task_id: TaskId, number: u32, note_id: &str) -> Act {

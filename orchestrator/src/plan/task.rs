@@ -123,6 +123,8 @@ pub struct Task {
     pub pause: Option<PauseSpec>,
     /// An agent's next attempt goes on from the saved state of this attempt, or of an earlier one; 0: afresh.
     pub resume_from: u32,
+    /// What this attempt and earlier ones saved led nowhere: it is never gone on from. 0: no such attempt.
+    pub afresh_after: u32,
     /// Its budget and what is used of it.
     pub ledger: Ledger,
     /// Every model call of its attempts.
@@ -260,6 +262,7 @@ impl Task {
             open_children: 0,
             pause: None,
             resume_from: 0,
+            afresh_after: 0,
             ledger: Ledger::new(spec.budget),
             calls: BTreeMap::new(),
             dropped: false,

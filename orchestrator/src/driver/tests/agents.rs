@@ -59,7 +59,7 @@ async fn leave_to_spend_is_given_once_it_is_durable_and_never_beyond_a_limit() {
         rig.handle.ask(project_id, reserve(attempt, 1, 2_000_000_000), None).await.unwrap();
     }
     let denied = rig.handle.ask(project_id, reserve(attempt, 2, 1), None).await;
-    assert!(matches!(denied, Err(Refusal::Rejected(Rejected::OverBudget { .. }))), "{denied:?}");
+    assert!(matches!(denied, Err(Refusal::Rejected(Rejected::Reserved { .. }))), "{denied:?}");
     let stale = AttemptRef { number: 7, ..attempt };
     let stale = rig.handle.ask(project_id, reserve(stale, 3, 1), None).await;
     assert!(matches!(stale, Err(Refusal::Rejected(_))), "{stale:?}");

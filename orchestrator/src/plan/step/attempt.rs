@@ -200,7 +200,10 @@ impl Change<'_> {
         let reason = format!("attempt {attempt}: {}", failing.reason);
         self.edit(number, |task| {
             task.failures = failures;
-            task.resume_from = if AFRESH.contains(&failing.reason) { 0 } else { attempt };
+            if AFRESH.contains(&failing.reason) {
+                task.afresh_after = attempt;
+            }
+            task.resume_from = if attempt > task.afresh_after { attempt } else { 0 };
             task.notes.push(Note { id: format!("attempt-{attempt}"), from: format!("attempt {attempt}"), text: said });
             task.failure = Some(Failure {
                 number: attempt,

@@ -127,6 +127,7 @@ fn an_agent_starts_afresh_where_going_on_led_nowhere() {
         assert_eq!(world.task(1).resume_from, resume_from);
         world.wait(10_000);
     }
+    assert_eq!(world.task(1).afresh_after, 4, "attempts after it do not go back beyond it");
 }
 
 /// An agent's handoff that another agent's task needs, which a host works on as claim 7.
