@@ -23,6 +23,8 @@ const SETTINGS: &[&str] = &[
     "core.fsync=committed,reference",
     "core.fsyncMethod=batch",
     "gc.auto=0",
+    // Two offers of one commit name it at the same time: on a slow disk the second one waits longer than git would.
+    "core.filesRefLockTimeout=10000",
     "maintenance.auto=false",
     "fetch.writeCommitGraph=false",
     "fetch.unpackLimit=1",
