@@ -1,9 +1,6 @@
-//! The built-in agent's loop without model and tools, a long transcript's return, and a large catalogue of skills.
+//! The built-in agent's loop without model and tools, and the return of a long transcript.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use worker::agent::{
@@ -18,10 +15,9 @@ const TURNS: u32 = 1_000;
 const LONG: u32 = 10_000;
 /// Bytes a tool prints.
 const PRINTED: usize = 2_000;
-const SKILLS: usize = 1_000;
 const SAMPLES: usize = 5;
 
-/// Measures what the agent's core costs per turn, resuming and cataloguing.
+/// Measures what the agent's core costs per turn and when it resumes.
 pub fn agent(report: &mut Report) -> Result<()> {
     let (mut per_turn, _) = live(TURNS)?;
     report.spread("agent: one turn outside model and tools", &mut per_turn, None, Some(2.0));
@@ -40,7 +36,7 @@ pub fn agent(report: &mut Report) -> Result<()> {
     }
     samples.sort_unstable();
     report.at_most("agent: 10,000 turns resumed, median", percentile(&samples, 50), "ms", Some(1_000.0));
-    catalogue(report)
+    Ok(())
 }
 
 fn started(memory: Memory) -> Event {
@@ -115,29 +111,4 @@ fn answer(turn: u32) -> Answer {
 fn done(call: Call) -> Event {
     let text = format!("{}\n{}", call.id, "a line of output that says little\n".repeat(PRINTED / 34));
     Event::ToolDone { outcome: Outcome { id: call.id, name: call.name, text, is_error: false } }
-}
-
-fn catalogue(report: &mut Report) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    for number in 0..SKILLS {
-        let skill = folder.path().join(format!(".agents/skills/skill-{number}"));
-        fs::create_dir_all(skill.join("scripts"))?;
-        let body = "One more paragraph of advice on how to do it well.\n".repeat(60);
-        fs::write(
-            skill.join("SKILL.md"),
-            format!("---\nname: skill-{number}\ndescription: Does thing {number} when asked for it.\n---\n{body}"),
-        )?;
-        fs::write(skill.join("scripts/do.sh"), "true\n")?;
-    }
-    let roots = skills::roots_for(Some(folder.path()), None, None);
-    let mut samples = Vec::new();
-    for _ in 0..SAMPLES {
-        let start = Instant::now();
-        let catalog = skills::Catalog::discover(&roots);
-        samples.push(start.elapsed());
-        ensure!(catalog.iter().count() == SKILLS, "{} skills found", catalog.iter().count());
-    }
-    samples.sort_unstable();
-    report.at_most("skills: 1,000 catalogued, median", percentile(&samples, 50), "ms", Some(100.0));
-    Ok(())
 }
