@@ -6,6 +6,7 @@ pub mod config;
 pub mod digest;
 pub mod doctor;
 pub mod driver;
+pub mod ledger;
 pub mod paths;
 pub mod plan;
 pub mod planfile;

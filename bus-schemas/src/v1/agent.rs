@@ -265,6 +265,13 @@ pub enum Pause {
         #[serde(default)]
         stuck: bool,
     },
+    /// The agent asks for something beyond its task.
+    Capability {
+        /// What.
+        capability: super::ledger::Capability,
+        /// Why. Untrusted text.
+        reason: String,
+    },
     /// A limit of the budget is reached.
     Budget {
         /// Whose limit: the task's key, or empty for the project's.

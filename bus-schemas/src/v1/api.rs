@@ -21,6 +21,15 @@
 //! | `GET /v1/approvals?all=BOOL` | → `Vec<`[`ApprovalView`]`>` |
 //! | `GET /v1/approvals/{id}` | → [`ApprovalView`] |
 //! | `POST /v1/approvals/{id}/decision` | [`DecisionRequest`] → [`ApprovalView`] |
+//! | `POST /v1/approvals/{id}/ask` | [`AskRequest`] → [`ApprovalView`] |
+//! | `POST /v1/approvals/{id}/delegate` | [`DelegateRequest`] → [`ApprovalView`] |
+//! | `POST /v1/approvals/{id}/viewed` | [`ViewedRequest`] → nothing |
+//! | `POST /v1/decisions` | [`BatchRequest`] → `Vec<`[`BatchOutcome`]`>` |
+//! | `GET /v1/remembered` | → `Vec<`[`RememberedView`]`>` |
+//! | `POST /v1/remembered/{id}/revoke` | [`RevokeRequest`] → [`RememberedView`] |
+//! | `GET /v1/fatigue` | → [`FatigueView`] |
+//! | `GET /v1/audit?after=NUMBER&project=ID` | → `Vec<`[`AuditEntry`]`>` (at most 1000) |
+//! | `GET /v1/audit/verify?head=HASH` | → [`AuditReport`] |
 //! | `POST /v1/plans/check` | [`PlanSource`] → [`PlanReport`] |
 //! | `GET /v1/dead-letters` | → `Vec<`[`DeadLetterView`]`>` (newest first, the last 200) |
 //! | `POST /v1/rebuild` | → [`RebuildReport`] |
@@ -32,18 +41,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::apply::{ApplyRequest, ApplyView, Conflict, DiffView, UndoRequest};
+pub use super::ledger::{
+    ApplyOffer, ApprovalView, AskRequest, AskedView, AuditEntry, AuditFinding, AuditReport, BatchItem, BatchOutcome,
+    BatchRequest, Capability, CapabilityView, DecisionRequest, DelegateRequest, DelegationView, FatigueView, Remember,
+    RememberScope, RememberedView, RevokeRequest, Risk, RouteView, ViewedRequest, VoteView,
+};
 pub use super::work::{
     BudgetRequest, EditPlanRequest, EstimateView, LimitView, OverBudgetView, PlanView, QuestionView, SkillProposal,
     SpendView, TellRequest, TellView,
 };
 use super::{
-    approval::{ApprovalSubject, Decision, Verdict},
-    call::PlanPatch,
     handoff::{Handoff, Usage},
     host::Beat,
     plan::{Budget, Plan},
     project::ProjectState,
-    skill::SkillReview,
     task::{FailureReason, Stage, TaskState},
 };
 use crate::{
@@ -155,6 +166,30 @@ pub struct NewProject {
     /// Approve the plan with the same breath (recorded as the owner's decision).
     #[serde(default)]
     pub approve_plan: bool,
+    /// The channel it is started over: `cli`, `slack`, `email`.
+    #[serde(default = "cli", skip_serializing_if = "String::is_empty")]
+    pub channel: String,
+    /// Files it starts with beside those of the folder: they lie in `inputs/` of every task's folder and never get into the
+    /// person's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
+    /// Who approves that the result is put into the folder, where the plan does not say: a policy name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply: Option<String>,
+}
+
+fn cli() -> String {
+    "cli".to_owned()
+}
+
+/// A file a project starts with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Input {
+    /// Its name, without a folder.
+    pub name: String,
+    /// Its content, in base64.
+    pub base64: String,
 }
 
 /// A project.
@@ -258,82 +293,6 @@ pub struct FailureView {
     /// The end of its output.
     #[serde(default)]
     pub output_tail: String,
-}
-
-/// A request to people, with what they need to decide.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct ApprovalView {
-    /// Its id.
-    pub approval_id: ApprovalId,
-    /// Its project.
-    pub project_id: ProjectId,
-    /// The project's title.
-    pub project_title: String,
-    /// What it is about.
-    pub subject: ApprovalSubject,
-    /// The task's key, for a handoff.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task_key: Option<String>,
-    /// The digest a decision must name.
-    pub digest: String,
-    /// The policy that asked.
-    pub policy: String,
-    /// When it was asked.
-    pub asked_at: UnixMs,
-    /// When it expires.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<UnixMs>,
-    /// The decision, once there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision: Option<Decision>,
-    /// The plan, if that is what is asked about; the plan as it would be, for a change of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<Plan>,
-    /// The SHA-256 of every script file the plan runs, by path, if that is what is asked about.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub scripts: BTreeMap<String, String>,
-    /// The handoff, if that is what is asked about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handoff: Option<Handoff>,
-    /// The SHA-256 of every skill its agents may use, by name, if a plan is asked about.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub skills: BTreeMap<String, String>,
-    /// Those of them that no person admitted as they are now, if a plan is asked about.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub skill_reviews: Vec<SkillReview>,
-    /// What the plan may cost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub estimate: Option<EstimateView>,
-    /// The question.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub question: Option<QuestionView>,
-    /// The limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub over_budget: Option<OverBudgetView>,
-    /// The change of the plan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub patch: Option<PlanPatch>,
-    /// The skill.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skill: Option<SkillProposal>,
-}
-
-/// A person decides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct DecisionRequest {
-    /// What.
-    pub verdict: Verdict,
-    /// The digest of what was shown.
-    pub digest: String,
-    /// Who.
-    pub by: String,
-    /// Over which channel.
-    pub channel: String,
-    /// The reason or note.
-    #[serde(default)]
-    pub note: String,
 }
 
 /// Stop a project, or one task of it.

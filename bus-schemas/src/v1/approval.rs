@@ -50,6 +50,15 @@ pub enum ApprovalSubject {
         /// Its attempt.
         attempt: u32,
     },
+    /// Something an agent asks for beyond its task.
+    Capability {
+        /// The task whose agent asks.
+        task_id: TaskId,
+        /// Its attempt.
+        attempt: u32,
+    },
+    /// The result is to be put into the folder.
+    Apply,
 }
 
 /// A request, published when it is asked.
@@ -96,10 +105,13 @@ pub struct Decision {
     pub verdict: Verdict,
     /// The digest of what the decider saw.
     pub digest: String,
-    /// Who decided: a person's name, or `policy:<name>`.
+    /// Who decided: a person's name (those of all who agreed, separated by commas), or `policy:<name>`.
     pub by: String,
-    /// Over which channel: `cli`, `policy`, later `slack`, `email`, `web`.
+    /// Over which channel: `cli`, `slack`, `email`, `web`, `policy`, `remembered`; of several people, the last one's.
     pub channel: String,
+    /// The rule that decided, or chose who does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// The reason or the note; required to reject and to request changes.
     #[serde(default)]
     pub note: String,

@@ -17,6 +17,12 @@ pub struct Handoff {
     pub base_commit: String,
     /// What changed from the base.
     pub changed_paths: Vec<ChangedPath>,
+    /// Lines that came, as git counts them; binary files count none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lines_added: u64,
+    /// Lines that went.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lines_removed: u64,
     /// Files handed on by digest.
     #[serde(default)]
     pub artifacts: Vec<Artifact>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::policy::{AtDeadline, Decide, DecideWord, Escalation, Policy, Quorum, Rule, Who};
 use crate::json::Json;
 
 /// A plan file.
@@ -30,6 +31,13 @@ pub struct Plan {
     /// Who approves changes of the plan while it runs: a policy name. Default `ask`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replan: Option<String>,
+    /// Who approves that the result is put into the folder: a policy name. With it, the result of a completed project is
+    /// asked about and applied once approved; without it, somebody says `baton apply`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply: Option<String>,
+    /// Who approves what an agent asks for beyond its task: a policy name. Default `ask`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<String>,
     /// The most the whole project may use.
     #[serde(default)]
     pub budget: Budget,
@@ -54,29 +62,6 @@ pub struct Defaults {
     /// See [`Task::resources`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-}
-
-/// How an approval policy decides. Issue C adds conditions and trees; version 1 knows the two ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Policy {
-    /// `auto` approves by itself and records that it did; `ask` asks a person.
-    pub decide: Decide,
-    /// How long a person may take before the request expires (which rejects). Without it: for ever.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<Span>,
-}
-
-/// Who decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Decide {
-    /// Nobody is asked; the decision is recorded with the policy's name.
-    Auto,
-    /// A person is asked.
-    Ask,
 }
 
 /// One task. Exactly one of `run` and `agent` says what is done.

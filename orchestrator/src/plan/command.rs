@@ -19,6 +19,29 @@ pub enum Command {
         /// The request.
         approval_id: ApprovalId,
     },
+    /// A request is not decided but looks different now: another vote, another delegate, an answer (publish it on the feed).
+    Reshow {
+        /// The request.
+        approval_id: ApprovalId,
+    },
+    /// Remind those who can decide a request (publish it on the feed).
+    Remind {
+        /// The request.
+        approval_id: ApprovalId,
+    },
+    /// More people may decide a request from now on (publish it on the feed).
+    Widen {
+        /// The request.
+        approval_id: ApprovalId,
+    },
+    /// Work out what the result changes in the folder and how that is decided. Answered by `ApplyOffered`.
+    OfferResult,
+    /// The result was approved: put it into the folder as somebody's `baton apply` would. Answered by `ApplyStarted` and what
+    /// follows it, or by `ApplyRefused`.
+    ApplyResult {
+        /// The request that was approved.
+        approval_id: ApprovalId,
+    },
     /// Merge what a task needs, evaluate its `when`, expand its `foreach`. Only emitted where there is something to do:
     /// a task with one distinct parent commit, no `when` and no `foreach` becomes ready at once.
     /// Answered by `TaskPrepared`, `TaskExpanded` or `PrepareFailed`.

@@ -7,7 +7,10 @@ use bus_schemas::{
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Amount, BudgetSpec};
-pub use super::spec::{LimitSpec, PatchSpec, PauseSpec, PolicySpec, ProjectCreated, TaskKind, TaskSpec};
+pub use super::spec::{
+    LimitSpec, PatchSpec, PauseSpec, PolicySpec, ProjectCreated, RememberScope, RememberSpec, TaskKind, TaskSpec,
+};
+use crate::ledger::Route;
 
 /// A commit of the project's shadow repository, 40 lower-case hex digits.
 pub type CommitId = String;
@@ -27,25 +30,80 @@ pub struct Event {
 pub enum Fact {
     /// A project came into being: always the first event, never a later one.
     ProjectCreated(ProjectCreated),
-    /// A person (or a policy) decided a request.
+    /// A person said yes or no to a request. A yes is a vote: the ledger says whether it decides.
     ApprovalDecided {
         /// The request.
         approval_id: ApprovalId,
-        /// The decision.
+        /// What they said.
         verdict: Verdict,
-        /// The digest of what the decider saw.
+        /// The digest of what they saw.
         digest: String,
+        /// Who: a member's name, or `channel:id` of somebody who is none.
+        by: String,
+        /// Over which channel.
+        channel: String,
+        /// Reason, note or answer.
+        note: String,
+        /// The decision counts for later requests, too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remember: Option<RememberSpec>,
+    },
+    /// Somebody hands their say about a request to somebody else.
+    ApprovalDelegated {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Who.
+        by: String,
+        /// To whom: a member's name.
+        to: String,
+        /// Over which channel.
+        channel: String,
+    },
+    /// A request was shown to somebody.
+    ApprovalViewed {
+        /// The request.
+        approval_id: ApprovalId,
+        /// To whom.
+        by: String,
+        /// Over which channel.
+        channel: String,
+    },
+    /// Somebody asks the agent about what a request is about, before they decide.
+    ApprovalQuestioned {
+        /// The request.
+        approval_id: ApprovalId,
         /// Who.
         by: String,
         /// Over which channel.
         channel: String,
-        /// Reason or note.
-        note: String,
+        /// What.
+        question: String,
+        /// The task that answers: the agent of the one that is asked about, asked again.
+        clarifier: Box<TaskSpec>,
     },
-    /// A request's deadline passed.
-    ApprovalExpired {
+    /// The next instant of a request has come: a reminder, more people who may decide, its deadline.
+    #[serde(alias = "approval_expired")]
+    ApprovalDue {
         /// The request.
         approval_id: ApprovalId,
+    },
+    /// Somebody took a remembered decision back.
+    RememberedRevoked {
+        /// The request whose decision it was.
+        approval_id: ApprovalId,
+        /// Who.
+        by: String,
+        /// Over which channel.
+        channel: String,
+    },
+    /// Answer to [`super::Command::OfferResult`]: people are asked whether the result is put into the folder.
+    ApplyOffered {
+        /// The id the request about it gets.
+        approval_id: ApprovalId,
+        /// The digest over what is shown.
+        digest: String,
+        /// How it is decided.
+        route: Box<Route>,
     },
     /// Answer to [`super::Command::Prepare`]: the task can start from this commit.
     TaskPrepared {
@@ -130,6 +188,9 @@ pub enum Fact {
         /// What a clarifier answers; `None` for any other task.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         answer: Option<String>,
+        /// How the request about it is decided; without one, as the task's policy says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<Box<Route>>,
     },
     /// An attempt ended without a handoff.
     AttemptFailed {
@@ -169,6 +230,9 @@ pub enum Fact {
         /// The last turn that is saved: tells whether it came further than the attempt before.
         #[serde(default)]
         saved_turn: u32,
+        /// How the request about it is decided; without one, as the task's policy says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<Box<Route>>,
     },
     /// A host asks for leave to make a model call. Taken: granted. [`super::Rejected::OverBudget`]: denied.
     /// [`super::Rejected::Reserved`]: later.
@@ -209,6 +273,9 @@ pub enum Fact {
         approval_id: ApprovalId,
         /// The digest over what such a request shows.
         digest: String,
+        /// How the request about it is decided; without one, as the task's policy says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<Box<Route>>,
     },
     /// Somebody sets new limits. Tasks that waited for them go on.
     BudgetRaised {
@@ -252,6 +319,9 @@ pub enum Fact {
         replan_policy: PolicySpec,
         /// Who.
         by: String,
+        /// How the request about it is decided; without one, as the task's policy says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<Box<Route>>,
     },
     /// Answer to [`super::Command::AdoptPlan`]: what the planner handed on is no plan that can be worked on.
     PlanUnusable {
@@ -274,6 +344,9 @@ pub enum Fact {
         approval_id: ApprovalId,
         /// The digest over the plan as it would be.
         digest: String,
+        /// How the request about it is decided; without one, as the task's policy says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<Box<Route>>,
     },
     /// An agent proposes a skill. A person admits it, or not.
     SkillProposed {
@@ -289,6 +362,9 @@ pub enum Fact {
         approval_id: ApprovalId,
         /// The digest over its files.
         digest: String,
+        /// How the request about it is decided; without one, as the task's policy says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<Box<Route>>,
     },
     /// An attempt ran into one of the four limits.
     LimitReached {
@@ -317,6 +393,12 @@ pub enum Fact {
     ResultMergeFailed {
         /// Why.
         reason: String,
+    },
+    /// Answer to [`super::Command::ApplyResult`]: it cannot be put into the folder now, nothing was written. Somebody can still
+    /// `baton apply`.
+    ApplyRefused {
+        /// Why.
+        detail: String,
     },
     /// The result is being written to the folder; the undo record is in place.
     ApplyStarted {
@@ -358,7 +440,12 @@ impl Fact {
         match self {
             Self::ProjectCreated(_) => "project_created",
             Self::ApprovalDecided { .. } => "approval_decided",
-            Self::ApprovalExpired { .. } => "approval_expired",
+            Self::ApprovalDelegated { .. } => "approval_delegated",
+            Self::ApprovalViewed { .. } => "approval_viewed",
+            Self::ApprovalQuestioned { .. } => "approval_questioned",
+            Self::ApprovalDue { .. } => "approval_due",
+            Self::RememberedRevoked { .. } => "remembered_revoked",
+            Self::ApplyOffered { .. } => "apply_offered",
             Self::TaskPrepared { .. } => "task_prepared",
             Self::TaskExpanded { .. } => "task_expanded",
             Self::PrepareFailed { .. } => "prepare_failed",
@@ -382,6 +469,7 @@ impl Fact {
             Self::CancelRequested { .. } => "cancel_requested",
             Self::ResultMerged { .. } => "result_merged",
             Self::ResultMergeFailed { .. } => "result_merge_failed",
+            Self::ApplyRefused { .. } => "apply_refused",
             Self::ApplyStarted { .. } => "apply_started",
             Self::ApplyFinished => "apply_finished",
             Self::ApplyStopped { .. } => "apply_stopped",

@@ -7,6 +7,7 @@ use bus_schemas::{
 use serde::{Deserialize, Serialize};
 
 use super::{budget::BudgetSpec, event::CommitId};
+use crate::ledger::Route;
 
 /// The first event's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,31 @@ pub struct ProjectCreated {
     /// Who approves changes of the plan while it runs; without it, a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replan_policy: Option<PolicySpec>,
+    /// How the request about the plan is decided; without it, as `plan_policy` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Box<Route>>,
+    /// The result of the completed project is asked about and then put into the folder.
+    #[serde(default)]
+    pub offers_result: bool,
+}
+
+/// How a decision is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RememberSpec {
+    /// For which requests.
+    pub scope: RememberScope,
+    /// Until when.
+    pub until: UnixMs,
+}
+
+/// For which requests a decision is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RememberScope {
+    /// Of the same project.
+    Project,
+    /// Of every project of the same folder.
+    Folder,
 }
 
 /// A task as the core needs it; what it does stays with the driver.
@@ -120,6 +146,11 @@ pub enum PauseSpec {
     Question {
         /// What. Untrusted text.
         question: String,
+    },
+    /// Its agent asks for something beyond its task.
+    Capability {
+        /// A host its VM may reach: the only capability there is.
+        host: String,
     },
     /// A limit of the budget is reached; the core knows which.
     Budget,
