@@ -56,6 +56,15 @@ pub enum Fact<'a> {
     },
     /// Its next instant ([`next_at`]) has come.
     Due,
+    /// Somebody did what it asks for, by other means.
+    Done {
+        /// Who.
+        by: &'a str,
+        /// Over which channel.
+        channel: &'a str,
+        /// What.
+        note: &'a str,
+    },
     /// What it is about is gone.
     Closed {
         /// `cancel` or `void`.
@@ -157,8 +166,7 @@ pub enum Rejected {
     Known,
 }
 
-/// A new request. It may be decided at once; never where its policy has an error or the risk is high, unless the policy
-/// asks nobody.
+/// A new request. It may be decided at once, but not where its policy has an error or only people can decide.
 #[must_use]
 pub fn ask(
     approval_id: ApprovalId,
@@ -167,7 +175,7 @@ pub fn ask(
     mut route: Route,
     at: UnixMs,
 ) -> (Request, Vec<Command>) {
-    if route.problem.is_some() && !route.asks() {
+    if (route.problem.is_some() || asked.wants_people()) && !route.asks() {
         route.ruling = Ruling::Ask(Who::Anyone);
     }
     let asks = route.asks();
@@ -233,6 +241,10 @@ pub fn step(request: &mut Request, event: Event<'_>) -> Result<Vec<Command>, Rej
         }
         Fact::Viewed { .. } => Err(Rejected::Known),
         Fact::Due => request.due(event.at),
+        Fact::Done { by, channel, note } => {
+            request.decide(Decided::Approved, by.to_owned(), channel, note, event.at);
+            Ok(vec![Command::Decided])
+        }
         Fact::Closed { channel, reason } => {
             request.decide(Decided::Rejected, "orchestrator".to_owned(), channel, reason, event.at);
             Ok(vec![Command::Decided])
@@ -355,6 +367,7 @@ impl Request {
                 self.expires_at = Some(at.plus_ms((*for_ms).max(1)));
                 self.escalated_at = Some(at);
                 self.widened_ms = Some(at.since(self.asked_at));
+                self.reminded_at = Some(at);
                 // Those who approved already may be enough for those who may decide now.
                 if !self.is_satisfied(at) {
                     return vec![Command::Changed, Command::Widened];
@@ -373,9 +386,9 @@ impl Request {
         vec![Command::Decided]
     }
 
-    /// Silence can mean yes: the risk is low, nothing is to be said, and the policy has no error.
+    /// Silence can mean yes: the risk is low, the policy has no error, and not only people can decide it.
     fn approves_by_itself(&self) -> bool {
-        self.route.risk == Risk::Low && !self.asked.wants_answer() && self.route.problem.is_none()
+        self.route.risk == Risk::Low && !self.asked.wants_people() && self.route.problem.is_none()
     }
 
     fn decide(&mut self, verdict: Decided, by: String, channel: &str, note: &str, at: UnixMs) {
