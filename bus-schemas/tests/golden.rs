@@ -96,6 +96,8 @@ fn handoff() -> Handoff {
         commit: commit('b'),
         base_commit: commit('a'),
         changed_paths: vec![ChangedPath { path: "report.md".into(), kind: ChangeKind::Added, bytes: 2_048 }],
+        lines_added: 0,
+        lines_removed: 0,
         artifacts: vec![Artifact { path: "report.md".into(), sha256: "0".repeat(64), bytes: 2_048 }],
         result: Some(result()),
         open_questions: vec!["Is vendor/ ours?".into()],
@@ -217,6 +219,7 @@ fn messages_on_the_bus() {
         expires_at: Some(AT.plus_ms(3_600_000)),
     });
     message(Decision {
+        rule: None,
         approval_id: ApprovalId::from_uuid(id(6)),
         verdict: Verdict::ChangesRequested,
         digest: "1".repeat(64),

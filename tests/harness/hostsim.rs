@@ -272,6 +272,8 @@ fn handoff_of(offer: &Offer) -> Handoff {
         commit: offer.base_commit.clone(),
         base_commit: offer.base_commit.clone(),
         changed_paths: Vec::new(),
+        lines_added: 0,
+        lines_removed: 0,
         artifacts: Vec::new(),
         result: None,
         open_questions: Vec::new(),

@@ -67,6 +67,8 @@ pub(super) fn subject(approval: &ApprovalView) -> String {
         ApprovalSubject::Question { .. } => format!("question of {}", key(approval)),
         ApprovalSubject::Budget { .. } => format!("budget for {}", key(approval)),
         ApprovalSubject::Patch { .. } => format!("change of the plan by {}", key(approval)),
+        ApprovalSubject::Capability { .. } => format!("request of {}", key(approval)),
+        ApprovalSubject::Apply => "apply of the result".to_owned(),
         ApprovalSubject::Skill { .. } => format!("skill proposed by {}", key(approval)),
     }
 }

@@ -88,6 +88,7 @@ pub(super) async fn send(
         by: context.person(),
         channel: "cli".to_owned(),
         note,
+        remember: None,
     };
     Ok(client.decide(&shown.approval_id.to_string(), &request).await?)
 }

@@ -117,6 +117,7 @@ fn worked_out<J: Journal, B: Bus>(
         budget: lowered.budget,
         replan_policy: lowered.replan_policy,
         by: "the planner".to_owned(),
+        route: None,
     };
     Ok((Box::new(fact), Detail::Project(Box::new(detail))))
 }

@@ -70,9 +70,35 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
             let (task, what) = about(plan, *approval_id);
             ("approval.decided", task, format!("{by} {verdict} {what}{note}"))
         }
-        Fact::ApprovalExpired { approval_id } => {
+        Fact::ApprovalDue { approval_id } => {
             let (task, what) = about(plan, *approval_id);
-            ("approval.expired", task, format!("nobody decided about {what} in time"))
+            let decided = plan.approval(*approval_id).is_some_and(|approval| approval.decision.is_some());
+            let (kind, text) = if decided {
+                ("approval.expired", format!("nobody decided about {what} in time"))
+            } else {
+                ("approval.due", format!("people are reminded of {what}"))
+            };
+            (kind, task, text)
+        }
+        Fact::ApprovalDelegated { approval_id, by, to, .. } => {
+            let (task, what) = about(plan, *approval_id);
+            ("approval.delegated", task, format!("{by} lets {to} decide about {what}"))
+        }
+        Fact::ApprovalViewed { approval_id, by, .. } => {
+            let (task, what) = about(plan, *approval_id);
+            ("approval.viewed", task, format!("{by} looked at {what}"))
+        }
+        Fact::ApprovalQuestioned { approval_id, by, question, .. } => {
+            let (task, what) = about(plan, *approval_id);
+            ("approval.questioned", task, format!("{by} asks about {what}: {question}"))
+        }
+        Fact::RememberedRevoked { approval_id, by, .. } => {
+            let (task, what) = about(plan, *approval_id);
+            ("remembered.revoked", task, format!("{by} takes back that the decision about {what} is remembered"))
+        }
+        Fact::ApplyOffered { .. } => ("apply.offered", None, "the result waits to be put into the folder".to_owned()),
+        Fact::ApplyRefused { detail } => {
+            ("apply.refused", None, format!("the result is not put into the folder: {detail}"))
         }
         Fact::TaskPrepared { task_id, when, .. } => {
             let text = if *when { "is prepared" } else { "is not needed: its condition is false" };
@@ -112,6 +138,7 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
         Fact::AttemptPaused { task_id, number, pause, .. } => {
             let why = match pause {
                 PauseSpec::Question { question } => format!("asks: {}", first_line(question)),
+                PauseSpec::Capability { host } => format!("asks for {host}"),
                 PauseSpec::Budget => "waits: its budget is used up".to_owned(),
                 PauseSpec::RateLimited { .. } => "waits for its provider, which lets nobody through".to_owned(),
                 PauseSpec::Bounce { need, .. } => format!("asks {} back", name(need)),

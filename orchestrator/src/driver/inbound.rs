@@ -4,6 +4,7 @@ use bus_schemas::{
     id::{ApprovalId, AttemptRef, ClaimNonce, ProjectId, TaskId},
     v1::{
         agent::{AttemptPaused, Pause},
+        api::Capability,
         handoff::Handoff,
         plan,
     },
@@ -96,6 +97,7 @@ fn handoff(
         approval_id: ApprovalId::from_uuid(ids.next()),
         vm_ms: handoff.usage.vm_ms,
         answer: answer(attempt, &handoff, room),
+        route: None,
     };
     Ok((attempt.project_id, fact, Some(Detail::Handoff(Box::new(handoff)))))
 }
@@ -126,6 +128,9 @@ fn pause(
     let digest = digest::of(&Shown { attempt, pause: &pause }).map_err(|e| format!("pause of {attempt}: {e}"))?;
     let (spec, clarifier) = match &pause {
         Pause::Question { question, .. } => (PauseSpec::Question { question: question.clone() }, None),
+        Pause::Capability { capability: Capability::Host { host }, .. } => {
+            (PauseSpec::Capability { host: host.clone() }, None)
+        }
         Pause::Budget { .. } => (PauseSpec::Budget, None),
         Pause::RateLimited { resume_at, .. } => (PauseSpec::RateLimited { resume_at: *resume_at }, None),
         Pause::Bounce { need, question } => bounce(attempt, need, question, room, ids),
@@ -139,6 +144,7 @@ fn pause(
         digest,
         vm_ms: usage.vm_ms,
         saved_turn,
+        route: None,
     };
     Ok((attempt.project_id, fact, Some(Detail::Pause(Box::new(PauseDetail { pause, usage, clarifier })))))
 }

@@ -196,6 +196,8 @@ impl Rig {
             budget: lowered.budget,
             planning: None,
             replan_policy: Some(lowered.replan_policy),
+            route: None,
+            offers_result: false,
         };
         let scripts = std::collections::BTreeMap::new();
         let detail =
@@ -252,6 +254,8 @@ fn handoff(attempt: AttemptRef, nonce: u128, summary: String) -> Observation {
         commit: "0".repeat(40),
         base_commit: "0".repeat(40),
         changed_paths: Vec::new(),
+        lines_added: 0,
+        lines_removed: 0,
         artifacts: Vec::new(),
         result: None,
         open_questions: Vec::new(),

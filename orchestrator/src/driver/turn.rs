@@ -297,7 +297,7 @@ impl State {
         let approval_id = ApprovalId::from_uuid(self.ids.next());
         // Ids and numbers: writing them as JSON does not fail.
         let digest = digest::of(reached).unwrap_or_default();
-        let fact = Fact::BudgetReached { task_id, approval_id, digest };
+        let fact = Fact::BudgetReached { task_id, approval_id, digest, route: None };
         if let Err(refusal) = self.take(turn, project_id, fact, None) {
             tracing::error!(project.id = %project_id, task.id = %task_id, %refusal, "nobody asked about the budget");
         }

@@ -83,6 +83,7 @@ pub(super) fn decision(approval: &Approval) -> Option<approval::Decision> {
         channel: decision.channel.clone(),
         note: decision.note.clone(),
         decided_at: decision.decided_at,
+        rule: None,
     })
 }
 

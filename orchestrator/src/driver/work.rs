@@ -187,6 +187,9 @@ pub(super) const fn is_work(command: &Command) -> bool {
         command,
         Command::Ask { .. }
             | Command::Tell { .. }
+            | Command::Reshow { .. }
+            | Command::Remind { .. }
+            | Command::Widen { .. }
             | Command::PatchApplied { .. }
             | Command::Warn { .. }
             | Command::TaskChanged { .. }
@@ -289,6 +292,11 @@ fn act(room: &Room, project_id: ProjectId, seq: u64, command: &Command) -> (Lane
         }
         Command::Ask { .. }
         | Command::Tell { .. }
+        | Command::Reshow { .. }
+        | Command::Remind { .. }
+        | Command::Widen { .. }
+        | Command::OfferResult
+        | Command::ApplyResult { .. }
         | Command::PatchApplied { .. }
         | Command::Warn { .. }
         | Command::TaskChanged { .. }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bus_schemas::{id::ApprovalId, time::UnixMs};
+use bus_schemas::id::ApprovalId;
 use serde::{Deserialize, Serialize};
 
 /// How one request is decided. Part of the event that asks: a later change of a policy or a group changes nothing about it.
@@ -255,9 +255,4 @@ pub enum Risk {
     Medium,
     /// Never decided by what is remembered.
     High,
-}
-
-/// When a request asked at `asked_at` has waited for `now`, in milliseconds.
-pub(super) fn elapsed(asked_at: UnixMs, now: UnixMs) -> u64 {
-    now.since(asked_at)
 }

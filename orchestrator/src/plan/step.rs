@@ -126,10 +126,16 @@ pub fn step(plan: &mut Plan, event: &Event) -> Result<Outcome, Rejected> {
 fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
     match fact {
         Fact::ProjectCreated(_) => Err(Rejected::AlreadyCreated),
-        Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note } => {
+        Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note, .. } => {
             change.approval_decided(*approval_id, &Deciding { verdict: *verdict, digest, by, channel, note })
         }
-        Fact::ApprovalExpired { approval_id } => change.approval_expired(*approval_id),
+        Fact::ApprovalDelegated { .. }
+        | Fact::ApprovalViewed { .. }
+        | Fact::ApprovalQuestioned { .. }
+        | Fact::RememberedRevoked { .. }
+        | Fact::ApplyOffered { .. }
+        | Fact::ApplyRefused { .. } => Err(Rejected::NotFirst { event: fact.kind() }),
+        Fact::ApprovalDue { approval_id } => change.approval_expired(*approval_id),
         Fact::TaskPrepared { task_id, base_commit, when } => change.task_prepared(*task_id, base_commit, *when),
         Fact::TaskExpanded { task_id, base_commit, children } => change.task_expanded(*task_id, base_commit, children),
         Fact::PrepareFailed { task_id, reason } => change.prepare_failed(*task_id, reason),
@@ -141,7 +147,9 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
         Fact::AttemptStaged { task_id, number, nonce, stage } => {
             change.attempt_staged(*task_id, *number, *nonce, stage)
         }
-        Fact::HandoffReceived { task_id, number, nonce, commit, proven, digest, approval_id, vm_ms, answer } => {
+        Fact::HandoffReceived {
+            task_id, number, nonce, commit, proven, digest, approval_id, vm_ms, answer, ..
+        } => {
             let (approval_id, answer) = (*approval_id, answer.as_deref());
             let handing = Handing { commit, proven: *proven, digest, approval_id, answer, vm_ms: *vm_ms };
             change.handoff_received(*task_id, *number, *nonce, &handing)
@@ -150,7 +158,7 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             let failing = Failing { reason, detail, retryable: *retryable, vm_ms: Some(*vm_ms) };
             change.attempt_failed(*task_id, *number, *nonce, &failing)
         }
-        Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn } => {
+        Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn, .. } => {
             let (approval_id, vm_ms, saved_turn) = (*approval_id, *vm_ms, *saved_turn);
             let pausing = Pausing { pause, approval_id, digest, vm_ms, saved_turn };
             change.attempt_paused(*task_id, *number, *nonce, &pausing)
@@ -163,13 +171,15 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             let calling = Calling { number: *number, nonce: *nonce, call_id: *call_id, amount: *amount, vm_ms: *vm_ms };
             change.spend_settled(*task_id, &calling)
         }
-        Fact::BudgetReached { task_id, approval_id, digest } => change.budget_reached(*task_id, *approval_id, digest),
+        Fact::BudgetReached { task_id, approval_id, digest, .. } => {
+            change.budget_reached(*task_id, *approval_id, digest)
+        }
         Fact::BudgetRaised { task_id, budget, by, channel } => change.budget_raised(*task_id, budget, by, channel),
         Fact::NoteTold { task_id, note_id, from, text } => {
             let text = policy::bounded(text, NOTE_BYTES);
             change.note_told(*task_id, &Note { id: note_id.clone(), from: from.clone(), text })
         }
-        Fact::PlanProposed { task_id, tasks, plan_digest, policy, approval_id, budget, replan_policy, by } => {
+        Fact::PlanProposed { task_id, tasks, plan_digest, policy, approval_id, budget, replan_policy, by, .. } => {
             let (task_id, approval_id) = (*task_id, *approval_id);
             change.plan_proposed(&Proposing {
                 task_id,
@@ -183,11 +193,11 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             })
         }
         Fact::PlanUnusable { task_id, reason } => change.plan_unusable(*task_id, reason),
-        Fact::PatchProposed { task_id, number, nonce, patch, approval_id, digest } => {
+        Fact::PatchProposed { task_id, number, nonce, patch, approval_id, digest, .. } => {
             let offering = Offering { number: *number, nonce: *nonce, approval_id: *approval_id, digest };
             change.patch_proposed(*task_id, patch, &offering)
         }
-        Fact::SkillProposed { task_id, number, nonce, name, approval_id, digest } => {
+        Fact::SkillProposed { task_id, number, nonce, name, approval_id, digest, .. } => {
             let offering = Offering { number: *number, nonce: *nonce, approval_id: *approval_id, digest };
             change.skill_proposed(*task_id, name, &offering)
         }

@@ -44,7 +44,7 @@ fn fact(plan: &Plan, timer: Timer) -> Option<Fact> {
         Timer::ScheduleToStart(number) => (number, Limit::ScheduleToStart),
         Timer::StartToClose(number) => (number, Limit::StartToClose),
         Timer::ScheduleToClose(number) => (number, Limit::ScheduleToClose),
-        Timer::Approval(approval_id) => return Some(Fact::ApprovalExpired { approval_id }),
+        Timer::Approval(approval_id) => return Some(Fact::ApprovalDue { approval_id }),
     };
     let task = plan.tasks.get(number)?;
     Some(Fact::LimitReached { task_id: task.spec.task_id, number: task.attempt, limit })

@@ -6,7 +6,7 @@ use bus_schemas::{
     id::TaskId,
     v1::{
         agent::AgentWork,
-        plan::{Agent, Budget, Check, Decide, Plan, Run, Script, Span, Task},
+        plan::{Agent, Budget, Check, Plan, Run, Script, Span, Task},
         task::{CheckSpec, Interpreter, Limits, Machine, Program},
     },
 };
@@ -270,7 +270,7 @@ pub fn policy(plan: &Plan, name: &str) -> Result<PolicySpec, LowerError> {
         (POLICY_AUTO, _) => (false, None),
         (POLICY_ASK, _) => (true, None),
         (_, Some(policy)) => {
-            (policy.decide == Decide::Ask, policy.deadline.as_ref().map(|span| span_ms(name, span)).transpose()?)
+            (policy.decide.asks(), policy.deadline.as_ref().map(|span| span_ms(name, span)).transpose()?)
         }
         (_, None) => return Err(LowerError::UnknownPolicy { name: name.to_owned() }),
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bus_schemas::v1::{
     api::{Finding, Severity},
     call::PlanPatch,
-    plan::{Decide, Plan, Task},
+    plan::{Plan, Task},
 };
 
 use super::lower::POLICY_AUTO;
@@ -101,7 +101,7 @@ pub fn needs_person(plan: &Plan, patch: &PlanPatch) -> Option<String> {
     let asks = |task: &Task| {
         let name = task.approval.as_deref().or(plan.defaults.approval.as_deref()).unwrap_or(POLICY_AUTO);
         // A name that is no policy's is not known to ask nobody.
-        plan.policies.get(name).map_or(name != POLICY_AUTO, |policy| policy.decide == Decide::Ask)
+        plan.policies.get(name).map_or(name != POLICY_AUTO, |policy| policy.decide.asks())
     };
     let guards = |task: &&Task| asks(task) || !task.checks.is_empty();
     let is_changed = |task: &&Task| patch.drop.contains(&task.id) || patch.needs.contains_key(&task.id);

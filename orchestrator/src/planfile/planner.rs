@@ -33,6 +33,8 @@ pub fn first_plan(goal: &str, budget: Budget, policy: Option<String>) -> Plan {
         policies: std::collections::BTreeMap::new(),
         approval: policy,
         replan: None,
+        apply: None,
+        capabilities: None,
         budget,
         tasks: vec![planning_task(goal)],
     }

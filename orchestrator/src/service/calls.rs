@@ -183,7 +183,8 @@ impl Orchestrator {
                     ));
                 }
                 let AttemptRef { project_id, task_id, number } = attempt;
-                let fact = Fact::PatchProposed { task_id, number, nonce, patch: spec, approval_id, digest };
+                let fact =
+                    Fact::PatchProposed { task_id, number, nonce, patch: spec, approval_id, digest, route: None };
                 self.propose(project_id, approval_id, fact, Detail::Patch(Box::new(detail))).await
             }
         }
@@ -273,7 +274,7 @@ impl Orchestrator {
         };
         let AttemptRef { project_id, task_id, number } = attempt;
         let name = skill.name.clone();
-        let fact = Fact::SkillProposed { task_id, number, nonce, name, approval_id, digest };
+        let fact = Fact::SkillProposed { task_id, number, nonce, name, approval_id, digest, route: None };
         self.propose(project_id, approval_id, fact, Detail::Skill(Box::new(skill))).await
     }
 

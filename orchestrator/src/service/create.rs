@@ -58,7 +58,7 @@ impl Orchestrator {
 
     /// Starts a project and returns its id.
     pub(super) async fn create(&self, new: NewProject) -> Result<ProjectId, Problem> {
-        let NewProject { plan: mut source, goal, budget, policy, folder, owner, approve_plan } = new;
+        let NewProject { plan: mut source, goal, budget, policy, folder, owner, approve_plan, .. } = new;
         budget_of("the project", &budget).map_err(|e| problem("bad_budget", 422, e.to_string()))?;
         let is_amount = budget.usd.is_none_or(|usd| usd.is_finite() && usd >= 0.0);
         if !is_amount {
@@ -99,6 +99,8 @@ impl Orchestrator {
             budget: lowered.budget,
             planning: is_planning.then_some(lowered.plan_policy),
             replan_policy: Some(lowered.replan_policy),
+            route: None,
+            offers_result: false,
         });
         if let Err(refusal) = self.handle.ask(project_id, fact, Some(Detail::Project(Box::new(detail)))).await {
             self.forget(project_id).await;
@@ -112,6 +114,7 @@ impl Orchestrator {
                 by: owner,
                 channel: "cli".to_owned(),
                 note: String::new(),
+                remember: None,
             };
             self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         }

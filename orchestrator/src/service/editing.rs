@@ -95,6 +95,7 @@ impl Orchestrator {
             budget: lowered.budget,
             replan_policy: lowered.replan_policy,
             by,
+            route: None,
         };
         let detail = Detail::Project(Box::new(detail));
         self.handle.ask(project_id, fact, Some(detail)).await.map_err(|e| of_refusal(&e)).map(drop)

@@ -241,6 +241,7 @@ impl Service for Orchestrator {
             by: request.by,
             channel: request.channel,
             note: request.note,
+            remember: None,
         };
         self.handle.ask(view.project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         self.approval(&view.approval_id.to_string()).await

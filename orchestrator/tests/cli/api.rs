@@ -83,6 +83,7 @@ async fn every_route_answers_its_client() {
         by: "ada".to_owned(),
         channel: "cli".to_owned(),
         note: String::new(),
+        remember: None,
     };
     assert!(client.decide(id, &request).await.unwrap().decision.is_some());
     assert!(matches!(client.decide(id, &request).await, Err(ClientError::Problem(problem)) if problem.status == 409));

@@ -345,6 +345,7 @@ impl Service for Fake {
             return Err(problem(409, "already_decided", "it was decided already", None));
         }
         approval.decision = Some(Decision {
+            rule: None,
             approval_id: approval.approval_id,
             verdict: request.verdict,
             digest: request.digest,

@@ -80,6 +80,8 @@ pub fn approval() -> ApprovalView {
         commit: "b".repeat(40),
         base_commit: "a".repeat(40),
         changed_paths: vec![changed("report.md")],
+        lines_added: 0,
+        lines_removed: 0,
         artifacts: Vec::new(),
         result: None,
         open_questions: vec!["keep the old one?".to_owned()],
@@ -90,6 +92,9 @@ pub fn approval() -> ApprovalView {
         isolation: Isolation::Emulated,
     };
     ApprovalView {
+        capability: None,
+        apply: None,
+        route: bus_schemas::v1::api::RouteView::default(),
         approval_id: approval_id(),
         project_id: project_id(),
         project_title: "Audit".to_owned(),

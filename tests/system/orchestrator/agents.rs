@@ -56,6 +56,7 @@ pub(super) async fn decide(rig: &Rig, view: &ApprovalView, verdict: Verdict, not
         by: "ann".to_owned(),
         channel: "cli".to_owned(),
         note: note.to_owned(),
+        remember: None,
     };
     rig.service().decide(&view.approval_id.to_string(), request).await.expect("a decision");
 }

@@ -78,6 +78,8 @@ async fn work_once(bus: &Bus, changed: &Path) {
         commit,
         base_commit: offer.base_commit,
         changed_paths: Vec::new(),
+        lines_added: 0,
+        lines_removed: 0,
         artifacts: Vec::new(),
         result: None,
         open_questions: Vec::new(),

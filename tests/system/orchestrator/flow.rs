@@ -86,6 +86,7 @@ tasks:
         by: "ann".to_owned(),
         channel: "cli".to_owned(),
         note: note.to_owned(),
+        remember: None,
     };
     let id = asked.approval_id.to_string();
     let wrong = service.decide(&id, decide("0000", Verdict::Approved, "")).await.expect_err("another digest");

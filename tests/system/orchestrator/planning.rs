@@ -96,6 +96,7 @@ async fn a_goal_becomes_a_plan_that_a_person_edits_and_approves() {
         by: "ann".to_owned(),
         channel: "cli".to_owned(),
         note: String::new(),
+        remember: None,
     };
     let void = rig.service().decide(&first.approval_id.to_string(), stale).await.expect_err("void");
     assert_eq!(void.code, "already_decided");

@@ -110,6 +110,8 @@ mod tests {
             commit: "c".repeat(40),
             base_commit: "b".repeat(40),
             changed_paths: (0..1_000).map(change).collect(),
+            lines_added: 0,
+            lines_removed: 0,
             artifacts: vec![],
             result: None,
             open_questions: vec![],

@@ -8,6 +8,7 @@ use bus_schemas::{
     v1::{
         agent::{AgentWork, ModelBrief, Part, Pause, Report, Role},
         guest::DataHeader,
+        ledger::Capability,
         task::{FailureReason, Offer},
     },
 };
@@ -158,6 +159,10 @@ pub(super) fn checked_pause(pause: Pause, offer: &Offer) -> Result<Pause, Failur
             let detail = format!("the agent has a question for {need:?}, which is not a task that this one needs");
             return Err(Failure::new(FailureReason::ProgramFailed, cut(detail, TEXT_BYTES)));
         }
+        Pause::Capability { capability: Capability::Host { host }, reason } => Pause::Capability {
+            capability: Capability::Host { host: cut(host, TEXT_BYTES / 16) },
+            reason: cut(reason, TEXT_BYTES),
+        },
         // The orchestrator knows the numbers.
         Pause::Budget { task_key, resource, used, limit } => {
             Pause::Budget { task_key: cut(task_key, TEXT_BYTES / 16), resource, used, limit }

@@ -145,6 +145,8 @@ pub async fn work<V: Vm>(desk: &Desk, leases: &Leases<V>, mut job: Job<'_>) -> R
         commit: committed.commit,
         base_commit: offer.base_commit.clone(),
         changed_paths: committed.changed,
+        lines_added: 0,
+        lines_removed: 0,
         artifacts: Vec::new(),
         result,
         open_questions: words.1,

@@ -92,6 +92,9 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
         over_budget: None,
         patch: None,
         skill: None,
+        capability: None,
+        apply: None,
+        route: bus_schemas::v1::api::RouteView::default(),
     };
     match about {
         Some(About::Handoff(handoff)) => view.handoff = Some(handoff),

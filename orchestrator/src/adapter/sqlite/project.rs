@@ -180,12 +180,13 @@ fn ask(connection: &Connection, schema: &str, row: &ApprovalRow) -> rusqlite::Re
 /// The task a request is about.
 const fn task_of(subject: &ApprovalSubject) -> Option<TaskId> {
     match subject {
-        ApprovalSubject::Plan => None,
+        ApprovalSubject::Plan | ApprovalSubject::Apply => None,
         ApprovalSubject::Handoff { task_id, .. }
         | ApprovalSubject::Question { task_id, .. }
         | ApprovalSubject::Budget { task_id, .. }
         | ApprovalSubject::Patch { task_id, .. }
-        | ApprovalSubject::Skill { task_id, .. } => Some(*task_id),
+        | ApprovalSubject::Skill { task_id, .. }
+        | ApprovalSubject::Capability { task_id, .. } => Some(*task_id),
     }
 }
 

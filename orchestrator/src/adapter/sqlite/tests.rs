@@ -31,6 +31,8 @@ fn record(seq: u64, project_id: ProjectId, version: u64, detail: Option<String>)
         budget: crate::plan::BudgetSpec::default(),
         planning: None,
         replan_policy: None,
+        route: None,
+        offers_result: false,
     };
     let event = Event { at: UnixMs(5), fact: Fact::ProjectCreated(created) };
     Record { seq, project_id, version, event, detail }

@@ -1,6 +1,6 @@
 //! What a picture says about a task beside its id and title.
 
-use bus_schemas::v1::plan::{Decide, Plan, Task};
+use bus_schemas::v1::plan::{Plan, Task};
 
 use crate::planfile::lower::{POLICY_ASK, POLICY_AUTO};
 
@@ -32,7 +32,7 @@ pub(super) fn asks(plan: &Plan, task: &Task) -> Option<String> {
         POLICY_AUTO => None,
         POLICY_ASK => Some("asks".to_owned()),
         name => {
-            let is_asking = plan.policies.get(name).is_some_and(|policy| policy.decide == Decide::Ask);
+            let is_asking = plan.policies.get(name).is_some_and(|policy| policy.decide.asks());
             is_asking.then(|| format!("asks {name}"))
         }
     }

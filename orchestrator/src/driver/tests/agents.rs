@@ -97,6 +97,7 @@ async fn a_pause_asks_and_the_next_offer_resumes_with_what_was_said() {
         by: "ann".to_owned(),
         channel: "cli".to_owned(),
         note: "the second".to_owned(),
+        remember: None,
     };
     rig.handle.ask(project_id, decided, None).await.unwrap();
     let offer = rig.offered(2).await;

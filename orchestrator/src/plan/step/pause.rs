@@ -71,7 +71,7 @@ impl Change<'_> {
             task.paused_at = Some(at);
         });
         match pausing.pause {
-            PauseSpec::Question { .. } => self.ask_question(number, pausing),
+            PauseSpec::Question { .. } | PauseSpec::Capability { .. } => self.ask_question(number, pausing),
             PauseSpec::Budget => match self.reached(number, 0) {
                 Some((owner, reached)) => {
                     self.ask_budget(number, owner, &reached, pausing.approval_id, pausing.digest);

@@ -110,6 +110,7 @@ impl World {
             digest: format!("pause of t{n}"),
             vm_ms: 0,
             saved_turn,
+            route: None,
         })
     }
 
@@ -127,7 +128,8 @@ impl World {
         let number = self.task(n).attempt + 1;
         assert!(matches!(self.offer(n, number), Err(Rejected::OverBudget { .. })));
         let approval_id = self.fresh();
-        self.step(Fact::BudgetReached { task_id: task(n), approval_id, digest: "limit".to_owned() }).unwrap()
+        self.step(Fact::BudgetReached { task_id: task(n), approval_id, digest: "limit".to_owned(), route: None })
+            .unwrap()
     }
 
     pub(super) fn raise(&mut self, n: Option<u128>, budget: BudgetSpec) -> Result<Outcome, Rejected> {
@@ -161,12 +163,21 @@ impl World {
             budget,
             replan_policy: policy(false),
             by: "somebody".to_owned(),
+            route: None,
         })
     }
 
     pub(super) fn patch(&mut self, n: u128, by: u128, patch: PatchSpec) -> Result<Outcome, Rejected> {
         let (approval_id, number) = (self.fresh(), self.task(n).attempt);
         let digest = "patch".to_owned();
-        self.step(Fact::PatchProposed { task_id: task(n), number, nonce: nonce(by), patch, approval_id, digest })
+        self.step(Fact::PatchProposed {
+            task_id: task(n),
+            number,
+            nonce: nonce(by),
+            patch,
+            approval_id,
+            digest,
+            route: None,
+        })
     }
 }

@@ -76,7 +76,7 @@ fn a_rejected_handoff_is_final_and_skips_what_needs_it() {
 fn a_request_expires_and_is_then_closed_to_decisions() {
     let mut world = waiting();
     let approval_id = world.task(1).approval_id.unwrap();
-    assert!(matches!(world.step(Fact::ApprovalExpired { approval_id }), Err(Rejected::NotDue { .. })));
+    assert!(matches!(world.step(Fact::ApprovalDue { approval_id }), Err(Rejected::NotDue { .. })));
     assert_eq!(next_deadline(&world.plan), Some(world.now.plus_ms(60_000)), "no other clock runs meanwhile");
     world.wait(60_000);
     assert!(matches!(world.decide(1, Verdict::Approved, ""), Err(Rejected::Expired { .. })));

@@ -118,6 +118,7 @@ fn vm_time_of_scripts_counts_when_they_end_and_that_of_lost_ones_from_their_clai
         approval_id: world.fresh(),
         vm_ms: 1_600,
         answer: None,
+        route: None,
     };
     let outcome = world.step(fact).unwrap();
     let warn = Command::Warn { task_id: None, resource: Resource::VmMs, percent: 50 };
@@ -248,7 +249,8 @@ fn raising_a_limit_lets_everybody_go_on_that_waited_for_it() {
     world.raise(None, limit(Resource::Turns, 2)).unwrap();
     let decision = world.plan.approval(approval_id).unwrap().decision.clone().unwrap();
     assert_eq!((world.state(2), decision.channel.as_str()), (TaskState::Ready, "cli"));
-    let within = Fact::BudgetReached { task_id: task(2), approval_id: world.fresh(), digest: String::new() };
+    let within =
+        Fact::BudgetReached { task_id: task(2), approval_id: world.fresh(), digest: String::new(), route: None };
     assert_eq!(world.step(within), Err(Rejected::WithinBudget { task_id: task(2) }));
     world.work(2, 8);
     world.reserve(2, 8, 2, tokens(1)).unwrap();

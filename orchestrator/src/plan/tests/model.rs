@@ -179,6 +179,11 @@ impl Model {
             Command::AdoptPlan { task_id } => self.adopt(task_id, answer),
             Command::Ask { .. }
             | Command::Tell { .. }
+            | Command::Reshow { .. }
+            | Command::Remind { .. }
+            | Command::Widen { .. }
+            | Command::OfferResult
+            | Command::ApplyResult { .. }
             | Command::KeepCommit { .. }
             | Command::WriteFolder { .. }
             | Command::TellAttempt { .. }
@@ -238,7 +243,7 @@ impl Model {
             match self.tell(Fact::AttemptOffered { task_id, number }) {
                 Err(Rejected::OverBudget { .. }) => {
                     let approval_id = approval(self.serial());
-                    let reached = Fact::BudgetReached { task_id, approval_id, digest: "limit".to_owned() };
+                    let reached = Fact::BudgetReached { task_id, approval_id, digest: "limit".to_owned(), route: None };
                     self.tell(reached).unwrap();
                 }
                 taken => taken.expect("a picked attempt must be taken"),
@@ -266,6 +271,7 @@ impl Model {
             budget: BudgetSpec::default(),
             replan_policy: policy(asks),
             by: "ann".to_owned(),
+            route: None,
         };
         self.say(fact);
     }
@@ -324,6 +330,7 @@ impl Model {
                 approval_id: approval(serial),
                 vm_ms: call_of(serial).tokens * 10,
                 answer: (kind == TaskKind::Clarifier && end != 4).then(|| "this".to_owned()),
+                route: None,
             }),
         }
     }
@@ -351,6 +358,7 @@ impl Model {
             approval_id: approval(serial),
             vm_ms: 0,
             answer: None,
+            route: None,
         });
         assert!(
             self.plan.tasks().iter().all(|task| task.commit.as_deref() != Some("forged")),
@@ -390,7 +398,7 @@ impl Model {
         };
         let digest = if how == 3 { "another".to_owned() } else { digest };
         let (by, channel, note) = ("ann".to_owned(), "cli".to_owned(), "because".to_owned());
-        self.say(Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note });
+        self.say(Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note, remember: None });
     }
 
     fn cancel(&mut self, which: usize) {

@@ -57,7 +57,8 @@ impl Model {
         let approval_id = approval(self.serial());
         let digest = "pause".to_owned();
         let (vm_ms, saved_turn) = (15, number);
-        let paused = Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn };
+        let paused =
+            Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn, route: None };
         self.messages.push(paused);
     }
 
@@ -88,10 +89,10 @@ impl Model {
         }
         let digest = "patch".to_owned();
         let approval_id = approval(serial);
-        drop(self.tell(Fact::PatchProposed { task_id, number, nonce, patch, approval_id, digest }));
+        drop(self.tell(Fact::PatchProposed { task_id, number, nonce, patch, approval_id, digest, route: None }));
         let (approval_id, name, digest) = (approval(self.serial()), "skill".to_owned(), "skill".to_owned());
         if which.is_multiple_of(5) {
-            drop(self.tell(Fact::SkillProposed { task_id, number, nonce, name, approval_id, digest }));
+            drop(self.tell(Fact::SkillProposed { task_id, number, nonce, name, approval_id, digest, route: None }));
         }
     }
 

@@ -194,6 +194,7 @@ fn a_skill_is_admitted_by_a_person_even_after_the_end() {
         name: "log-triage".to_owned(),
         approval_id,
         digest: "files".to_owned(),
+        route: None,
     };
     world.step(fact.clone()).unwrap();
     assert_eq!(world.step(fact), Err(Rejected::DuplicateApproval { approval_id }));

@@ -158,6 +158,7 @@ fn a_handoff_goes_back_with_a_question_once() {
         approval_id: world.fresh(),
         vm_ms: 0,
         answer: Some("it is the second file".to_owned()),
+        route: None,
     };
     world.step(fact).unwrap();
     let task_2 = world.task(2);

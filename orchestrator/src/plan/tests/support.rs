@@ -75,6 +75,8 @@ pub(super) fn created(tasks: Vec<TaskSpec>, asks: bool) -> Event {
         budget: BudgetSpec::default(),
         planning: None,
         replan_policy: None,
+        route: None,
+        offers_result: false,
     };
     Event { at: START, fact: Fact::ProjectCreated(created) }
 }
@@ -165,6 +167,7 @@ impl World {
             approval_id: approval(self.next_approval),
             vm_ms: 0,
             answer: None,
+            route: None,
         })
     }
 
@@ -217,6 +220,7 @@ impl World {
             by: "ann".to_owned(),
             channel: "cli".to_owned(),
             note: note.to_owned(),
+            remember: None,
         })
     }
 

@@ -69,6 +69,8 @@ async fn a_journaled_ending_that_fits_no_message_is_published_short() {
         commit: world.base.clone(),
         base_commit: world.base.clone(),
         changed_paths: (0..20_000).map(change).collect(),
+        lines_added: 0,
+        lines_removed: 0,
         artifacts: vec![],
         result: None,
         open_questions: vec![],
