@@ -10,7 +10,7 @@ use super::{
     CliError, Context, Exit, Ui, answer, apply, approvals,
     args::{Cli, Command},
     budget, cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, models, plan, ps,
-    rebuild, replay, run, serve, skills, status, tell, up, watch,
+    rebuild, replay, run, serve, skills, slack, status, tell, up, watch,
 };
 use crate::paths::Env;
 
@@ -108,6 +108,7 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Doctor => doctor::doctor(context).await,
         Command::Hosts => hosts::hosts(context).await,
         Command::Skills(command) => skills::skills(context, command),
+        Command::Slack(command) => slack::slack(context, command).await,
         Command::Completions { shell } => completions::completions(context, shell),
         Command::Child(args) => child::child(&args),
     }

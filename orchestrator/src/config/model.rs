@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 use bus_schemas::settings::{ModelSetup, Models, Provider};
 use serde::{Deserialize, Serialize};
 
+use super::Slack;
+
 /// Everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -21,6 +23,8 @@ pub struct Config {
     pub models: Models,
     /// Who serves them.
     pub providers: BTreeMap<String, Provider>,
+    /// Slack.
+    pub slack: Slack,
 }
 
 impl Config {

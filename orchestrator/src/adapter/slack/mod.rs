@@ -4,6 +4,7 @@
 //! hand every `envelope` to one `Receiver`; `inbound` reads what is inside, leniently.
 
 mod answer;
+pub mod check;
 pub mod envelope;
 pub mod events;
 mod gate;
