@@ -156,7 +156,7 @@ fn draw(tasks: &[TaskView], depths: &BTreeMap<&str, usize>, most: usize, words: 
         .collect();
     let mut rest: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
     for task in tasks.iter().filter(|task| !shown.iter().any(|one| std::ptr::eq(*one, *task))) {
-        rest.entry(task_word(task.state)).or_insert((0, task_mark(task.state))).0 += 1;
+        rest.entry(task_word(task.state)).or_insert_with(|| (0, task_mark(task.state))).0 += 1;
     }
     let tail: Vec<String> = rest.iter().map(|(word, (many, mark))| format!("{mark} {many} {word}")).collect();
     if !tail.is_empty() {
