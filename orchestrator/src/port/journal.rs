@@ -6,8 +6,8 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         api::{
-            ApplyOffer, CapabilityView, FailureView, OverBudgetView, QuestionView, RebuildReport, RouteView, SkillProposal,
-            SpendView,
+            ApplyOffer, CapabilityView, FailureView, OverBudgetView, QuestionView, RebuildReport, RouteView,
+            SkillProposal, SpendView,
         },
         approval::{ApprovalSubject, Decision},
         call::PlanPatch,
