@@ -178,7 +178,7 @@ pub struct NewProject {
     pub apply: Option<String>,
 }
 
-fn cli() -> String {
+pub(super) fn cli() -> String {
     "cli".to_owned()
 }
 

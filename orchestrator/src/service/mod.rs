@@ -5,6 +5,7 @@ mod calls;
 mod create;
 mod editing;
 mod feed;
+mod ledger;
 mod orchestrator;
 mod problem;
 mod resolve;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use bus_schemas::nats::{BusOptions, ConnectError};
 
-use super::orchestrator::Orchestrator;
+use super::{ledger::REMEMBER_MAX_MS, orchestrator::Orchestrator};
 use crate::{
     adapter::{
         bus::{self, Link},
@@ -16,7 +16,7 @@ use crate::{
     driver::{self, FolderTurns, Tasks, World},
     planfile::ModelConfig,
     port::{
-        Clock, Folder, Ids, Shadow,
+        Clock, Folder, Ids, Preset, Shadow,
         journal::{Journal as _, JournalError},
         skills::SkillShelf,
     },
@@ -38,6 +38,12 @@ pub struct OrchestratorOptions {
     pub models: ModelConfig,
     /// The bundled skills' folder.
     pub bundled_skills: Option<PathBuf>,
+    /// What a project can be started with by name.
+    pub presets: Vec<Preset>,
+    /// People are who they say they are: there are no members, or the configuration says so.
+    pub trusts_names: bool,
+    /// The longest that a decision is remembered, in milliseconds.
+    pub remember_max_ms: u64,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// New ids.
@@ -56,6 +62,9 @@ impl OrchestratorOptions {
             data_home: None,
             models: ModelConfig::default(),
             bundled_skills: None,
+            presets: Vec::new(),
+            trusts_names: true,
+            remember_max_ms: REMEMBER_MAX_MS,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
         }
@@ -145,6 +154,10 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         ids: Arc::clone(&options.ids),
         shelf,
         models,
+        clock: Arc::clone(&clock),
+        presets: Arc::new(options.presets),
+        trusts_names: options.trusts_names,
+        remember_max_ms: options.remember_max_ms,
         applying: Arc::new(FolderTurns::default()),
     };
     let link = match Link::start(&bus, wires.inbound, wires.intake, orchestrator.clone(), clock, options.ids).await {

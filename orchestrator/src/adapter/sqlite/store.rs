@@ -29,7 +29,7 @@ const READERS: usize = 3;
 /// The store of one data directory. Cheap to clone; the writer ends, and the directory is free, when the last clone is gone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    writer: Writer,
+    pub(super) writer: Writer,
     readers: Arc<Readers>,
     installation: Uuid,
 }
