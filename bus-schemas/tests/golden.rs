@@ -219,7 +219,7 @@ fn messages_on_the_bus() {
         expires_at: Some(AT.plus_ms(3_600_000)),
     });
     message(Decision {
-        rule: Some("docs".into()),
+        rule: None,
         approval_id: ApprovalId::from_uuid(id(6)),
         verdict: Verdict::ChangesRequested,
         digest: "1".repeat(64),

@@ -14,8 +14,11 @@
 //! are folded again from the journal and the stream is read again from the cursor: it never happened.
 
 pub mod adopt;
+mod audit;
 mod bell;
 mod bounded;
+mod clarify;
+mod desk;
 mod detail;
 mod fail;
 mod feed;
@@ -39,6 +42,7 @@ mod words;
 mod work;
 
 pub use bell::Bells;
+pub use clarify::question;
 pub use detail::{Detail, FailureDetail, PatchDetail, PauseDetail, ProjectDetail};
 pub use folders::FolderTurns;
 pub use handle::{Handle, Tasks, Wires, World, start};

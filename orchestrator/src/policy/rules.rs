@@ -22,6 +22,8 @@ use crate::{
 pub const PRESET_KEYS: [&str; 6] = ["description", "folder", "plan", "budget", "policy", "apply"];
 /// How long a decision may be remembered where nothing is said.
 const REMEMBER_MAX: &str = "30d";
+/// The same, in milliseconds; nothing longer can be set.
+const REMEMBER_MAX_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// `[approvals]`: the policies of what a plan does not say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +168,18 @@ impl Rules {
             Some(name) => Err(format!("there is no policy `{name}`: define it as [policies.{name}], or use `ask`")),
             None => Ok(()),
         }
+    }
+
+    /// People are who they say they are: there are no members, or `baton.toml` says so.
+    #[must_use]
+    pub fn trusts_names(&self) -> bool {
+        !self.people.is_configured() || self.approvals.trust_cli_names
+    }
+
+    /// The longest that a decision is remembered, in milliseconds: never more than 30 days.
+    #[must_use]
+    pub fn remember_max_ms(&self) -> u64 {
+        self.approvals.remember_max.as_ms().map_or(REMEMBER_MAX_MS, |ms| ms.min(REMEMBER_MAX_MS))
     }
 
     /// A policy by name: those of `baton.toml`, then a plan's. The built-in ones are no policies of either.

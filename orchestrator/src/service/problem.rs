@@ -2,7 +2,7 @@
 
 use bus_schemas::v1::api::Problem;
 
-use crate::{driver::Refusal, plan::Rejected, port::journal::JournalError};
+use crate::{driver::Refusal, ledger, plan::Rejected, port::journal::JournalError};
 
 /// A problem without hint.
 pub(super) fn problem(code: &str, status: u16, detail: impl Into<String>) -> Problem {
@@ -35,6 +35,32 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Problem {
         Refusal::Stopped => problem("shutting_down", 503, refusal.to_string()),
         Refusal::NoProject(_) => problem("not_found", 404, refusal.to_string()),
         Refusal::Rejected(rejected) => of_rejected(rejected),
+    }
+}
+
+/// The ledger did not take it. Bridges turn these codes into sentences of their own.
+pub(super) fn of_ledger(rejected: &ledger::Rejected) -> Problem {
+    use ledger::Rejected as No;
+    let detail = rejected.to_string();
+    match rejected {
+        No::Decided(_) => problem("already_decided", 409, detail),
+        No::DigestMismatch => hinted("digest_mismatch", 409, detail, "look at it again: it is not what you were shown"),
+        No::Expired { .. } => problem("request_expired", 409, detail),
+        No::NoteRequired => problem("note_required", 422, detail),
+        No::CannotSendBack(_) => problem("cannot_send_back", 422, detail),
+        No::NotEligible { .. } => hinted("not_eligible", 403, detail, "`baton approvals ID` shows who must agree"),
+        No::NotYet { by, from } => {
+            let at = jiff::Timestamp::from_millisecond(from.0).map(|at| at.to_string()).unwrap_or_default();
+            hinted("not_eligible", 403, format!("{by} has no say in this request yet"), format!("from {at} on"))
+        }
+        No::SelfApproval { .. } => {
+            hinted("self_approval", 403, detail, "somebody else must agree: `baton approvals ID` shows who")
+        }
+        No::HandedOn { .. } => problem("handed_on", 409, detail),
+        No::AlreadyVoted { .. } => problem("already_voted", 409, detail),
+        No::BadDelegation(_) => problem("bad_delegation", 422, detail),
+        No::NotDue => problem("not_possible", 409, detail),
+        No::Known => problem("known", 409, detail),
     }
 }
 

@@ -153,6 +153,7 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         models,
         rules,
         data_dir: options.data_dir,
+        clock: Arc::clone(&clock),
         applying: Arc::new(FolderTurns::default()),
     };
     let link = match Link::start(&bus, wires.inbound, wires.intake, orchestrator.clone(), clock, options.ids).await {

@@ -321,7 +321,7 @@ impl Service for Fake {
     }
 
     async fn undo(&self, id: &str, request: UndoRequest) -> Result<ApplyView, Problem> {
-        self.apply(id, ApplyRequest { by: request.by, dry_run: false }).await
+        self.apply(id, ApplyRequest { by: request.by, channel: "cli".to_owned(), dry_run: false }).await
     }
 
     async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, Problem> {

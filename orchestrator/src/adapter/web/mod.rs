@@ -6,12 +6,15 @@ mod client;
 mod event_stream;
 mod extract;
 mod guard;
+mod ledger;
+mod peer;
 mod probe;
 mod problem;
 mod router;
 mod server;
 
 pub use client::{Client, ClientError, Endpoint, Items};
+pub use peer::login;
 pub use probe::get_status;
 pub use problem::problem;
 pub use router::router;
