@@ -10,7 +10,7 @@ use bus_schemas::{
     json::Json,
     v1::{
         agent::{Pause, Spend},
-        api::SkillProposal,
+        api::{ApplyOffer, SkillProposal},
         call::PlanPatch,
         handoff::{CheckEvidence, Handoff, Usage},
         plan,
@@ -49,6 +49,8 @@ pub enum Detail {
     Skill(Box<SkillProposal>),
     /// Beside `ApprovalQuestioned`: the task that answers.
     Clarifier(Box<plan::Task>),
+    /// Beside `ApplyOffered`.
+    Apply(Box<ApplyOffer>),
 }
 
 /// What is kept of a new project.
