@@ -15,6 +15,8 @@
 
 pub mod adopt;
 mod audit;
+#[cfg(test)]
+mod audit_tests;
 mod bell;
 mod bounded;
 mod clarify;
