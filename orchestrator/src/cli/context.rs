@@ -66,6 +66,9 @@ impl Context {
     /// Who sits here, for the record.
     #[must_use]
     pub fn person(&self) -> String {
+        if let Some(person) = self.global.person.as_ref().filter(|person| !person.trim().is_empty()) {
+            return person.clone();
+        }
         let named = |name: &str| self.env.get(OsStr::new(name)).and_then(|value| value.to_str()).map(str::to_owned);
         named("USER").or_else(|| named("LOGNAME")).filter(|name| !name.is_empty()).unwrap_or_else(account)
     }

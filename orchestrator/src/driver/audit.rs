@@ -1,7 +1,7 @@
 //! What a record means for the audit log and for what is remembered: derived from the record and what it did, so that it
 //! can be derived again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bus_schemas::{
     id::ApprovalId,
@@ -12,11 +12,11 @@ use bus_schemas::{
 use serde_json::{Value, json};
 
 use crate::{
-    ledger::{Asked, Decided, Decision, Request, Risk, Route},
+    ledger::{Request, Risk},
     plan::{
         Command, Outcome, Plan,
-        event::{Fact, RememberScope as Scope, Verdict},
-        request::{Approval, Decided as PlanDecided, Subject},
+        event::{Fact, PauseSpec, RememberScope as Scope, Verdict},
+        request::{Approval, Remembered},
     },
     planfile::lower::split_key,
     port::journal::{AuditRow, Change, Record, RememberedRow},
@@ -26,6 +26,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Audited {
     decided: HashSet<ApprovalId>,
+    /// The hosts that agents asked for.
+    hosts: HashMap<ApprovalId, String>,
 }
 
 /// A record and what it did.
@@ -50,9 +52,14 @@ struct Said<'a> {
 impl Audited {
     /// The entries of a record, and what of it is remembered, in order.
     pub(super) fn changes(&mut self, happened: &Happened<'_>) -> Vec<Change> {
+        if let Fact::AttemptPaused { pause: PauseSpec::Capability { host }, approval_id, .. } =
+            &happened.record.event.fact
+        {
+            self.hosts.insert(*approval_id, host.clone());
+        }
         let mut changes = Vec::new();
         for approval in happened.asked.iter().filter_map(|id| happened.plan.approval(*id)) {
-            let request = &ledgered(approval);
+            let request = &approval.request;
             let actor = format!("policy:{}", request.route.policy);
             let said = Said { kind: "request.asked", actor: &actor, channel: "policy", detail: asked(request) };
             changes.push(entry(happened, approval, said));
@@ -76,25 +83,17 @@ impl Audited {
     fn said(&self, happened: &Happened<'_>) -> Vec<Change> {
         let fact = &happened.record.event.fact;
         let Some(approval) = request_of(fact).and_then(|id| happened.plan.approval(id)) else { return Vec::new() };
-        let request = &ledgered(approval);
+        let request = &approval.request;
         let one =
             |kind, actor: &str, channel: &str, detail| entry(happened, approval, Said { kind, actor, channel, detail });
         match fact {
-            Fact::ApprovalDecided { verdict: Verdict::Approved, by, channel, note, remember, .. } => {
-                let mut changes = Vec::new();
-                // Where one person is enough, the decision says it all.
-                if request.votes.len() > 1 || request.decision.is_none() {
-                    let vote = request.votes.last().filter(|vote| vote.by == *by);
-                    let counts_as = vote.map_or(by.as_str(), |vote| vote.counts_as.as_str());
-                    changes.push(one("vote.taken", by, channel, json!({ "note": note, "counts_as": counts_as })));
-                }
-                if let Some(spec) = remember {
-                    let scope = scope(spec.scope);
-                    let detail = json!({ "scope": scope, "until": spec.until });
-                    changes.push(one("decision.remembered", by, channel, detail));
-                    changes.push(Change::Remembered(Box::new(remembered(happened, approval, by, (scope, spec.until)))));
-                }
-                changes
+            // Where one person is enough, the decision says it all.
+            Fact::ApprovalDecided { verdict: Verdict::Approved, by, channel, note, .. }
+                if request.votes.len() > 1 || request.decision.is_none() =>
+            {
+                let vote = request.votes.last().filter(|vote| vote.by == *by);
+                let counts_as = vote.map_or(by.as_str(), |vote| vote.counts_as.as_str());
+                vec![one("vote.taken", by, channel, json!({ "note": note, "counts_as": counts_as }))]
             }
             Fact::ApprovalDelegated { by, to, channel, .. } => {
                 vec![one("request.delegated", by, channel, json!({ "to": to }))]
@@ -116,11 +115,11 @@ impl Audited {
     }
 
     /// The decision, in the record that made it.
-    fn decided(&mut self, happened: &Happened<'_>, approval: &Approval) -> Option<Change> {
-        let request = &ledgered(approval);
-        let decision = request.decision.as_ref()?;
+    fn decided(&mut self, happened: &Happened<'_>, approval: &Approval) -> Vec<Change> {
+        let request = &approval.request;
+        let Some(decision) = &request.decision else { return Vec::new() };
         if !self.decided.insert(request.approval_id) {
-            return None;
+            return Vec::new();
         }
         let is_void = matches!(decision.channel.as_str(), "void" | "cancel");
         let votes: Vec<Value> = request
@@ -138,7 +137,51 @@ impl Audited {
         });
         let kind = if is_void { "request.voided" } else { "decision.made" };
         let said = Said { kind, actor: &decision.by, channel: &decision.channel, detail };
-        Some(entry(happened, approval, said))
+        let mut changes = vec![entry(happened, approval, said)];
+        if let Some(remembered) = &approval.remembered {
+            let scope = scope(remembered.spec.scope);
+            let detail = json!({ "scope": scope, "until": remembered.spec.until });
+            let said = Said { kind: "decision.remembered", actor: &remembered.by, channel: &decision.channel, detail };
+            changes.push(entry(happened, approval, said));
+            changes.push(Change::Remembered(Box::new(self.remembered_row(happened, approval, remembered, scope))));
+        }
+        changes
+    }
+
+    fn remembered_row(
+        &self,
+        happened: &Happened<'_>,
+        approval: &Approval,
+        remembered: &Remembered,
+        scope: RememberScope,
+    ) -> RememberedRow {
+        let request = &approval.request;
+        RememberedRow {
+            approval_id: request.approval_id,
+            project_id: happened.record.project_id,
+            by: remembered.by.clone(),
+            kind: request.asked.word().to_owned(),
+            policy: request.route.policy.clone(),
+            subject: self.subject(happened.plan, approval),
+            folder: happened.folder.to_owned(),
+            scope,
+            risk: match request.route.risk {
+                Risk::Low => WireRisk::Low,
+                Risk::Medium => WireRisk::Medium,
+                Risk::High => WireRisk::High,
+            },
+            since: happened.record.event.at,
+            until: remembered.spec.until,
+        }
+    }
+
+    /// The thing a decision is remembered for: the host, or the task, whichever of its children it is.
+    fn subject(&self, plan: &Plan, approval: &Approval) -> String {
+        if let Some(host) = self.hosts.get(&approval.request.approval_id) {
+            return host.clone();
+        }
+        let task = approval.subject.attempt().and_then(|(task_id, _)| plan.task(task_id));
+        task.map(|task| split_key(&task.spec.key).0.to_owned()).unwrap_or_default()
     }
 }
 
@@ -207,7 +250,7 @@ fn eligible(request: &Request, at: UnixMs) -> Vec<String> {
 }
 
 fn entry(happened: &Happened<'_>, approval: &Approval, said: Said<'_>) -> Change {
-    let request = &ledgered(approval);
+    let request = &approval.request;
     Change::Audited(Box::new(AuditRow {
         seq: happened.record.seq,
         at: happened.record.event.at,
@@ -231,76 +274,5 @@ const fn scope(scope: Scope) -> RememberScope {
     match scope {
         Scope::Project => RememberScope::Project,
         Scope::Folder => RememberScope::Folder,
-    }
-}
-
-fn remembered(
-    happened: &Happened<'_>,
-    approval: &Approval,
-    by: &str,
-    (scope, until): (RememberScope, UnixMs),
-) -> RememberedRow {
-    let request = &ledgered(approval);
-    RememberedRow {
-        approval_id: request.approval_id,
-        project_id: happened.record.project_id,
-        by: by.to_owned(),
-        kind: request.asked.word().to_owned(),
-        policy: request.route.policy.clone(),
-        subject: subject(happened.plan, approval.subject),
-        folder: happened.folder.to_owned(),
-        scope,
-        risk: match request.route.risk {
-            Risk::Low => WireRisk::Low,
-            Risk::Medium => WireRisk::Medium,
-            Risk::High => WireRisk::High,
-        },
-        since: happened.record.event.at,
-        until,
-    }
-}
-
-/// The thing a decision is remembered for: the task, whichever of its children it is.
-fn subject(plan: &Plan, subject: Subject) -> String {
-    let task = subject.attempt().and_then(|(task_id, _)| plan.task(task_id));
-    task.map(|task| split_key(&task.spec.key).0.to_owned()).unwrap_or_default()
-}
-
-// SEAM: until the plan core embeds the ledger.
-fn ledgered(approval: &Approval) -> Request {
-    Request {
-        approval_id: approval.approval_id,
-        asked: match approval.subject {
-            Subject::Plan => Asked::Plan,
-            Subject::Handoff { .. } => Asked::Handoff,
-            Subject::Question { .. } => Asked::Question,
-            Subject::Budget { .. } => Asked::Budget,
-            Subject::Patch { .. } => Asked::Patch,
-            Subject::Skill { .. } => Asked::Skill,
-        },
-        digest: approval.digest.clone(),
-        route: Route::anyone(&approval.policy),
-        asked_at: approval.asked_at,
-        expires_at: approval.expires_at,
-        votes: Vec::new(),
-        delegations: Vec::new(),
-        views: std::collections::BTreeSet::new(),
-        reminders: 0,
-        reminded_at: None,
-        widened_ms: None,
-        escalated_at: None,
-        decision: approval.decision.as_ref().map(|decision| Decision {
-            verdict: match decision.verdict {
-                PlanDecided::Approved => Decided::Approved,
-                PlanDecided::ChangesRequested => Decided::ChangesRequested,
-                PlanDecided::Rejected => Decided::Rejected,
-                PlanDecided::Expired => Decided::Expired,
-            },
-            by: decision.by.clone(),
-            channel: decision.channel.clone(),
-            note: decision.note.clone(),
-            decided_at: decision.decided_at,
-            rule: None,
-        }),
     }
 }

@@ -2,7 +2,10 @@
 
 use bus_schemas::v1::api::Problem;
 
-use crate::{driver::Refusal, ledger, plan::Rejected, port::journal::JournalError};
+use crate::{driver::Refusal, plan::Rejected, port::journal::JournalError};
+
+/// Where it is said who must agree.
+const WHO: &str = "`baton approvals ID` shows who must agree";
 
 /// A problem without hint.
 pub(super) fn problem(code: &str, status: u16, detail: impl Into<String>) -> Problem {
@@ -38,32 +41,7 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Problem {
     }
 }
 
-/// The ledger did not take it. Bridges turn these codes into sentences of their own.
-pub(super) fn of_ledger(rejected: &ledger::Rejected) -> Problem {
-    use ledger::Rejected as No;
-    let detail = rejected.to_string();
-    match rejected {
-        No::Decided(_) => problem("already_decided", 409, detail),
-        No::DigestMismatch => hinted("digest_mismatch", 409, detail, "look at it again: it is not what you were shown"),
-        No::Expired { .. } => problem("request_expired", 409, detail),
-        No::NoteRequired => problem("note_required", 422, detail),
-        No::CannotSendBack(_) => problem("cannot_send_back", 422, detail),
-        No::NotEligible { .. } => hinted("not_eligible", 403, detail, "`baton approvals ID` shows who must agree"),
-        No::NotYet { by, from } => {
-            let at = jiff::Timestamp::from_millisecond(from.0).map(|at| at.to_string()).unwrap_or_default();
-            hinted("not_eligible", 403, format!("{by} has no say in this request yet"), format!("from {at} on"))
-        }
-        No::SelfApproval { .. } => {
-            hinted("self_approval", 403, detail, "somebody else must agree: `baton approvals ID` shows who")
-        }
-        No::HandedOn { .. } => problem("handed_on", 409, detail),
-        No::AlreadyVoted { .. } => problem("already_voted", 409, detail),
-        No::BadDelegation(_) => problem("bad_delegation", 422, detail),
-        No::NotDue => problem("not_possible", 409, detail),
-        No::Known => problem("known", 409, detail),
-    }
-}
-
+/// The core did not take it. Bridges turn the codes about requests into sentences of their own.
 fn of_rejected(rejected: &Rejected) -> Problem {
     let detail = rejected.to_string();
     match rejected {
@@ -71,12 +49,25 @@ fn of_rejected(rejected: &Rejected) -> Problem {
             hinted("digest_mismatch", 409, detail, "look at it again: it is not what you were shown")
         }
         Rejected::NotPending { .. } => problem("already_decided", 409, detail),
-        Rejected::Expired { .. } => problem("expired", 409, detail),
+        Rejected::Expired { .. } => problem("request_expired", 409, detail),
         Rejected::NoteRequired { .. } => problem("note_required", 422, detail),
         Rejected::UnknownTask { .. } | Rejected::UnknownApproval { .. } => problem("not_found", 404, detail),
         Rejected::Final { .. } | Rejected::WrongProjectState { .. } | Rejected::WrongState { .. } => {
             problem("wrong_state", 409, detail)
         }
+        Rejected::NotEligible { .. } => hinted("not_eligible", 403, detail, WHO),
+        Rejected::NotYet { approval_id, by, from } => {
+            let at = jiff::Timestamp::from_millisecond(from.0).map(|at| at.to_string()).unwrap_or_default();
+            let detail = format!("request {approval_id}: {by} has no say in it before {at}");
+            hinted("not_eligible", 403, detail, WHO)
+        }
+        Rejected::SelfApproval { .. } => hinted("self_approval", 403, detail, WHO),
+        Rejected::WrongVerdict { .. } => problem("cannot_send_back", 422, detail),
+        Rejected::HandedOn { .. } => problem("handed_on", 409, detail),
+        Rejected::AlreadyVoted { .. } => problem("already_voted", 409, detail),
+        Rejected::BadDelegation { .. } => problem("bad_delegation", 422, detail),
+        Rejected::CannotAsk { .. } => problem("cannot_ask", 409, detail),
+        Rejected::CannotRemember { .. } => problem("not_remembered", 409, detail),
         Rejected::WrongApply { .. } => problem("wrong_apply", 409, detail),
         Rejected::BadPlan(error) => problem("plan_invalid", 422, error.to_string()),
         Rejected::NoPlanner
@@ -89,7 +80,6 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         | Rejected::WrongNonce { .. }
         | Rejected::AlreadyClaimed { .. }
         | Rejected::NotDue { .. }
-        | Rejected::WrongVerdict { .. }
         | Rejected::OverBudget { .. }
         | Rejected::Reserved { .. }
         | Rejected::WithinBudget { .. }

@@ -4,6 +4,8 @@
 
 mod approvals;
 mod audit;
+#[cfg(test)]
+mod audit_tests;
 mod fatigue;
 mod feed;
 mod letters;
