@@ -5,6 +5,7 @@
 //! `view` draws everything that is shown, purely.
 
 mod answer;
+pub mod check;
 pub mod envelope;
 pub mod events;
 mod gate;
