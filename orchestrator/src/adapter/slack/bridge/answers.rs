@@ -8,11 +8,15 @@ use bus_schemas::{
     },
 };
 
-use super::{crew::Crew, moment};
-use crate::adapter::slack::text::escape;
+use super::crew::Crew;
+use crate::adapter::slack::view::text;
 
 /// Requests may wait for so many people by name in one sentence.
 const NAMED: usize = 10;
+/// A sentence of somebody else's.
+const SENTENCE: usize = 300;
+/// A title, a key.
+const NAME: usize = 100;
 
 /// What a request is about, for people: `the handoff of *build* in _Title_`.
 pub(super) fn about(view: &ApprovalView) -> String {
@@ -26,8 +30,8 @@ pub(super) fn about(view: &ApprovalView) -> String {
         ApprovalSubject::Capability { .. } => "the access",
         ApprovalSubject::Apply => "putting the result into the folder",
     };
-    let of = view.task_key.as_ref().map_or_else(String::new, |key| format!(" of *{}*", escape(key)));
-    format!("{what}{of} in _{}_", escape(&view.project_title))
+    let of = view.task_key.as_ref().map_or_else(String::new, |key| format!(" of {}", text::code(key, NAME)));
+    format!("{what}{of} in _{}_", text::line(&view.project_title, NAME))
 }
 
 /// A verdict, as what was done to it.
@@ -51,19 +55,19 @@ fn over(channel: &str) -> String {
         "remembered" => " by a remembered decision".to_owned(),
         "cancel" => ": what it is about was stopped".to_owned(),
         "void" => ": something else took its place".to_owned(),
-        other => format!(" over {}", escape(other)),
+        other => format!(" over {}", text::line(other, NAME)),
     }
 }
 
 /// The decision, as a sentence without a full stop: who, what, when, where, why.
 pub(super) fn outcome(view: &ApprovalView, decision: &Decision, crew: &Crew) -> String {
-    let when = moment::shown(decision.decided_at);
+    let when = text::date(decision.decided_at);
     let about = about(view);
     if decision.verdict == Verdict::Expired {
         return format!("nobody decided about {about} by {when}, which counts as rejected");
     }
     let who = crew.several(&decision.by);
-    let why = if decision.note.is_empty() { String::new() } else { format!(": “{}”", escape(&brief(&decision.note))) };
+    let why = if decision.note.is_empty() { String::new() } else { format!(": “{}”", text::line(&decision.note, SENTENCE)) };
     format!("{who} {} {about} at {when}{}{why}", done(decision.verdict), over(&decision.channel))
 }
 
@@ -99,7 +103,7 @@ fn missing(view: &ApprovalView, me: &str, crew: &Crew) -> String {
         .map(String::as_str)
         .filter(|name| *name != me && !voted.contains(name) && !view.route.excluded.iter().any(|out| out == name))
         .collect();
-    let needs = if view.route.needs.is_empty() { String::new() } else { format!(" It needs {}.", escape(&view.route.needs)) };
+    let needs = if view.route.needs.is_empty() { String::new() } else { format!(" It needs {}.", text::line(&view.route.needs, SENTENCE)) };
     if open.is_empty() {
         return format!("It waits for somebody else.{needs}");
     }
@@ -112,7 +116,7 @@ fn who_may(view: &ApprovalView, crew: &Crew) -> String {
         let names: Vec<&str> = view.route.eligible.iter().map(String::as_str).collect();
         return format!(" Who may: {}.", crew.list(&names, NAMED));
     }
-    if view.route.needs.is_empty() { String::new() } else { format!(" Who may: {}.", escape(&view.route.needs)) }
+    if view.route.needs.is_empty() { String::new() } else { format!(" Who may: {}.", text::line(&view.route.needs, SENTENCE)) }
 }
 
 /// Somebody who is no member.
@@ -122,8 +126,8 @@ pub(super) fn stranger(user: &str, crew: &Crew) -> String {
     format!(
         ":no_entry: Nothing was done: only members of this Baton may start or decide anything, and `{}` is the Slack id of none.{who} \
          Whoever runs it adds you to `baton.toml`: a section `[members.NAME]` with `slack = \"{}\"`.",
-        escape(user),
-        escape(user)
+        text::escape(user),
+        text::escape(user)
     )
 }
 
@@ -140,7 +144,7 @@ pub(super) fn refused(problem: &Problem, view: Option<&ApprovalView>, me: &str, 
     }
     match problem.code.as_str() {
         "request_expired" | "expired" => {
-            let when = view.expires_at.map_or_else(String::new, |at| format!(" at {}", moment::shown(at)));
+            let when = view.expires_at.map_or_else(String::new, |at| format!(" at {}", text::date(at)));
             format!(":hourglass: Too late: the time for {about} ran out{when}. Your click changed nothing.")
         }
         "digest_mismatch" => {
@@ -155,7 +159,7 @@ pub(super) fn refused(problem: &Problem, view: Option<&ApprovalView>, me: &str, 
             format!(":no_entry: You started or edited {about}, so you cannot approve it yourself.{}", who_may(view, crew))
         }
         "handed_on" => {
-            format!(":no_entry: You handed your say in {about} to somebody else: {}.{}", escape(&problem.detail), who_may(view, crew))
+            format!(":no_entry: You handed your say in {about} to somebody else: {}.{}", text::line(&problem.detail, SENTENCE), who_may(view, crew))
         }
         "already_voted" => {
             format!(":information_source: You approved {about} before; nobody counts twice. {}", missing(view, me, crew))
@@ -167,8 +171,8 @@ pub(super) fn refused(problem: &Problem, view: Option<&ApprovalView>, me: &str, 
 
 /// A problem in its own words.
 pub(super) fn plain(problem: &Problem) -> String {
-    let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!(" ({})", escape(hint)));
-    format!(":warning: Nothing was done: {}{hint}.", escape(&brief(&problem.detail)))
+    let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!(" ({})", text::line(hint, SENTENCE)));
+    format!(":warning: Nothing was done: {}{hint}.", text::line(&problem.detail, SENTENCE))
 }
 
 /// It cannot be done now, and will be.
@@ -176,22 +180,12 @@ pub(super) fn kept(problem: &Problem, at: UnixMs) -> String {
     format!(
         ":hourglass_flowing_sand: Baton cannot do this right now ({}). Your click of {} is kept and is carried out as soon as possible; \
          you are told then.",
-        escape(&brief(&problem.detail)),
-        moment::shown(at)
+        text::line(&problem.detail, SENTENCE),
+        text::date(at)
     )
 }
 
 /// The same thing may succeed a little later: nothing is wrong with the click.
 pub(super) fn is_passing(problem: &Problem) -> bool {
     matches!(problem.status, 502..=504 | 507) || matches!(problem.code.as_str(), "shutting_down" | "storage_full" | "storage")
-}
-
-/// The beginning of a text, on one line.
-pub(super) fn brief(text: &str) -> String {
-    const MOST: usize = 300;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MOST {
-        return line;
-    }
-    line.chars().take(MOST).chain(['…']).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{adapter::slack::text::escape, people::People};
+use crate::{adapter::slack::view::text, people::People};
 
 /// The members, and what somebody who is none may do.
 #[derive(Clone, Debug)]
@@ -33,10 +33,7 @@ impl Crew {
 
     /// A person, so that Slack shows their name (and, in a new message, tells them).
     pub(super) fn mention(&self, name: &str) -> String {
-        match self.slack_of(name) {
-            Some(user) if user.chars().all(|c| c.is_ascii_alphanumeric()) => format!("<@{user}>"),
-            _ => escape(name.strip_prefix("policy:").map_or(name, |_| name)),
-        }
+        self.slack_of(name).and_then(|user| text::mention(&user)).unwrap_or_else(|| text::line(name, 100))
     }
 
     /// Those who decided: names separated by commas.

@@ -83,7 +83,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                     goal: Some(order.goal.clone()),
                     budget: order.budget,
                     policy: order.policy.clone(),
-                    preset: order.preset.clone(),
+                    // PRESET
                     folder: order.folder.clone(),
                     owner: user.clone(),
                     channel: "slack".to_owned(),
