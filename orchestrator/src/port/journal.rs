@@ -6,8 +6,8 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         api::{
-            ApplyOffer, CapabilityView, FailureView, OverBudgetView, QuestionView, RebuildReport, RouteView, SkillProposal,
-            SpendView,
+            ApplyOffer, CapabilityView, FailureView, OverBudgetView, QuestionView, RebuildReport, RememberedView,
+            RouteView, SkillProposal, SpendView,
         },
         approval::{ApprovalSubject, Decision},
         call::PlanPatch,
@@ -405,6 +405,12 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// See [`JournalError`].
     fn handoffs(&self, tasks: Vec<TaskId>)
     -> impl Future<Output = Result<Vec<(TaskId, Handoff)>, JournalError>> + Send;
+    /// Decisions people let count for later requests, those that nobody took back. Whether their time is over is judged by
+    /// the caller.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn remembered(&self) -> impl Future<Output = Result<Vec<RememberedView>, JournalError>> + Send;
     /// What is to be published of the feed after `after`: a page of it, with the last record it covers.
     ///
     /// # Errors
