@@ -1,4 +1,4 @@
-//! The benchmark program: `cargo xtask bench [floors|plan|skills|agent|orchestrator|memory|vm …]`.
+//! The benchmark program: `cargo xtask bench [floors|plan|skills|agent|orchestrator|slack|memory|vm …]`.
 //!
 //! Prints a table and writes `target/bench/latest.json`. Nothing here is a test: the machines it runs on are shared, so figures stand beside
 //! floors measured in the same run, and the load is written down.
@@ -13,6 +13,7 @@ mod plan;
 mod report;
 mod rig;
 mod skills;
+mod slack;
 mod vm;
 
 use std::path::PathBuf;
@@ -44,6 +45,9 @@ async fn main() -> Result<()> {
     }
     if wanted("orchestrator") {
         orchestrator::orchestrator(&mut report).await?;
+    }
+    if wanted("slack") {
+        slack::slack(&mut report).await?;
     }
     if wanted("memory") {
         memory::memory(&mut report).await?;

@@ -1,6 +1,6 @@
 //! What the API asks, answered.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use bus_schemas::{
     id::ProjectId,
@@ -35,6 +35,7 @@ use crate::{
     driver::{Detail, FolderTurns, Handle},
     plan::event::{Fact, Verdict},
     planfile::ModelConfig,
+    policy::Rules,
     port::{Ids, Service, journal::JournalError},
 };
 
@@ -48,6 +49,10 @@ pub struct Orchestrator {
     pub(super) ids: Arc<dyn Ids>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) models: Arc<ModelConfig>,
+    /// People, policies and presets.
+    pub(super) rules: Arc<Rules>,
+    /// Where projects without a folder get one.
+    pub(super) data_dir: PathBuf,
     /// One apply per folder, from the plan until it is written: the next one then sees what it did.
     pub(super) applying: Arc<FolderTurns>,
 }
