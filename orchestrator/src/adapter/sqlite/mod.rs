@@ -10,6 +10,7 @@ mod project;
 mod query;
 mod rebuild;
 mod row;
+mod slack;
 mod store;
 mod tell;
 #[cfg(test)]
@@ -18,5 +19,6 @@ mod writer;
 
 pub use feed::FeedPage;
 pub use open::OpenError;
+pub use slack::{BatchRow, CardRow, Kept, SlackStore, ThreadRow};
 pub use query::{ApplyStage, Backlog, LastApply, Thing};
 pub use store::Store;
