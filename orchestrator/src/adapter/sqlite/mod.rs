@@ -19,6 +19,6 @@ mod writer;
 
 pub use feed::FeedPage;
 pub use open::OpenError;
-pub use slack::{BatchRow, CardRow, Kept, SlackStore, ThreadRow};
+pub use slack::{SlackDesk, SlackStore};
 pub use query::{ApplyStage, Backlog, LastApply, Thing};
 pub use store::Store;

@@ -227,7 +227,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             self.whisper(asker, format!(":information_source: The result was put into the folder {} already.", text::date(at))).await;
             return Ok("applied before".to_owned());
         }
-        let request = ApplyRequest { by: core.crew.name(&asker.user), dry_run: false };
+        let request = ApplyRequest { by: asker.user.clone(), channel: SLACK.to_owned(), dry_run: false };
         let said = match core.service.apply(&id, request).await {
             Ok(view) if view.conflicts.is_empty() => format!(
                 ":white_check_mark: Applied: {} changed in {}. `baton undo {id}` takes it back.",

@@ -61,6 +61,8 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn unfinished(&self) -> impl Future<Output = Kept<Vec<InboxRow>>> + Send;
     /// Something that came in is finished.
     fn finish(&self, key: &str, outcome: &str, at: UnixMs) -> impl Future<Output = Kept<()>> + Send;
+    /// Forgets what was finished before an instant: nobody sends it again.
+    fn tidy(&self, before: UnixMs) -> impl Future<Output = Kept<()>> + Send;
     /// Writes down that a message is going to be posted. Returns what was known about it before, if anything.
     fn intend(&self, posting: Posting) -> impl Future<Output = Kept<Option<Posting>>> + Send;
     /// Writes down where it is and what it shows.

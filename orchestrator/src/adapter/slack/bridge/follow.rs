@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use bus_schemas::v1::api::FeedEvent;
+use bus_schemas::{time::UnixMs, v1::api::FeedEvent};
 use futures::StreamExt as _;
 use tokio::time::Instant;
 
@@ -11,6 +11,8 @@ use crate::{adapter::slack::SlackWeb, port::Service};
 
 /// How long until the feed is asked for again after it ended or failed, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How long it is known that an envelope came, so that a repeat is not acted on: Slack repeats for hours at most.
+const KNOWN_MS: i64 = 14 * 24 * 3600 * 1000;
 /// How often the position is written down while events come: it only saves work, so it may be behind.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
 /// How long the Home tabs of those who look at them may be behind.
@@ -20,6 +22,9 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Marks everything that may not be as it should: what is pending, what is shown as pending, what is worked on.
     pub(super) async fn reconcile(&self) {
         let core = &*self.0;
+        if let Err(error) = core.desk.tidy(UnixMs(self.now().0 - KNOWN_MS)).await {
+            tracing::warn!(%error, "Slack: old envelopes are not forgotten");
+        }
         self.load_batches().await;
         match core.desk.open_postings("card:").await {
             Ok(postings) => {

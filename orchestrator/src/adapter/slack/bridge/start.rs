@@ -81,7 +81,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             None => {
                 let new = NewProject {
                     goal: Some(order.goal.clone()),
-                    budget: order.budget,
+                    budget: order.budget.clone(),
                     policy: order.policy.clone(),
                     // PRESET
                     folder: order.folder.clone(),
