@@ -9,30 +9,27 @@ CREATE TABLE inbox (
 );
 CREATE INDEX inbox_undone ON inbox (position) WHERE done_at IS NULL;
 
--- Every message that shows a request. A row without ts is an intention: it may have been posted, or not.
-CREATE TABLE card (
-    approval_id TEXT    NOT NULL,
-    channel     TEXT    NOT NULL,
-    ts          TEXT,
-    thread_ts   TEXT,
-    rendered    TEXT    NOT NULL DEFAULT '',
-    decided     INTEGER NOT NULL DEFAULT 0,
-    intended_at INTEGER NOT NULL,
-    PRIMARY KEY (approval_id, channel)
+-- Every message of ours, by what it is: card:<request>, status:<project> … A row without ts is an intention: it may have been posted,
+-- or not. target is where it was to go: a channel, or a person.
+CREATE TABLE posting (
+    name      TEXT    NOT NULL,
+    target    TEXT    NOT NULL,
+    channel   TEXT,
+    ts        TEXT,
+    thread_ts TEXT,
+    sha256    TEXT    NOT NULL DEFAULT '',
+    closed    INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (name, target)
 ) WITHOUT ROWID;
-CREATE INDEX card_place ON card (channel, ts);
-CREATE INDEX card_open ON card (decided) WHERE decided = 0;
+CREATE INDEX posting_open ON posting (name) WHERE closed = 0;
 
--- The thread of a project and its status message. thread_ts and status_ts are absent while they are only intended.
+-- The thread of a project. thread_ts is absent until the project's first message is posted.
 CREATE TABLE project (
     project_id  TEXT    PRIMARY KEY,
     channel     TEXT    NOT NULL,
     thread_ts   TEXT,
-    status_ts   TEXT,
-    status      TEXT    NOT NULL DEFAULT '',
     started_by  TEXT    NOT NULL,
-    closed      INTEGER NOT NULL DEFAULT 0,
-    intended_at INTEGER NOT NULL
+    closed      INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- Threads that belong to a project; it may have several.
@@ -43,15 +40,10 @@ CREATE TABLE link (
     PRIMARY KEY (channel, thread_ts)
 ) WITHOUT ROWID;
 
--- Requests that share one card, as the card shows them: the ids with the digests people saw.
+-- Requests that share one card, as the card shows them, in JSON: the ids with the digests people saw.
 CREATE TABLE batch (
-    batch_key TEXT    PRIMARY KEY,
-    channel   TEXT    NOT NULL,
-    ts        TEXT,
-    thread_ts TEXT,
-    members   TEXT    NOT NULL,
-    rendered  TEXT    NOT NULL DEFAULT '',
-    intended_at INTEGER NOT NULL
+    name  TEXT PRIMARY KEY,
+    items TEXT NOT NULL
 ) WITHOUT ROWID;
 
 -- How far the orchestrator's feed was followed.

@@ -10,5 +10,5 @@ mod slack;
 
 pub use error::ConfigError;
 pub use load::{Overrides, Source, load};
-pub use slack::{SLACK_API_URL, SLACK_VARIABLES, Slack};
 pub use model::{Bus, Config, Folder, Orchestrator, Pool, Secret};
+pub use slack::{SLACK_API_URL, SLACK_VARIABLES, Slack};

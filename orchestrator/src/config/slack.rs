@@ -96,10 +96,16 @@ impl Slack {
             Err(ConfigError::Invalid { at: format!("configuration slack.{key}"), message: message.to_owned() })
         };
         if self.events_listen.is_some() && self.signing_secret.is_none() {
-            return invalid("events_listen", "anybody could press buttons: set SLACK_SIGNING_SECRET, which Slack signs with");
+            return invalid(
+                "events_listen",
+                "anybody could press buttons: set SLACK_SIGNING_SECRET, which Slack signs with",
+            );
         }
         if self.pause_ms().is_none_or(|pause| pause < 1_000) {
-            return invalid("status_every", "a span of at least 1s is wanted: Slack allows about one change per second");
+            return invalid(
+                "status_every",
+                "a span of at least 1s is wanted: Slack allows about one change per second",
+            );
         }
         Ok(())
     }

@@ -73,7 +73,8 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
             let note = if note.is_empty() { String::new() } else { format!(": {note}") };
             let (task, what) = about(plan, *approval_id);
             let waits = plan.approval(*approval_id).is_some_and(|approval| approval.decision.is_none());
-            let (kind, more) = if waits { ("approval.voted", "; it waits for others") } else { ("approval.decided", "") };
+            let (kind, more) =
+                if waits { ("approval.voted", "; it waits for others") } else { ("approval.decided", "") };
             (kind, task, format!("{by} {verdict} {what}{note}{more}"))
         }
         Fact::ApprovalDue { approval_id } => {
@@ -207,7 +208,9 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
 fn due(approval: Option<&Approval>, what: &str) -> (&'static str, String) {
     let Some(approval) = approval else { return ("approval.due", String::new()) };
     match approval.decision.as_ref().map(|decision| decision.verdict) {
-        Some(Decided::Approved) => ("approval.decided", format!("{what} is approved, as its policy says: no more is needed")),
+        Some(Decided::Approved) => {
+            ("approval.decided", format!("{what} is approved, as its policy says: no more is needed"))
+        }
         Some(_) => ("approval.expired", format!("nobody decided about {what} in time")),
         None if approval.escalated_at.is_some() && approval.escalated_at == approval.reminded_at => {
             ("approval.escalated", format!("nobody decided about {what} in time: others may decide, too"))

@@ -239,8 +239,7 @@ impl<'a> Change<'a> {
     pub(super) fn request(&mut self, asking: &Asking<'_>, subject: Subject, fallback: &PolicySpec) -> bool {
         let approval_id = asking.approval_id;
         let route = asking.route.cloned().unwrap_or_else(|| policy::route(fallback));
-        let (request, commands) =
-            ledger::ask(approval_id, subject.asked(), asking.digest.to_owned(), route, self.at);
+        let (request, commands) = ledger::ask(approval_id, subject.asked(), asking.digest.to_owned(), route, self.at);
         let asks = request.decision.is_none();
         if asks {
             self.plan.pending.insert(approval_id);

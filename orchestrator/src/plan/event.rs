@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::{Amount, BudgetSpec};
 pub use super::spec::{
-    Limit, LimitSpec, PatchSpec, PauseSpec, PolicySpec, ProjectCreated, RememberScope, RememberSpec, TaskKind, TaskSpec,
-    Verdict,
+    Limit, LimitSpec, PatchSpec, PauseSpec, PolicySpec, ProjectCreated, RememberScope, RememberSpec, TaskKind,
+    TaskSpec, Verdict,
 };
 use crate::ledger::Route;
 

@@ -149,18 +149,7 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
         Fact::AttemptStaged { task_id, number, nonce, stage } => {
             change.attempt_staged(*task_id, *number, *nonce, stage)
         }
-        Fact::HandoffReceived {
-            task_id,
-            number,
-            nonce,
-            commit,
-            proven,
-            digest,
-            approval_id,
-            vm_ms,
-            answer,
-            route,
-        } => {
+        Fact::HandoffReceived { task_id, number, nonce, commit, proven, digest, approval_id, vm_ms, answer, route } => {
             let (asking, answer) = (asking(*approval_id, digest, route.as_deref()), answer.as_deref());
             let handing = Handing { commit, proven: *proven, asking, answer, vm_ms: *vm_ms };
             change.handoff_received(*task_id, *number, *nonce, &handing)

@@ -5,11 +5,15 @@ mod calls;
 mod create;
 mod editing;
 mod feed;
+mod given;
+mod ledger;
 mod orchestrator;
 mod problem;
 mod resolve;
 mod running;
+mod slack;
 mod talking;
 
 pub use orchestrator::Orchestrator;
 pub use running::{OrchestratorOptions, Running, StartError, start};
+pub use slack::{Slack, SlackOptions};

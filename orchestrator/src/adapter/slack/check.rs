@@ -78,7 +78,11 @@ pub async fn check<W: SlackWeb>(
         Ok(auth) => auth,
         Err(error) => return vec![bad("bot token", purpose, error.to_string(), &token_mend(&error))],
     };
-    let mut findings = vec![good("bot token", purpose, format!("workspace {} ({}), user {}", auth.team, auth.team_id, auth.bot_user_id))];
+    let mut findings = vec![good(
+        "bot token",
+        purpose,
+        format!("workspace {} ({}), user {}", auth.team, auth.team_id, auth.bot_user_id),
+    )];
     findings.push(scopes(&auth));
     findings.push(way_in(web, slack, settings).await);
     findings.push(channel(web, slack).await);

@@ -85,10 +85,9 @@ impl Envelope {
     #[must_use]
     pub fn again(key: String, raw: Value, received_at: UnixMs) -> Self {
         let kind = Kind::of(raw.get("kind").and_then(Value::as_str).unwrap_or_default());
-        let inbound = raw.get("payload").map_or_else(
-            || Err("it was kept without a payload".to_owned()),
-            |payload| inbound::read(kind, payload),
-        );
+        let inbound = raw
+            .get("payload")
+            .map_or_else(|| Err("it was kept without a payload".to_owned()), |payload| inbound::read(kind, payload));
         Self { key, raw, inbound, received_at }
     }
 }

@@ -303,7 +303,9 @@ impl Morphism {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::TOO_MANY_REQUESTS => return Err(Fault::Limited(retry_after(&response))),
-            other if other.is_redirection() => return Err(refused("the file is said to be on another host".to_owned())),
+            other if other.is_redirection() => {
+                return Err(refused("the file is said to be on another host".to_owned()));
+            }
             other if other.is_server_error() => return Err(Fault::NotDone(format!("HTTP status {other}"))),
             other => return Err(refused(format!("Slack answered with HTTP status {other}"))),
         }
@@ -419,8 +421,7 @@ impl SlackWeb for Morphism {
         const END: &str = "files.completeUploadExternal";
         let params = vec![("filename", upload.filename.clone()), ("length", upload.bytes.len().to_string())];
         let answer = self.ask(self.call(BEGIN, Again::Yes, Question::Get(params))).await?;
-        let (file, address) =
-            answer::upload(&answer).map_err(|why| SlackError::Unreadable { method: BEGIN, why })?;
+        let (file, address) = answer::upload(&answer).map_err(|why| SlackError::Unreadable { method: BEGIN, why })?;
         let address = self.reachable(SEND, &address)?;
         self.ask(self.call(SEND, Again::Yes, Question::Put(address, &upload.bytes))).await?;
         let body = given(json!({

@@ -62,7 +62,9 @@ impl Hosts {
             return true;
         }
         let below = |parent: &str| host == parent || host.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'));
-        url.scheme() == "https" && address(url).is_none() && (SLACK.into_iter().any(below) || !self.plain() && below(api))
+        url.scheme() == "https"
+            && address(url).is_none()
+            && (SLACK.into_iter().any(below) || !self.plain() && below(api))
     }
 }
 
@@ -172,7 +174,8 @@ fn hint(error: &str, body: &Value) -> String {
     let advice = match error {
         "missing_scope" => {
             let needed = body.get("needed").and_then(Value::as_str).unwrap_or("one of its scopes");
-            let needed: String = needed.chars().filter(|c| c.is_ascii_alphanumeric() || ":._,".contains(*c)).take(200).collect();
+            let needed: String =
+                needed.chars().filter(|c| c.is_ascii_alphanumeric() || ":._,".contains(*c)).take(200).collect();
             return format!(": the app lacks {needed}; install it again from deploy/slack/manifest.yaml");
         }
         "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" | "account_inactive" => {
@@ -181,7 +184,9 @@ fn hint(error: &str, body: &Value) -> String {
         "not_allowed_token_type" => "the bot token (xoxb-…) and the app token (xapp-…) may be in each other's place",
         "not_in_channel" | "channel_not_found" => "invite the app there with /invite @Baton, and use the channel's id",
         "is_archived" => "the channel was archived",
-        "trigger_expired" | "expired_trigger_id" | "exchanged_trigger_id" => "press again: Slack waits three seconds only",
+        "trigger_expired" | "expired_trigger_id" | "exchanged_trigger_id" => {
+            "press again: Slack waits three seconds only"
+        }
         "restricted_action" => "the workspace does not let apps do this: ask its administrators",
         _ => return String::new(),
     };
@@ -230,7 +235,10 @@ mod tests {
         assert!(Hosts::new("http://slack.com/api").unwrap_err().contains("clear text"));
         assert!(Hosts::new("http://10.1.2.3/api").is_err() && Hosts::new("nonsense").is_err());
         assert!(Hosts::new("http://localhost:1/api").is_ok() && Hosts::new("http://[::1]:1/api").is_ok());
-        assert_eq!(Hosts::new("https://slack.com/api/").unwrap().method("auth.test"), "https://slack.com/api/auth.test");
+        assert_eq!(
+            Hosts::new("https://slack.com/api/").unwrap().method("auth.test"),
+            "https://slack.com/api/auth.test"
+        );
     }
 
     #[test]

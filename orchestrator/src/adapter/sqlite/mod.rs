@@ -3,22 +3,29 @@
 //! projections, which are derived from the journal alone.
 
 mod approvals;
+mod audit;
+#[cfg(test)]
+mod audit_tests;
+mod fatigue;
 mod feed;
 mod letters;
 mod open;
 mod project;
 mod query;
 mod rebuild;
+mod remembered;
 mod row;
 mod slack;
 mod store;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 pub use feed::FeedPage;
 pub use open::OpenError;
-pub use slack::{BatchRow, CardRow, Kept, SlackStore, ThreadRow};
 pub use query::{ApplyStage, Backlog, LastApply, Thing};
+pub use slack::{BatchRow, CardRow, Kept, SlackStore, ThreadRow};
+pub use slack::{SlackDesk, SlackStore};
 pub use store::Store;

@@ -4,18 +4,16 @@
 //! stale and new ones posted. What is to be posted is written down first, without its place: after a crash the bridge looks
 //! into the channel before it posts again.
 
-mod cards;
+mod desk;
+mod postings;
 #[cfg(test)]
 mod tests;
 mod threads;
 
 use std::path::Path;
 
-use bus_schemas::{
-    id::{ApprovalId, ProjectId},
-    time::UnixMs,
-};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use bus_schemas::time::UnixMs;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
 
 use super::{
@@ -23,7 +21,9 @@ use super::{
     row::{get_json, json},
     writer::{Writer, failed},
 };
-use crate::port::journal::JournalError;
+use crate::{adapter::slack::bridge::InboxRow, port::journal::JournalError};
+
+pub use desk::SlackDesk;
 
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/slack/0001_first.sql")];
 
@@ -31,76 +31,6 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/slack/0001_firs
 #[derive(Clone, Debug)]
 pub struct SlackStore {
     writer: Writer,
-}
-
-/// An envelope that was kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
-    /// Its key.
-    pub key: String,
-    /// It, as it came.
-    pub raw: Value,
-    /// When.
-    pub received_at: UnixMs,
-}
-
-/// A message that shows a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CardRow {
-    /// The request.
-    pub approval_id: ApprovalId,
-    /// Where.
-    pub channel: String,
-    /// The message; `None` while it is only intended.
-    pub ts: Option<String>,
-    /// The thread it is in.
-    pub thread_ts: Option<String>,
-    /// The digest of what it shows.
-    pub rendered: String,
-    /// It shows the outcome.
-    pub decided: bool,
-    /// Since when it is to be posted.
-    pub intended_at: UnixMs,
-}
-
-/// A project in Slack.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ThreadRow {
-    /// The project.
-    pub project_id: ProjectId,
-    /// Where.
-    pub channel: String,
-    /// Its thread; `None` while the message that begins it is only intended.
-    pub thread_ts: Option<String>,
-    /// Its status message; `None` while it is only intended.
-    pub status_ts: Option<String>,
-    /// The digest of what the status message shows.
-    pub status: String,
-    /// Who started it: a Slack id.
-    pub started_by: String,
-    /// Its summary was posted: nothing more is to be said.
-    pub closed: bool,
-    /// Since when.
-    pub intended_at: UnixMs,
-}
-
-/// Requests that share a card.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchRow {
-    /// What makes them alike.
-    pub batch_key: String,
-    /// Where.
-    pub channel: String,
-    /// The message; `None` while it is only intended.
-    pub ts: Option<String>,
-    /// The thread it is in.
-    pub thread_ts: Option<String>,
-    /// The requests, each with the digest that the card shows.
-    pub members: Vec<(ApprovalId, String)>,
-    /// The digest of what it shows.
-    pub rendered: String,
-    /// Since when.
-    pub intended_at: UnixMs,
 }
 
 type Outcome<T> = Result<T, JournalError>;
@@ -152,8 +82,9 @@ impl SlackStore {
     /// [`JournalError`].
     pub async fn keep(&self, key: String, raw: Value, received_at: UnixMs) -> Outcome<bool> {
         self.run("keep an envelope", move |connection| {
-            let mut add = connection
-                .prepare_cached("INSERT INTO inbox (key, raw, received_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+            let mut add = connection.prepare_cached(
+                "INSERT INTO inbox (key, raw, received_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?;
             Ok(add.execute(params![key, json(&raw)?, received_at.0])? == 1)
         })
         .await
@@ -177,14 +108,25 @@ impl SlackStore {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn undone(&self) -> Outcome<Vec<Kept>> {
+    pub async fn undone(&self) -> Outcome<Vec<InboxRow>> {
         self.run("list kept envelopes", |connection| {
             let mut list = connection
                 .prepare_cached("SELECT key, raw, received_at FROM inbox WHERE done_at IS NULL ORDER BY position")?;
-            let rows = list.query_map([], |row| {
-                Ok(Kept { key: row.get(0)?, raw: get_json(row, 1)?, received_at: UnixMs(row.get(2)?) })
-            })?;
-            rows.collect()
+            list.query_map([], inbox_row)?.collect()
+        })
+        .await
+    }
+
+    /// What was kept under a key, acted on or not.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn kept(&self, key: String) -> Outcome<Option<InboxRow>> {
+        self.run("look up an envelope", move |connection| {
+            connection
+                .prepare_cached("SELECT key, raw, received_at FROM inbox WHERE key = ?1")?
+                .query_row([key], inbox_row)
+                .optional()
         })
         .await
     }
@@ -231,4 +173,8 @@ impl SlackStore {
         })
         .await
     }
+}
+
+fn inbox_row(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
+    Ok(InboxRow { key: row.get(0)?, raw: get_json(row, 1)?, received_at: UnixMs(row.get(2)?) })
 }

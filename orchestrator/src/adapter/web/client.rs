@@ -1,12 +1,14 @@
 //! The API's first client.
 
+mod ledger;
+
 use std::{collections::VecDeque, path::PathBuf, pin::Pin, time::Duration};
 
 use bus_schemas::v1::{
     api::{
-        ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DiffView,
-        EditPlanRequest, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView,
-        Problem, ProjectView, RebuildReport, TellRequest, TellView, UndoRequest,
+        ApplyRequest, ApplyView, BudgetRequest, CancelRequest, DeadLetterView, DiffView, EditPlanRequest, FeedEvent,
+        Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView, Problem, ProjectView,
+        RebuildReport, TellRequest, TellView, UndoRequest,
     },
     task::LogChunk,
 };
@@ -319,30 +321,6 @@ impl Client {
     /// [`ClientError`].
     pub async fn undo(&self, id: &str, request: &UndoRequest) -> Result<ApplyView, ClientError> {
         self.post("undo", &["projects", id, "undo"], request).await
-    }
-
-    /// `GET /v1/approvals`
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, ClientError> {
-        self.get("list approvals", &["approvals"], &[("all", all.to_string())]).await
-    }
-
-    /// `GET /v1/approvals/{id}`
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn approval(&self, id: &str) -> Result<ApprovalView, ClientError> {
-        self.get("read the approval", &["approvals", id], &[]).await
-    }
-
-    /// `POST /v1/approvals/{id}/decision`
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn decide(&self, id: &str, request: &DecisionRequest) -> Result<ApprovalView, ClientError> {
-        self.post("decide", &["approvals", id, "decision"], request).await
     }
 
     /// `POST /v1/plans/check`

@@ -6,6 +6,8 @@ mod client;
 mod event_stream;
 mod extract;
 mod guard;
+mod ledger;
+mod peer;
 mod probe;
 mod problem;
 mod router;
@@ -13,6 +15,7 @@ mod server;
 
 pub(in crate::adapter) use client::http;
 pub use client::{Client, ClientError, Endpoint, Items};
+pub use peer::login;
 pub use probe::get_status;
 pub(in crate::adapter) use probe::root;
 pub use problem::problem;

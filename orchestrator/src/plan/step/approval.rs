@@ -133,19 +133,14 @@ impl Change<'_> {
             ledger::Rejected::AlreadyVoted { by } => Rejected::AlreadyVoted { approval_id, by },
             ledger::Rejected::BadDelegation(problem) => Rejected::BadDelegation { approval_id, problem },
             ledger::Rejected::NotDue | ledger::Rejected::Known => {
-                let next = self.plan.approvals.get(&approval_id).and_then(|approval| ledger::next_at(&approval.request));
+                let next =
+                    self.plan.approvals.get(&approval_id).and_then(|approval| ledger::next_at(&approval.request));
                 Rejected::NotDue { event, not_before: next }
             }
         }
     }
 
-    fn carry_out(
-        &mut self,
-        approval_id: ApprovalId,
-        subject: Subject,
-        decision: Decision,
-        wait: Option<&BudgetWait>,
-    ) {
+    fn carry_out(&mut self, approval_id: ApprovalId, subject: Subject, decision: Decision, wait: Option<&BudgetWait>) {
         match subject {
             Subject::Plan => self.carry_out_plan(approval_id, &decision),
             Subject::Handoff { task_id, .. } => self.carry_out_handoff(approval_id, task_id, decision),

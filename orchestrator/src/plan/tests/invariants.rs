@@ -150,9 +150,11 @@ fn check_indexes(plan: &Plan) {
         }
     }
     let pending: Vec<_> = plan.approvals().filter(|request| request.decision.is_none()).collect();
-    timers.extend(pending.iter().filter_map(|request| {
-        Some((ledger::next_at(&request.request)?, timer::Timer::Approval(request.approval_id)))
-    }));
+    timers.extend(
+        pending.iter().filter_map(|request| {
+            Some((ledger::next_at(&request.request)?, timer::Timer::Approval(request.approval_id)))
+        }),
+    );
     assert_eq!(plan.timers, timers);
     assert_eq!(plan.ready, ready);
     assert_eq!(plan.pending.len(), pending.len());

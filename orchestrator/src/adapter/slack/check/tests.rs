@@ -51,11 +51,17 @@ async fn all_is_well() {
     let api = Api::start().await;
     hello(&api).await;
     api.will("auth.test", signed_in(&every_scope()));
-    api.will("conversations.info", Json(json!({"ok": true, "channel": {"id": "C1", "name": "builds", "is_member": true}})));
+    api.will(
+        "conversations.info",
+        Json(json!({"ok": true, "channel": {"id": "C1", "name": "builds", "is_member": true}})),
+    );
     api.will("users.info", Json(json!({"ok": true, "user": {"id": "U1", "real_name": "Ann A"}})));
     let found = found(&api, &slack(), &[("ann", "U1")]).await;
     assert!(found.iter().all(|(_, grade, _)| *grade == Grade::Good), "{found:?}");
-    assert_eq!(found.iter().map(|one| one.0).collect::<Vec<_>>(), ["bot token", "scopes", "app token", "channel", "member"]);
+    assert_eq!(
+        found.iter().map(|one| one.0).collect::<Vec<_>>(),
+        ["bot token", "scopes", "app token", "channel", "member"]
+    );
     assert_eq!(found[4].2, "ann is Ann A (U1)");
 }
 
@@ -64,7 +70,10 @@ async fn everything_that_is_missing_is_said_at_once() {
     let api = Api::start().await;
     api.will("auth.test", signed_in(&every_scope().replace("files:write,", "")));
     api.will("apps.connections.open", Json(json!({"ok": false, "error": "not_allowed_token_type"})));
-    api.will("conversations.info", Json(json!({"ok": true, "channel": {"id": "C1", "name": "builds", "is_member": false}})));
+    api.will(
+        "conversations.info",
+        Json(json!({"ok": true, "channel": {"id": "C1", "name": "builds", "is_member": false}})),
+    );
     api.will("users.info", Json(json!({"ok": false, "error": "user_not_found"})));
     api.will("users.info", Json(json!({"ok": true, "user": {"id": "U2", "deleted": true}})));
     api.will("users.info", Json(json!({"ok": true, "user": {"id": "U3", "is_bot": true}})));
@@ -84,7 +93,8 @@ async fn a_dead_token_ends_the_look_and_the_rest_may_be_left_out() {
     assert_eq!(one.len(), 1);
     assert!(one[0].2.contains("invalid_auth"));
     api.will("auth.test", signed_in(&every_scope()));
-    let events = Slack { app_token: None, events_listen: Some("127.0.0.1:1".parse().unwrap()), channel: None, ..slack() };
+    let events =
+        Slack { app_token: None, events_listen: Some("127.0.0.1:1".parse().unwrap()), channel: None, ..slack() };
     let rest = found(&api, &events, &[]).await;
     let warned: Vec<&str> = rest.iter().filter(|one| one.1 == Grade::Warn).map(|one| one.0).collect();
     assert_eq!(warned, ["events", "channel", "members"]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Click, Closed, Inbound, MessageShortcut, Said, Slash, SlackFile, Submission};
+use super::{Click, Closed, Inbound, MessageShortcut, Said, SlackFile, Slash, Submission};
 use crate::adapter::slack::Kind;
 
 /// The text at a path of keys; `None` if there is none or it is empty.
@@ -29,7 +29,8 @@ fn first(value: &Value, paths: &[&[&str]]) -> Option<String> {
 
 /// What must be there.
 fn must(value: &Value, what: &str, paths: &[&[&str]]) -> Result<String, String> {
-    first(value, paths).ok_or_else(|| format!("{what} lacks `{}`", paths.first().copied().unwrap_or_default().join(".")))
+    first(value, paths)
+        .ok_or_else(|| format!("{what} lacks `{}`", paths.first().copied().unwrap_or_default().join(".")))
 }
 
 /// What makes a payload the same as an earlier one, if anything in it does.
@@ -85,15 +86,18 @@ fn event(payload: &Value) -> Result<Inbound, String> {
         "app_mention" | "message" if from_an_app(event) => Ok(Inbound::Nothing),
         "app_mention" => said(event, "the mention").map(Inbound::Mention),
         "message" => {
-            let spoken = matches!(text(event, &["subtype"]), None | Some("file_share" | "thread_broadcast" | "me_message"));
+            let spoken =
+                matches!(text(event, &["subtype"]), None | Some("file_share" | "thread_broadcast" | "me_message"));
             let direct = text(event, &["channel_type"]).map_or_else(
                 || text(event, &["channel"]).is_some_and(|channel| channel.starts_with('D')),
                 |kind| kind == "im",
             );
-            if !spoken || !direct {
-                return Ok(Inbound::Nothing);
+            let threaded = text(event, &["thread_ts"]).is_some_and(|root| Some(root) != text(event, &["ts"]));
+            match (spoken, direct, threaded) {
+                (true, true, _) => said(event, "the message").map(Inbound::Direct),
+                (true, false, true) => said(event, "the message").map(Inbound::Reply),
+                _ => Ok(Inbound::Nothing),
             }
-            said(event, "the message").map(Inbound::Direct)
         }
         "app_home_opened" if matches!(text(event, &["tab"]), None | Some("home")) => {
             Ok(Inbound::HomeOpened { user: must(event, "the event app_home_opened", &[&["user"]])? })
@@ -164,7 +168,9 @@ fn interaction(payload: &Value) -> Result<Inbound, String> {
             view_id: own(payload, &["view", "id"]),
         })),
         "message_action" => shortcut(payload),
-        other => Err(format!("interactions of the type `{}` are not known", other.chars().take(40).collect::<String>())),
+        other => {
+            Err(format!("interactions of the type `{}` are not known", other.chars().take(40).collect::<String>()))
+        }
     }
 }
 

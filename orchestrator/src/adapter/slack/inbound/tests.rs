@@ -130,7 +130,8 @@ fn a_click_in_the_home_tab_has_a_view() {
 #[test]
 fn a_choice_is_a_value_too() {
     let menu = changed(block_actions(), |v| {
-        v["actions"][0] = json!({"type": "users_select", "action_id": "baton.delegate", "selected_user": "U2", "action_ts": "1"});
+        v["actions"][0] =
+            json!({"type": "users_select", "action_id": "baton.delegate", "selected_user": "U2", "action_ts": "1"});
     });
     let Ok(Inbound::Click(click)) = read_interaction(&menu) else { panic!("not a click") };
     assert_eq!(click.value, "U2");
@@ -159,8 +160,12 @@ fn a_submission_is_read_with_and_without_state() {
 fn a_closed_modal_a_shortcut_and_a_command_are_read() {
     let closed = json!({"type": "view_closed", "team": {"id": "T1"}, "user": {"id": "U1"}, "is_cleared": false,
         "view": {"id": "V1", "callback_id": "baton.goal", "private_metadata": "m"}});
-    let wanted =
-        Closed { user: "U1".into(), callback_id: "baton.goal".into(), private_metadata: "m".into(), view_id: "V1".into() };
+    let wanted = Closed {
+        user: "U1".into(),
+        callback_id: "baton.goal".into(),
+        private_metadata: "m".into(),
+        view_id: "V1".into(),
+    };
     assert_eq!(read_interaction(&closed), Ok(Inbound::Closed(wanted)));
 
     let shortcut = json!({"type": "message_action", "callback_id": "baton.delegate_this", "trigger_id": "1.2.x", "message_ts": "5.5",
@@ -240,7 +245,10 @@ fn what_a_person_did_and_cannot_be_read_is_an_error_that_says_why() {
         fails(Kind::Interaction, changed(block_actions(), |v| v["actions"] = json!([{}]))),
         "the click's action lacks `action_id`"
     );
-    assert_eq!(fails(Kind::Interaction, changed(block_actions(), |v| v["user"] = json!({}))), "the click lacks `user.id`");
+    assert_eq!(
+        fails(Kind::Interaction, changed(block_actions(), |v| v["user"] = json!({}))),
+        "the click lacks `user.id`"
+    );
     assert_eq!(fails(Kind::Interaction, json!({"type": "view_submission"})), "the submission lacks `view`");
     assert_eq!(fails(Kind::Command, json!({"user_id": "U1"})), "the slash command lacks `command`");
     assert_eq!(fails(Kind::Event, json!({"event_id": "Ev"})), "the event callback lacks `event`");
@@ -292,7 +300,9 @@ fn any_json() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::btree_map(
-                prop::sample::select(vec!["type", "user", "id", "actions", "view", "state", "values", "event", "channel", "files", "message"]),
+                prop::sample::select(vec![
+                    "type", "user", "id", "actions", "view", "state", "values", "event", "channel", "files", "message"
+                ]),
                 inner,
                 0..4
             )

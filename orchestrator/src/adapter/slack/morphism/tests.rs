@@ -50,7 +50,8 @@ async fn a_message_goes_out_as_it_is_and_nothing_is_unfolded() {
 async fn a_rate_limit_is_waited_for_and_only_so_long() {
     let api = Api::start().await;
     let web = api.client();
-    let limited = |after: &'static str| (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, after)], refusal("ratelimited"));
+    let limited =
+        |after: &'static str| (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, after)], refusal("ratelimited"));
     api.will("chat.postMessage", limited("0"));
     api.will("chat.postMessage", (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "0")], "slow down"));
     assert!(web.post(&message()).await.is_ok());
@@ -118,7 +119,10 @@ async fn an_answer_that_does_not_come_is_unknown_and_nobody_at_all_is_not() {
 async fn slacks_no_is_told_with_the_way_out() {
     let api = Api::start().await;
     let web = api.client();
-    api.will("conversations.info", axum::Json(json!({"ok": false, "error": "missing_scope", "needed": "channels:read"})));
+    api.will(
+        "conversations.info",
+        axum::Json(json!({"ok": false, "error": "missing_scope", "needed": "channels:read"})),
+    );
     let error = web.channel("C1").await.unwrap_err();
     assert_eq!(error.word(), Some("missing_scope"));
     assert!(error.to_string().contains("lacks channels:read"), "{error}");
@@ -133,14 +137,29 @@ async fn slacks_no_is_told_with_the_way_out() {
 async fn questions_are_read_as_far_as_they_are_needed() {
     let api = Api::start().await;
     let web = api.client();
-    api.will("auth.test", ([("x-oauth-scopes", "chat:write, im:history")], axum::Json(json!({"ok": true, "team": "T",
-        "team_id": "T1", "user_id": "UB", "bot_id": "B1", "url": "https://x.slack.com/"}))));
+    api.will(
+        "auth.test",
+        (
+            [("x-oauth-scopes", "chat:write, im:history")],
+            axum::Json(json!({"ok": true, "team": "T",
+        "team_id": "T1", "user_id": "UB", "bot_id": "B1", "url": "https://x.slack.com/"})),
+        ),
+    );
     let auth = web.auth().await.unwrap();
-    assert_eq!((auth.bot_user_id.as_str(), auth.scopes), ("UB", vec!["chat:write".to_owned(), "im:history".to_owned()]));
-    api.will("users.info", axum::Json(json!({"ok": true, "user": {"id": "U1", "name": "ann", "tz": "Europe/Berlin",
-        "profile": {"email": "ann@example.org", "real_name": "Ann A"}}})));
+    assert_eq!(
+        (auth.bot_user_id.as_str(), auth.scopes),
+        ("UB", vec!["chat:write".to_owned(), "im:history".to_owned()])
+    );
+    api.will(
+        "users.info",
+        axum::Json(json!({"ok": true, "user": {"id": "U1", "name": "ann", "tz": "Europe/Berlin",
+        "profile": {"email": "ann@example.org", "real_name": "Ann A"}}})),
+    );
     let user = web.user("U1").await.unwrap();
-    assert_eq!((user.email.as_deref(), user.real_name.as_str(), user.deleted), (Some("ann@example.org"), "Ann A", false));
+    assert_eq!(
+        (user.email.as_deref(), user.real_name.as_str(), user.deleted),
+        (Some("ann@example.org"), "Ann A", false)
+    );
     assert_eq!(api.asked("users.info")[0].query, "user=U1");
     api.will("views.open", axum::Json(json!({"ok": true, "view": {"id": "V1", "hash": "h"}})));
     assert_eq!(web.open_view("t", &json!({})).await, Ok(View { id: "V1".into(), hash: "h".into() }));
@@ -194,7 +213,10 @@ async fn a_file_goes_up_in_three_steps_and_its_address_gets_no_token() {
         api.asked("files.completeUploadExternal")[0].json(),
         json!({"files": [{"id": "F1", "title": "the diff"}], "channel_id": "C1", "thread_ts": "1.1"})
     );
-    api.will("files.getUploadURLExternal", axum::Json(json!({"ok": true, "file_id": "F1", "upload_url": "https://evil.example/u"})));
+    api.will(
+        "files.getUploadURLExternal",
+        axum::Json(json!({"ok": true, "file_id": "F1", "upload_url": "https://evil.example/u"})),
+    );
     assert!(matches!(web.upload(&upload).await, Err(SlackError::Refused { .. })));
 }
 

@@ -109,7 +109,9 @@ async fn envelopes_are_kept_and_then_acknowledged_with_the_answer_where_one_is_w
     assert_eq!(world.api.asked("apps.connections.open")[0].bearer(), "Bearer xapp-secret");
     end.send(&click("e1", "1")).await;
     assert_eq!(end.ack().await, Some(json!({"envelope_id": "e1"})));
-    assert!(matches!(&world.receiver.kept()[0].inbound, Ok(Inbound::Click(click)) if click.action_id == "baton.approve"));
+    assert!(
+        matches!(&world.receiver.kept()[0].inbound, Ok(Inbound::Click(click)) if click.action_id == "baton.approve")
+    );
     let reply = json!({"response_action": "errors", "errors": {"reason": "say why"}});
     world.receiver.replies(reply.clone());
     end.send(&submission("e2")).await;

@@ -1,11 +1,13 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::*;
+use bus_schemas::id::ProjectId;
 
-fn approval(number: u128) -> ApprovalId {
-    ApprovalId::from_uuid(Uuid::from_u128(number))
-}
+use super::*;
+use crate::adapter::slack::{
+    Place,
+    bridge::{Posting, Thread},
+};
 
 fn project(number: u128) -> ProjectId {
     ProjectId::from_uuid(Uuid::from_u128(number))
@@ -31,7 +33,7 @@ async fn an_envelope_is_kept_once_and_is_there_after_a_crash_until_it_is_done() 
     assert!(!store.keep(own("b"), json!({}), UnixMs(3)).await.unwrap(), "a repeat");
     let store = again(store, dir.path());
     let undone = store.undone().await.unwrap();
-    assert_eq!(undone[0], Kept { key: own("b"), raw, received_at: UnixMs(1) });
+    assert_eq!(undone[0], InboxRow { key: own("b"), raw, received_at: UnixMs(1) });
     assert_eq!(undone[1].key, "a", "in the order in which they came");
     store.done(own("b"), own("approved"), UnixMs(10)).await.unwrap();
     store.done(own("b"), own("something else"), UnixMs(99)).await.unwrap();
@@ -51,59 +53,49 @@ async fn of_repeats_at_the_same_time_one_is_new() {
     assert_eq!(kept.into_iter().filter(|fresh| *fresh.as_ref().unwrap()).count(), 1);
 }
 
-#[tokio::test]
-async fn a_card_is_an_intention_until_it_has_a_place() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = SlackStore::open(dir.path()).unwrap();
-    let intend = |store: &SlackStore, at| store.clone().intend(approval(1), "C1", at);
-    let first = intend(&store, 5).await;
-    assert_eq!((first.ts, first.intended_at), (None, UnixMs(5)));
-    let store = again(store, dir.path());
-    assert_eq!(intend(&store, 9).await.intended_at, UnixMs(5), "the first intention stands: history is searched from there");
-    assert_eq!(store.open_cards().await.unwrap().len(), 1);
-    store.show_card(approval(1), own("C1"), own("1.1"), own("digest"), false).await.unwrap();
-    let known = intend(&store, 10).await;
-    assert_eq!((known.ts.as_deref(), known.rendered.as_str()), (Some("1.1"), "digest"));
-    store.clone().intend(approval(1), "D2", 11).await;
-    assert_eq!(store.cards(approval(1)).await.unwrap().len(), 2, "every copy is known");
-    assert_eq!(store.cards_at(own("C1"), own("1.1")).await.unwrap()[0].approval_id, approval(1));
-    store.show_card(approval(1), own("C1"), own("1.1"), own("outcome"), true).await.unwrap();
-    store.drop_card(approval(1), own("D2")).await.unwrap();
-    assert!(store.open_cards().await.unwrap().is_empty());
-    assert!(store.cards(approval(1)).await.unwrap()[0].decided);
+fn posting(target: &str) -> Posting {
+    Posting { name: own("card:1"), target: own(target), thread_ts: Some(own("0.9")), ..Posting::default() }
 }
 
-impl SlackStore {
-    async fn intend(self, approval_id: ApprovalId, channel: &str, at: i64) -> CardRow {
-        self.intend_card(approval_id, own(channel), Some(own("0.9")), UnixMs(at)).await.unwrap()
-    }
+#[tokio::test]
+async fn a_message_is_an_intention_until_it_has_a_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SlackStore::open(dir.path()).unwrap();
+    assert_eq!(store.intend(posting("C1")).await.unwrap(), None);
+    let store = again(store, dir.path());
+    assert_eq!(store.intend(posting("C1")).await.unwrap(), Some(posting("C1")), "it may be there: look for it");
+    let place = Some(Place { channel: own("C1"), ts: own("1.1") });
+    let shown = Posting { place, sha256: own("digest"), ..posting("C1") };
+    store.posted(shown.clone()).await.unwrap();
+    assert_eq!(store.intend(posting("C1")).await.unwrap(), Some(shown.clone()));
+    store.intend(posting("U2")).await.unwrap();
+    assert_eq!(store.copies(own("card:1")).await.unwrap(), [shown.clone(), posting("U2")]);
+    assert_eq!(store.open_postings(own("card:")).await.unwrap().len(), 2);
+    assert!(store.open_postings(own("status:")).await.unwrap().is_empty());
+    store.posted(Posting { closed: true, ..shown.clone() }).await.unwrap();
+    store.drop_posting(own("card:1"), own("U2")).await.unwrap();
+    assert!(store.open_postings(own("card:")).await.unwrap().is_empty());
+    assert_eq!(store.copies(own("card:1")).await.unwrap(), [Posting { closed: true, ..shown }]);
 }
 
 #[tokio::test]
 async fn a_project_has_a_thread_and_is_found_by_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = SlackStore::open(dir.path()).unwrap();
-    // From a mention: the thread is there.
-    store.intend_thread(project(1), own("C1"), Some(own("1.1")), own("U1"), UnixMs(1)).await.unwrap();
-    assert_eq!(store.project_of(own("C1"), own("1.1")).await.unwrap(), Some(project(1)));
-    // From a command: it is posted first.
-    let row = store.intend_thread(project(2), own("C1"), None, own("U2"), UnixMs(2)).await.unwrap();
-    assert_eq!((row.thread_ts, row.status_ts), (None, None));
+    let thread = Thread { channel: own("C1"), thread_ts: None, started_by: own("U1"), closed: false };
+    store.set_thread(project(1), thread.clone()).await.unwrap();
+    let begun = Thread { thread_ts: Some(own("2.2")), ..thread };
+    store.set_thread(project(1), begun.clone()).await.unwrap();
+    store.add_link(own("D9"), own("3.3"), project(1)).await.unwrap();
     let store = again(store, dir.path());
-    store.begin_thread(project(2), own("C1"), own("2.2")).await.unwrap();
-    store.show_status(project(2), own("2.3"), own("digest")).await.unwrap();
-    store.add_link(own("D9"), own("3.3"), project(2)).await.unwrap();
-    let row = store.intend_thread(project(2), own("C8"), None, own("U9"), UnixMs(9)).await.unwrap();
-    assert_eq!((row.channel.as_str(), row.thread_ts.as_deref(), row.started_by.as_str()), ("C1", Some("2.2"), "U2"));
-    assert_eq!((row.status_ts.as_deref(), row.status.as_str()), (Some("2.3"), "digest"));
     for (channel, ts) in [("C1", "2.2"), ("D9", "3.3")] {
-        assert_eq!(store.project_of(own(channel), own(ts)).await.unwrap(), Some(project(2)));
+        assert_eq!(store.project_of(own(channel), own(ts)).await.unwrap(), Some(project(1)));
     }
     assert_eq!(store.project_of(own("C1"), own("9.9")).await.unwrap(), None);
-    store.close_thread(project(2)).await.unwrap();
-    let open: Vec<ProjectId> = store.open_threads().await.unwrap().into_iter().map(|row| row.project_id).collect();
-    assert_eq!(open, [project(1)]);
-    assert!(store.thread(project(2)).await.unwrap().is_some_and(|row| row.closed));
+    assert_eq!(store.open_threads().await.unwrap(), [(project(1), begun.clone())]);
+    store.set_thread(project(1), Thread { closed: true, ..begun }).await.unwrap();
+    assert!(store.open_threads().await.unwrap().is_empty());
+    assert!(store.thread(project(1)).await.unwrap().is_some_and(|thread| thread.closed));
     assert_eq!(store.thread(project(3)).await.unwrap(), None);
 }
 
@@ -111,25 +103,15 @@ async fn a_project_has_a_thread_and_is_found_by_it() {
 async fn batches_and_cursors_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = SlackStore::open(dir.path()).unwrap();
-    let batch = BatchRow {
-        batch_key: own("p:handoff:ask:r:docs"),
-        channel: own("C1"),
-        ts: None,
-        thread_ts: Some(own("1.1")),
-        members: vec![(approval(1), own("aa")), (approval(2), own("bb"))],
-        rendered: String::new(),
-        intended_at: UnixMs(4),
-    };
-    store.save_batch(batch.clone()).await.unwrap();
-    let shown = BatchRow { ts: Some(own("1.2")), ..batch };
-    store.save_batch(shown.clone()).await.unwrap();
+    store.save_batch(own("b"), own("[1]")).await.unwrap();
+    store.save_batch(own("b"), own("[1,2]")).await.unwrap();
     assert_eq!(store.cursor("feed").await.unwrap(), 0);
     store.advance("feed", 7).await.unwrap();
     store.advance("feed", 3).await.unwrap();
     let store = again(store, dir.path());
-    assert_eq!(store.batches().await.unwrap(), std::slice::from_ref(&shown));
+    assert_eq!(store.batches().await.unwrap(), [(own("b"), own("[1,2]"))]);
     assert_eq!(store.cursor("feed").await.unwrap(), 7);
-    store.drop_batch(shown.batch_key).await.unwrap();
+    store.drop_batch(own("b")).await.unwrap();
     assert!(store.batches().await.unwrap().is_empty());
 }
 

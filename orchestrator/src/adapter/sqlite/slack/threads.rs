@@ -1,79 +1,34 @@
 //! Which thread is whose.
 
-use bus_schemas::{id::ProjectId, time::UnixMs};
+use bus_schemas::id::ProjectId;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{super::row::get_id, Outcome, SlackStore, ThreadRow};
+use super::{super::row::get_id, Outcome, SlackStore};
+use crate::adapter::slack::bridge::Thread;
 
 impl SlackStore {
-    /// Writes down that a project has (or is to have) a thread, and returns what is known of it.
+    /// Gives a project a thread, or changes it.
     ///
     /// # Errors
-    /// [`JournalError`].
-    pub async fn intend_thread(
-        &self,
-        project_id: ProjectId,
-        channel: String,
-        thread_ts: Option<String>,
-        started_by: String,
-        at: UnixMs,
-    ) -> Outcome<ThreadRow> {
-        self.run("intend a thread", move |connection| {
-            connection
-                .prepare_cached(
-                    "INSERT INTO project (project_id, channel, thread_ts, started_by, intended_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![project_id.to_string(), channel, thread_ts, started_by, at.0])?;
-            let row: ThreadRow = connection
-                .prepare_cached(&format!("SELECT {THREAD} FROM project WHERE project_id = ?1"))?
-                .query_row([project_id.to_string()], thread)?;
-            if let Some(thread_ts) = &row.thread_ts {
-                link(connection, &row.channel, thread_ts, project_id)?;
-            }
-            Ok(row)
-        })
-        .await
-    }
-
-    /// A project's thread begins at `thread_ts`.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn begin_thread(&self, project_id: ProjectId, channel: String, thread_ts: String) -> Outcome<()> {
+    /// [`crate::port::journal::JournalError`].
+    pub async fn set_thread(&self, project_id: ProjectId, thread: Thread) -> Outcome<()> {
         self.run("mark a thread", move |connection| {
             connection
-                .prepare_cached("UPDATE project SET channel = ?2, thread_ts = ?3 WHERE project_id = ?1")?
-                .execute(params![project_id.to_string(), channel, thread_ts])?;
-            link(connection, &channel, &thread_ts, project_id)
-        })
-        .await
-    }
-
-    /// A project's status message is at `ts`, and shows what `rendered` is the digest of.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn show_status(&self, project_id: ProjectId, ts: String, rendered: String) -> Outcome<()> {
-        self.run("mark a status message", move |connection| {
-            connection
-                .prepare_cached("UPDATE project SET status_ts = ?2, status = ?3 WHERE project_id = ?1")?
-                .execute(params![project_id.to_string(), ts, rendered])
-                .map(drop)
-        })
-        .await
-    }
-
-    /// A project's summary was posted.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn close_thread(&self, project_id: ProjectId) -> Outcome<()> {
-        self.run("close a thread", move |connection| {
-            connection
-                .prepare_cached("UPDATE project SET closed = 1 WHERE project_id = ?1")?
-                .execute([project_id.to_string()])
-                .map(drop)
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO project (project_id, channel, thread_ts, started_by, closed)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    project_id.to_string(),
+                    thread.channel,
+                    thread.thread_ts,
+                    thread.started_by,
+                    thread.closed
+                ])?;
+            match &thread.thread_ts {
+                Some(thread_ts) => link(connection, &thread.channel, thread_ts, project_id),
+                None => Ok(()),
+            }
         })
         .await
     }
@@ -81,12 +36,12 @@ impl SlackStore {
     /// A project's thread.
     ///
     /// # Errors
-    /// [`JournalError`].
-    pub async fn thread(&self, project_id: ProjectId) -> Outcome<Option<ThreadRow>> {
+    /// [`crate::port::journal::JournalError`].
+    pub async fn thread(&self, project_id: ProjectId) -> Outcome<Option<Thread>> {
         self.run("read a thread", move |connection| {
             connection
                 .prepare_cached(&format!("SELECT {THREAD} FROM project WHERE project_id = ?1"))?
-                .query_row([project_id.to_string()], thread)
+                .query_row([project_id.to_string()], |row| thread(row).map(|(_, thread)| thread))
                 .optional()
         })
         .await
@@ -95,10 +50,10 @@ impl SlackStore {
     /// The projects about which there is more to say.
     ///
     /// # Errors
-    /// [`JournalError`].
-    pub async fn open_threads(&self) -> Outcome<Vec<ThreadRow>> {
+    /// [`crate::port::journal::JournalError`].
+    pub async fn open_threads(&self) -> Outcome<Vec<(ProjectId, Thread)>> {
         self.run("read threads", |connection| {
-            let query = format!("SELECT {THREAD} FROM project WHERE closed = 0 ORDER BY intended_at, project_id");
+            let query = format!("SELECT {THREAD} FROM project WHERE closed = 0 ORDER BY project_id");
             connection.prepare_cached(&query)?.query_map([], thread)?.collect()
         })
         .await
@@ -107,7 +62,7 @@ impl SlackStore {
     /// The project a thread belongs to.
     ///
     /// # Errors
-    /// [`JournalError`].
+    /// [`crate::port::journal::JournalError`].
     pub async fn project_of(&self, channel: String, thread_ts: String) -> Outcome<Option<ProjectId>> {
         self.run("look up a thread", move |connection| {
             connection
@@ -121,7 +76,7 @@ impl SlackStore {
     /// Another thread that belongs to a project.
     ///
     /// # Errors
-    /// [`JournalError`].
+    /// [`crate::port::journal::JournalError`].
     pub async fn add_link(&self, channel: String, thread_ts: String, project_id: ProjectId) -> Outcome<()> {
         self.run("link a thread", move |connection| link(connection, &channel, &thread_ts, project_id)).await
     }
@@ -134,17 +89,9 @@ fn link(connection: &Connection, channel: &str, thread_ts: &str, project_id: Pro
         .map(drop)
 }
 
-const THREAD: &str = "project_id, channel, thread_ts, status_ts, status, started_by, closed, intended_at";
+const THREAD: &str = "project_id, channel, thread_ts, started_by, closed";
 
-fn thread(row: &Row<'_>) -> rusqlite::Result<ThreadRow> {
-    Ok(ThreadRow {
-        project_id: ProjectId::from_uuid(get_id(row, 0)?),
-        channel: row.get(1)?,
-        thread_ts: row.get(2)?,
-        status_ts: row.get(3)?,
-        status: row.get(4)?,
-        started_by: row.get(5)?,
-        closed: row.get(6)?,
-        intended_at: UnixMs(row.get(7)?),
-    })
+fn thread(row: &Row<'_>) -> rusqlite::Result<(ProjectId, Thread)> {
+    let thread = Thread { channel: row.get(1)?, thread_ts: row.get(2)?, started_by: row.get(3)?, closed: row.get(4)? };
+    Ok((ProjectId::from_uuid(get_id(row, 0)?), thread))
 }
