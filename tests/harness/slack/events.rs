@@ -63,7 +63,8 @@ pub(super) fn body(envelope: &Value) -> (String, &'static str) {
         Some("interactive") => (format!("payload={}", encode(&payload.to_string())), FORM),
         Some("slash_commands") => {
             let fields = payload.as_object().into_iter().flatten();
-            let pair = |(key, value): (&String, &Value)| format!("{key}={}", encode(value.as_str().unwrap_or_default()));
+            let pair =
+                |(key, value): (&String, &Value)| format!("{key}={}", encode(value.as_str().unwrap_or_default()));
             (fields.map(pair).collect::<Vec<String>>().join("&"), FORM)
         }
         _ => (payload.to_string(), "application/json"),
@@ -97,7 +98,8 @@ pub(super) async fn post(
         request = request.header("x-slack-signature", signature(SIGNING_SECRET, second, &body));
         if number > 0 {
             envelope["retry_attempt"] = number.into();
-            request = request.header("x-slack-retry-num", number.to_string()).header("x-slack-retry-reason", "http_error");
+            request =
+                request.header("x-slack-retry-num", number.to_string()).header("x-slack-retry-reason", "http_error");
         }
         let answered = tokio::time::timeout(THREE_SECONDS, async {
             let answer = request.send().await?.error_for_status()?;
@@ -106,8 +108,7 @@ pub(super) async fn post(
         match answered.await {
             Ok(Ok(text)) => {
                 let payload = serde_json::from_str(&text).unwrap_or(Value::Null);
-                let waiting =
-                    Waiting { sent, link: 0, number: 0, effect, envelope, told: None };
+                let waiting = Waiting { sent, link: 0, number: 0, effect, envelope, told: None };
                 shared.state().take_ack(&waiting, payload.clone());
                 outcome = Ack::Given(payload);
                 break;
@@ -169,7 +170,8 @@ impl Slack {
             request = request.header("x-slack-signature", signature(secret, second, &body));
         }
         if let Some(number) = how.retry {
-            request = request.header("x-slack-retry-num", number.to_string()).header("x-slack-retry-reason", "http_timeout");
+            request =
+                request.header("x-slack-retry-num", number.to_string()).header("x-slack-retry-reason", "http_timeout");
         }
         let sent = self.shared.runtime.spawn(async move {
             let answer = request.body(body).send().await?;

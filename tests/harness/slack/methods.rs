@@ -42,7 +42,11 @@ impl Shared {
                 let (channel, ts) = (text(args, "channel"), text(args, "message_ts"));
                 let found = state.post(&channel, &ts).is_some();
                 let link = format!("https://local.slack.com/archives/{channel}/p{}", ts.replace('.', ""));
-                if found { Ok(json!({ "channel": channel, "permalink": link })) } else { Err("message_not_found".into()) }
+                if found {
+                    Ok(json!({ "channel": channel, "permalink": link }))
+                } else {
+                    Err("message_not_found".into())
+                }
             }
             "views.open" => state.open_view(args, false),
             "views.push" => state.open_view(args, true),
@@ -57,7 +61,10 @@ impl Shared {
             "users.lookupByEmail" => {
                 let email = text(args, "email");
                 let id = state.users.values().find(|u| u.email == email).map(|u| u.id.clone());
-                state.user(&id.unwrap_or_default()).map(|user| json!({ "user": user })).map_err(|_| "users_not_found".into())
+                state
+                    .user(&id.unwrap_or_default())
+                    .map(|user| json!({ "user": user }))
+                    .map_err(|_| "users_not_found".into())
             }
             "conversations.info" => {
                 state.existing(&text(args, "channel"))?;
@@ -221,7 +228,8 @@ impl State {
         post.edits.push(std::time::Instant::now());
         let post = post.clone();
         let message = self.message(&post, api);
-        let changed = json!({ "type": "message", "subtype": "message_changed", "message": message, "hidden": true, "ts": ts });
+        let changed =
+            json!({ "type": "message", "subtype": "message_changed", "message": message, "hidden": true, "ts": ts });
         self.echo(&channel, changed);
         Ok(json!({ "channel": channel, "ts": ts, "text": post.text, "message": message }))
     }
@@ -314,7 +322,11 @@ impl State {
 }
 
 /// An answer to an interaction at its own address.
-pub(super) async fn respond(From(shared): From<Arc<Shared>>, Path(id): Path<String>, Json(body): Json<Value>) -> Response {
+pub(super) async fn respond(
+    From(shared): From<Arc<Shared>>,
+    Path(id): Path<String>,
+    Json(body): Json<Value>,
+) -> Response {
     let mut state = shared.state();
     let Some(url) = state.response_urls.get_mut(&id) else {
         state.violation(format!("response {id}: no such address"));
@@ -347,7 +359,19 @@ pub(super) async fn respond(From(shared): From<Arc<Shared>>, Path(id): Path<Stri
         let blocks = body["blocks"].as_array().cloned().unwrap_or_default();
         let (user, metadata, edits, files) = (BOT.to_owned(), None, Vec::new(), Vec::new());
         let (broadcast, deleted, text) = (false, false, text(&body, "text"));
-        state.posts.push(Post { channel, ts, thread_ts, user, text, blocks, metadata, broadcast, edits, files, deleted });
+        state.posts.push(Post {
+            channel,
+            ts,
+            thread_ts,
+            user,
+            text,
+            blocks,
+            metadata,
+            broadcast,
+            edits,
+            files,
+            deleted,
+        });
     } else {
         let blocks = body["blocks"].as_array().cloned().unwrap_or_default();
         let (channel, user, thread_ts, text) = (url.channel, url.user, url.thread_ts, text(&body, "text"));

@@ -208,7 +208,8 @@ impl<'s> Person<'s> {
         payload["message_ts"] = post.ts.clone().into();
         payload["channel"] = json!({ "id": post.channel, "name": "team" });
         payload["message"] = state.message(post, &self.slack.shared.api);
-        payload["response_url"] = self.response_url(&mut state, &post.channel, Some(&post.ts), post.thread_ts.clone()).into();
+        payload["response_url"] =
+            self.response_url(&mut state, &post.channel, Some(&post.ts), post.thread_ts.clone()).into();
         drop(state);
         self.slack.shared.deliver("interactive", payload, Effect::Nothing)
     }

@@ -412,7 +412,8 @@ impl State {
 
     /// A message as events and answers carry it.
     pub(super) fn message(&self, post: &Post, api: &str) -> Value {
-        let mut message = json!({ "type": "message", "user": post.user, "ts": post.ts, "text": post.text, "team": TEAM });
+        let mut message =
+            json!({ "type": "message", "user": post.user, "ts": post.ts, "text": post.text, "team": TEAM });
         if post.user == BOT {
             message["bot_id"] = BOT_ID.into();
             message["app_id"] = APP.into();

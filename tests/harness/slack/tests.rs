@@ -11,9 +11,14 @@ use super::{APP_TOKEN, Ack, BOT_TOKEN, Fault, Signed, Slack, TEAM_CHANNEL, check
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// A client; the local Slack installed what building one takes.
+fn client() -> reqwest::Client {
+    reqwest::Client::new()
+}
+
 async fn call(slack: &Slack, method: &str, token: &str, args: &Value) -> (u16, Value) {
     let url = format!("{}/{method}", slack.api_url());
-    let request = reqwest::Client::new().post(url).bearer_auth(token).json(args);
+    let request = client().post(url).bearer_auth(token).json(args);
     let answer = request.send().await.expect("an answer");
     let status = answer.status().as_u16();
     (status, answer.json().await.unwrap_or(Value::Null))
@@ -84,7 +89,7 @@ async fn a_card_is_posted_clicked_changed_and_found_again() {
     assert!(slack.post(&post).actions().is_empty());
     let url = format!("{}/conversations.history?channel={TEAM_CHANNEL}&include_all_metadata=true", slack.api_url());
     let found: Value =
-        reqwest::Client::new().get(url).bearer_auth(BOT_TOKEN).send().await.expect("an answer").json().await.expect("json");
+        client().get(url).bearer_auth(BOT_TOKEN).send().await.expect("an answer").json().await.expect("json");
     assert_eq!(found["messages"][0]["metadata"]["event_payload"]["id"], "1");
     slack.no_violations();
 }
@@ -130,7 +135,8 @@ async fn a_modal_is_opened_once_and_in_time_and_answers_decide_what_becomes_of_i
 async fn broken_limits_are_noticed() {
     let text = |length: usize| json!({ "type": "plain_text", "text": "x".repeat(length) });
     let button = |value: usize, action: &str| json!({ "type": "button", "action_id": action, "value": "x".repeat(value), "text": text(3) });
-    let section = |length: usize| json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(length) } });
+    let section =
+        |length: usize| json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(length) } });
     let message = |blocks: Vec<Value>| json!({ "text": "t", "blocks": blocks });
     let wrong = [
         message(vec![section(3_001)]),
@@ -194,7 +200,7 @@ async fn faults_come_as_told_and_impatience_is_noticed() {
     let slack = Slack::start();
     slack.fails("chat.postMessage", 1, Fault::LostAnswer);
     let url = format!("{}/chat.postMessage", slack.api_url());
-    let request = reqwest::Client::new().post(url).bearer_auth(BOT_TOKEN).json(&card());
+    let request = client().post(url).bearer_auth(BOT_TOKEN).json(&card());
     let lost = match request.send().await {
         Ok(answer) => answer.bytes().await.is_err(),
         Err(_) => true,
@@ -271,8 +277,9 @@ async fn sockets_are_refreshed_doubled_and_fed_rubbish() {
 async fn files_go_up_in_three_steps_and_come_down_with_the_token() {
     let slack = Slack::start();
     let url = format!("{}/files.getUploadURLExternal?filename=a.txt&length=5", slack.api_url());
-    let client = reqwest::Client::new();
-    let place: Value = client.get(url).bearer_auth(BOT_TOKEN).send().await.expect("an answer").json().await.expect("json");
+    let client = client();
+    let place: Value =
+        client.get(url).bearer_auth(BOT_TOKEN).send().await.expect("an answer").json().await.expect("json");
     client.post(place["upload_url"].as_str().expect("a url")).body("hello").send().await.expect("an answer");
     let files = json!([{ "id": place["file_id"], "title": "A" }]);
     ok(&slack, "files.completeUploadExternal", json!({ "files": files, "channel_id": TEAM_CHANNEL })).await;

@@ -71,7 +71,8 @@ impl State {
         let external = args["external_id"].as_str();
         let hash = self.fresh("hash.");
         let open = self.views.iter_mut();
-        let found = open.into_iter().find(|v| v.id == id || external.is_some() && v.view["external_id"].as_str() == external);
+        let found =
+            open.into_iter().find(|v| v.id == id || external.is_some() && v.view["external_id"].as_str() == external);
         let Some(open) = found else { return Err("not_found".to_owned()) };
         if args["hash"].as_str().is_some_and(|hash| hash != open.hash) {
             return Err("hash_conflict".to_owned());

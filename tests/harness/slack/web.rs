@@ -98,7 +98,8 @@ fn decode(text: &str) -> String {
         match byte {
             b'+' => bytes.push(b' '),
             b'%' => {
-                let digits = [rest.next(), rest.next()].map(|d| d.and_then(|d| char::from(d).to_digit(16)).unwrap_or(0));
+                let digits =
+                    [rest.next(), rest.next()].map(|d| d.and_then(|d| char::from(d).to_digit(16)).unwrap_or(0));
                 bytes.push(u8::try_from(digits[0] * 16 + digits[1]).unwrap_or(b'?'));
             }
             other => bytes.push(other),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bus_schemas::{
-    v1::handoff::{ChangeKind, ChangedPath, CheckEvidence},
     id::LeaseId,
+    v1::handoff::{ChangeKind, ChangedPath, CheckEvidence},
 };
 use harness::hostsim::{Played, Player};
 use uuid::Uuid;

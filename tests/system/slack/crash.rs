@@ -86,7 +86,10 @@ async fn what_was_acknowledged_before_a_kill_is_done_after_it() {
     office.kill().await;
     office.restart().await;
     let decision = office.decided(&approval).await;
-    assert_eq!((decision.verdict, decision.by.as_str(), decision.channel.as_str()), (Verdict::Approved, "ann", "slack"));
+    assert_eq!(
+        (decision.verdict, decision.by.as_str(), decision.channel.as_str()),
+        (Verdict::Approved, "ann", "slack")
+    );
     office.completed(&project).await;
     office.closed_cards(&approval).await;
     office.slack.no_violations();

@@ -15,7 +15,10 @@ async fn a_handoff_is_approved_by_a_click_and_its_successors_go_on() {
     says(&card.shown(), &["simulated", "one", "true"]);
     office.slack.person("U0ANN").clicks(&card, "baton.approve").acked().await;
     let decision = office.decided(&approval).await;
-    assert_eq!((decision.verdict, decision.by.as_str(), decision.channel.as_str()), (Verdict::Approved, "ann", "slack"));
+    assert_eq!(
+        (decision.verdict, decision.by.as_str(), decision.channel.as_str()),
+        (Verdict::Approved, "ann", "slack")
+    );
     assert_eq!(office.completed(&project).await.tasks.len(), 2);
     for card in office.closed_cards(&approval).await {
         says(&card.shown(), &["approved", "ann"]);

@@ -19,7 +19,7 @@ tasks:
 
 fn playing<F>(play: impl Fn(Played) -> F + Send + Sync + 'static) -> Player
 where
-    F: std::future::Future<Output = Ending> + Send + 'static,
+    F: Future<Output = Ending> + Send + 'static,
 {
     Arc::new(move |played| Box::pin(play(played)))
 }
@@ -43,7 +43,8 @@ async fn a_question_is_answered_with_a_button_of_its_card() {
     let approval = office.asked().await;
     let card = office.card(&approval).await;
     says(&card.shown(), &["Tabs or spaces?"]);
-    let spaces = |button: &serde_json::Value| button["text"]["text"].as_str().is_some_and(|text| text.contains("spaces"));
+    let spaces =
+        |button: &serde_json::Value| button["text"]["text"].as_str().is_some_and(|text| text.contains("spaces"));
     let action = card.actions().into_iter().find(|a| a == "baton.answer.1").expect("the second suggestion");
     office.slack.person("U0ANN").clicks_where(&card, &action, spaces).acked().await;
     let decision = office.decided(&approval).await;

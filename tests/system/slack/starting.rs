@@ -38,7 +38,10 @@ async fn goes_on(office: &Office, channel: &str, root: &str) -> Post {
     let approval = office.asked().await;
     assert_eq!(approval.subject, ApprovalSubject::Plan);
     let card = wait::until("the plan's card in the thread", PATIENCE, || async {
-        office.cards(&approval).into_iter().find(|card| card.channel == channel && card.thread_ts.as_deref() == Some(root))
+        office
+            .cards(&approval)
+            .into_iter()
+            .find(|card| card.channel == channel && card.thread_ts.as_deref() == Some(root))
     })
     .await;
     office.slack.person("U0BOB").clicks(&card, "baton.approve").acked().await;
@@ -108,7 +111,8 @@ async fn the_command_opens_a_modal_that_says_what_is_missing() {
 async fn a_message_is_delegated_with_its_files() {
     let (player, offers) = planner();
     let office = Office::played("", player).await;
-    let said = office.slack.person("U0BOB").says(TEAM_CHANNEL, "The numbers are wrong", &[("numbers.csv", b"1,2\n")]).post;
+    let said =
+        office.slack.person("U0BOB").says(TEAM_CHANNEL, "The numbers are wrong", &[("numbers.csv", b"1,2\n")]).post;
     let ann = office.slack.person("U0ANN");
     ann.shortcut(&said, "baton.goal").acked().await;
     let view = office.slack.wait_for_view("U0ANN").await;

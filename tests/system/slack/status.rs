@@ -23,7 +23,8 @@ async fn one_status_message_is_edited_in_place_and_not_too_often() {
     let project = office.project(&plan).await;
     office.completed(&project).await;
     let is_status = |post: &Post| post.channel == TEAM_CHANNEL && post.shown().contains("many steps");
-    let status = office.slack.wait_for_message("the finished status", |p| is_status(p) && p.shown().contains("40")).await;
+    let status =
+        office.slack.wait_for_message("the finished status", |p| is_status(p) && p.shown().contains("40")).await;
     says(&status.shown(), &["many steps"]);
     // Not one message for each of some 160 events.
     let posted = office.slack.posts().iter().filter(|post| post.is_ours()).count();
@@ -47,7 +48,8 @@ async fn the_end_is_summed_up() {
     let summary = office
         .slack
         .wait_for_message("the summary", |post| {
-            post.metadata.as_ref().is_some_and(|m| m.to_string().contains("summary")) || post.shown().contains("What was done")
+            post.metadata.as_ref().is_some_and(|m| m.to_string().contains("summary"))
+                || post.shown().contains("What was done")
         })
         .await;
     says(&summary.shown(), &["completed", "one"]);
