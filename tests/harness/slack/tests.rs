@@ -39,9 +39,8 @@ async fn socket(slack: &Slack) -> Socket {
 
 async fn next(socket: &mut Socket) -> Value {
     loop {
-        match socket.next().await.expect("a frame").expect("no error") {
-            Message::Text(text) => return serde_json::from_str(text.as_str()).expect("json"),
-            _ => {}
+        if let Message::Text(text) = socket.next().await.expect("a frame").expect("no error") {
+            return serde_json::from_str(text.as_str()).expect("json");
         }
     }
 }
