@@ -118,6 +118,7 @@ fn worked_out<J: Journal, B: Bus>(
         replan_policy: lowered.replan_policy,
         by: "the planner".to_owned(),
         route: None,
+        offers_result: None,
     };
     Ok((Box::new(fact), Detail::Project(Box::new(detail))))
 }

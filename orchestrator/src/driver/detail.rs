@@ -10,7 +10,7 @@ use bus_schemas::{
     json::Json,
     v1::{
         agent::{Pause, Spend},
-        api::SkillProposal,
+        api::{ApplyOffer, SkillProposal},
         call::PlanPatch,
         handoff::{CheckEvidence, Handoff, Usage},
         plan,
@@ -47,6 +47,10 @@ pub enum Detail {
     Patch(Box<PatchDetail>),
     /// Beside `SkillProposed`.
     Skill(Box<SkillProposal>),
+    /// Beside `ApprovalQuestioned`: the task that answers.
+    Clarifier(Box<plan::Task>),
+    /// Beside `ApplyOffered`.
+    Apply(Box<ApplyOffer>),
 }
 
 /// What is kept of a new project.

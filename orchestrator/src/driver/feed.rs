@@ -4,11 +4,12 @@ use bus_schemas::id::{ApprovalId, TaskId};
 
 use super::words;
 use crate::{
+    ledger::Decided,
     plan::{
         Command, Outcome, Plan,
         event::{Fact, Limit, PauseSpec, Verdict},
         policy::bounded,
-        request::Subject,
+        request::{Approval, Subject},
     },
     port::journal::{FeedRow, Record},
 };
@@ -23,7 +24,10 @@ pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[Ta
             kind = "budget.warned";
         }
     }
-    let asked = outcome.approvals.iter().filter_map(|id| plan.approval(*id)).find(|asked| asked.decision.is_none());
+    let asked = outcome.commands.iter().find_map(|command| match command {
+        Command::Ask { approval_id } => Some(*approval_id),
+        _ => None,
+    });
     if asked.is_some() {
         text.push_str("; a person is asked");
     }
@@ -40,7 +44,7 @@ pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[Ta
         project_state: words::project_state(plan.state()),
         text,
         tasks: touched.to_vec(),
-        approval_id: asked.map(|asked| asked.approval_id).or_else(|| outcome.approvals.first().copied()),
+        approval_id: asked.or_else(|| outcome.approvals.first().copied()),
         project_changed: outcome.project_changed,
     }
 }
@@ -68,16 +72,13 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
             };
             let note = if note.is_empty() { String::new() } else { format!(": {note}") };
             let (task, what) = about(plan, *approval_id);
-            ("approval.decided", task, format!("{by} {verdict} {what}{note}"))
+            let waits = plan.approval(*approval_id).is_some_and(|approval| approval.decision.is_none());
+            let (kind, more) = if waits { ("approval.voted", "; it waits for others") } else { ("approval.decided", "") };
+            (kind, task, format!("{by} {verdict} {what}{note}{more}"))
         }
         Fact::ApprovalDue { approval_id } => {
             let (task, what) = about(plan, *approval_id);
-            let decided = plan.approval(*approval_id).is_some_and(|approval| approval.decision.is_some());
-            let (kind, text) = if decided {
-                ("approval.expired", format!("nobody decided about {what} in time"))
-            } else {
-                ("approval.due", format!("people are reminded of {what}"))
-            };
+            let (kind, text) = due(plan.approval(*approval_id), &what);
             (kind, task, text)
         }
         Fact::ApprovalDelegated { approval_id, by, to, .. } => {
@@ -90,7 +91,7 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
         }
         Fact::ApprovalQuestioned { approval_id, by, question, .. } => {
             let (task, what) = about(plan, *approval_id);
-            ("approval.questioned", task, format!("{by} asks about {what}: {question}"))
+            ("approval.questioned", task, format!("{by} asks about {what}: {}", first_line(question)))
         }
         Fact::RememberedRevoked { approval_id, by, .. } => {
             let (task, what) = about(plan, *approval_id);
@@ -202,10 +203,24 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
     }
 }
 
+/// What happened to a request by itself.
+fn due(approval: Option<&Approval>, what: &str) -> (&'static str, String) {
+    let Some(approval) = approval else { return ("approval.due", String::new()) };
+    match approval.decision.as_ref().map(|decision| decision.verdict) {
+        Some(Decided::Approved) => ("approval.decided", format!("{what} is approved, as its policy says: no more is needed")),
+        Some(_) => ("approval.expired", format!("nobody decided about {what} in time")),
+        None if approval.escalated_at.is_some() && approval.escalated_at == approval.reminded_at => {
+            ("approval.escalated", format!("nobody decided about {what} in time: others may decide, too"))
+        }
+        None => ("approval.due", format!("people are reminded of {what}, or more of them may decide")),
+    }
+}
+
 fn about(plan: &Plan, approval_id: ApprovalId) -> (Option<TaskId>, String) {
     match plan.approval(approval_id).map(|approval| approval.subject) {
         Some(Subject::Handoff { task_id, .. }) => (Some(task_id), format!("the handoff of {}", key(plan, task_id))),
         Some(Subject::Plan) | None => (None, "the plan".to_owned()),
+        Some(Subject::Apply) => (None, "putting the result into the folder".to_owned()),
         Some(subject) => {
             let task_id = subject.attempt().map(|(task_id, _)| task_id);
             let of = task_id.map_or_else(String::new, |task_id| format!(" of {}", key(plan, task_id)));

@@ -8,7 +8,7 @@
 //!
 //! - `run` is the loop (`hear` and `fail` belong to it), `turn` the plain function inside it, `room` one open project.
 //! - `outbox`, `perform`, `work`, `offer`, `bounded` and `adopt` carry out commands; their answers come back as inputs.
-//! - `hosts` keeps slots and leases. `feed` and `words` turn what happened into what readers see.
+//! - `hosts` keeps slots and leases. `feed`, `route` and `words` turn what happened into what readers see.
 //!
 //! **Invariant:** nobody is answered and nothing leaves before the transaction is durable. If it fails, the rooms it moved
 //! are folded again from the journal and the stream is read again from the cursor: it never happened.
@@ -29,6 +29,7 @@ mod offer;
 mod outbox;
 mod perform;
 mod room;
+mod route;
 mod run;
 mod spend;
 mod tell;

@@ -76,6 +76,8 @@ pub(super) fn compose(
         complete(work, brief, task, resume, models);
         bounded::fairly(&mut needs);
     }
+    let mut network = task.network.clone();
+    network.extend(brief.granted.iter().filter(|host| !task.network.contains(host)).cloned());
     Ok(Offer {
         attempt,
         task_key: key.clone(),
@@ -90,7 +92,7 @@ pub(super) fn compose(
         checks: checks_of(task)?,
         needs,
         notes,
-        network: task.network.clone(),
+        network,
         machine: machine_of(plan, task),
         limits: limits_of(plan, task)?,
     })

@@ -8,7 +8,7 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         agent::Pause,
-        api::{FailureView, OverBudgetView, QuestionView},
+        api::{CapabilityView, FailureView, OverBudgetView, QuestionView},
         handoff::Usage,
         task::FailureReason,
     },
@@ -16,7 +16,7 @@ use bus_schemas::{
 
 use super::{
     detail::{Detail, Details, ProjectDetail},
-    feed, spend, words,
+    feed, route, spend, words,
 };
 use crate::{
     plan::{
@@ -125,6 +125,9 @@ impl Room {
             (Fact::AttemptPaused { .. }, Some(Detail::Pause(pause))) => {
                 pause.clarifier.iter().cloned().for_each(|task| self.details.help(task));
             }
+            (Fact::ApprovalQuestioned { .. }, Some(Detail::Clarifier(task))) => {
+                self.details.help(task.as_ref().clone());
+            }
             (Fact::SpendSettled { task_id, .. }, Some(Detail::Spend(spend))) if spend.price_assumed => {
                 self.details.assume_price(*task_id);
             }
@@ -185,7 +188,10 @@ impl Room {
         for approval in outcome.approvals.iter().filter_map(|id| self.plan.approval(*id)) {
             if approval.asked_at == at && approval_is_new(&record.event.fact, approval) {
                 let about = self.about(approval, detail).map(Box::new);
-                changes.push(Change::Asked(approval_row(project_id, approval, about)));
+                changes.push(Change::Asked(approval_row(project_id, approval, about, at)));
+            } else if !matches!(record.event.fact, Fact::ApprovalViewed { .. }) {
+                let (approval_id, expires_at) = (approval.approval_id, approval.expires_at);
+                changes.push(Change::Reshown { approval_id, expires_at, route: Box::new(route::view(approval, at)) });
             }
             if let Some(decision) = words::decision(approval) {
                 changes.push(Change::Decided { approval_id: approval.approval_id, decision: Some(decision) });
@@ -207,8 +213,8 @@ impl Room {
     }
 
     /// Nothing more happens by itself.
-    pub(super) const fn settled(&self) -> bool {
-        self.plan.state().is_final()
+    pub(super) fn settled(&self) -> bool {
+        self.plan.is_settled()
     }
 
     fn project_row(&self, at: UnixMs) -> ProjectRow {
@@ -244,10 +250,14 @@ impl Room {
                     options: options.clone(),
                     stuck: *stuck,
                 })),
+                Pause::Capability { capability, reason } => {
+                    Some(About::Capability(CapabilityView { capability: capability.clone(), reason: reason.clone() }))
+                }
                 _ => None,
             },
             Detail::Patch(patch) => Some(About::Patch(patch.patch.clone(), patch.plan.clone())),
             Detail::Skill(skill) => Some(About::Skill(skill.as_ref().clone())),
+            Detail::Apply(offer) => Some(About::Apply(offer.as_ref().clone())),
             _ => None,
         }
     }
@@ -300,21 +310,23 @@ fn approval_is_new(fact: &Fact, approval: &Approval) -> bool {
         | Fact::BudgetReached { approval_id, .. }
         | Fact::PlanProposed { approval_id, .. }
         | Fact::PatchProposed { approval_id, .. }
-        | Fact::SkillProposed { approval_id, .. } => *approval_id == approval.approval_id,
+        | Fact::SkillProposed { approval_id, .. }
+        | Fact::ApplyOffered { approval_id, .. } => *approval_id == approval.approval_id,
         _ => false,
     }
 }
 
-fn approval_row(project_id: ProjectId, approval: &Approval, about: Option<Box<About>>) -> ApprovalRow {
+fn approval_row(project_id: ProjectId, approval: &Approval, about: Option<Box<About>>, at: UnixMs) -> ApprovalRow {
     ApprovalRow {
         approval_id: approval.approval_id,
         project_id,
         subject: words::subject(approval.subject),
         digest: approval.digest.clone(),
-        policy: approval.policy.clone(),
+        policy: approval.policy().to_owned(),
         asked_at: approval.asked_at,
         expires_at: approval.expires_at,
         about,
+        route: Box::new(route::view(approval, at)),
     }
 }
 

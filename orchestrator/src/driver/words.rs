@@ -8,11 +8,14 @@ use bus_schemas::v1::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::plan::{
-    Resource,
-    request::{Approval, Decided, Subject},
-    state::ProjectState,
-    task::TaskState,
+use crate::{
+    ledger::Decided,
+    plan::{
+        Resource,
+        request::{Approval, Subject},
+        state::ProjectState,
+        task::TaskState,
+    },
 };
 
 pub(super) const fn project_state(state: ProjectState) -> WireProjectState {
@@ -64,6 +67,8 @@ pub(super) const fn subject(subject: Subject) -> approval::ApprovalSubject {
         Subject::Budget { task_id, number } => Wire::Budget { task_id, attempt: number },
         Subject::Patch { task_id, number } => Wire::Patch { task_id, attempt: number },
         Subject::Skill { task_id, number } => Wire::Skill { task_id, attempt: number },
+        Subject::Capability { task_id, number } => Wire::Capability { task_id, attempt: number },
+        Subject::Apply => Wire::Apply,
     }
 }
 
@@ -83,7 +88,7 @@ pub(super) fn decision(approval: &Approval) -> Option<approval::Decision> {
         channel: decision.channel.clone(),
         note: decision.note.clone(),
         decided_at: decision.decided_at,
-        rule: None,
+        rule: decision.rule.clone(),
     })
 }
 

@@ -164,6 +164,8 @@ pub(super) struct Brief {
     pub(super) project: Arc<ProjectDetail>,
     /// The element it was made for.
     pub(super) item: Option<Json>,
+    /// Hosts beyond its document's that people let it reach.
+    pub(super) granted: Vec<String>,
     /// What it needs.
     pub(super) needs: Vec<Need>,
 }
@@ -358,6 +360,7 @@ fn brief(room: &Room, task: &Task) -> Box<Brief> {
         task: room.details.task(&task.spec.key).cloned().map(Box::new),
         project: Arc::clone(&room.details.project),
         item: room.details.item(&room.plan, task.spec.task_id),
+        granted: task.granted.clone(),
         needs: needs.map(need).collect(),
     })
 }

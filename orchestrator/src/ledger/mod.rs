@@ -19,7 +19,10 @@
 
 mod request;
 mod route;
+mod say;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use request::{Asked, Decided, Decision, Delegation, Request, Vote};
 pub use route::{AtDeadline, Risk, Route, Ruling, Who};

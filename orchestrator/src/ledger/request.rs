@@ -46,6 +46,12 @@ impl Asked {
         matches!(self, Self::Handoff | Self::Capability)
     }
 
+    /// Only people decide it: no policy approves it by itself, neither at once nor by their silence.
+    #[must_use]
+    pub const fn wants_people(self) -> bool {
+        matches!(self, Self::Question | Self::Budget | Self::Skill)
+    }
+
     /// What people call it.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bus_schemas::{id::ApprovalId, time::UnixMs};
 
 use super::{
-    request::{Asked, Decided, Decision, Delegation, Request, Vote},
+    request::{Asked, Decided, Decision, Request, Vote},
     route::{AtDeadline, Risk, Route, Ruling, Who},
 };
 
@@ -56,6 +56,15 @@ pub enum Fact<'a> {
     },
     /// Its next instant ([`next_at`]) has come.
     Due,
+    /// Somebody did what it asks for, by other means.
+    Done {
+        /// Who.
+        by: &'a str,
+        /// Over which channel.
+        channel: &'a str,
+        /// What.
+        note: &'a str,
+    },
     /// What it is about is gone.
     Closed {
         /// `cancel` or `void`.
@@ -157,13 +166,22 @@ pub enum Rejected {
     Known,
 }
 
-/// A new request. It may be decided at once.
+/// A new request. It may be decided at once, but not where its policy has an error or only people can decide.
 #[must_use]
-pub fn ask(approval_id: ApprovalId, asked: Asked, digest: String, route: Route, at: UnixMs) -> (Request, Vec<Command>) {
+pub fn ask(
+    approval_id: ApprovalId,
+    asked: Asked,
+    digest: String,
+    mut route: Route,
+    at: UnixMs,
+) -> (Request, Vec<Command>) {
+    if (route.problem.is_some() || asked.wants_people()) && !route.asks() {
+        route.ruling = Ruling::Ask(Who::Anyone);
+    }
     let asks = route.asks();
     let expires_at = route.deadline_ms.filter(|_| asks).map(|ms| at.plus_ms(ms));
-    let remembered =
-        if route.risk == Risk::High || !asked.can_remember() { Vec::new() } else { route.remembered.clone() };
+    let forgets = route.risk == Risk::High || route.problem.is_some() || !asked.can_remember();
+    let remembered = if forgets { Vec::new() } else { route.remembered.clone() };
     let mut request = Request {
         approval_id,
         asked,
@@ -214,14 +232,19 @@ pub fn step(request: &mut Request, event: Event<'_>) -> Result<Vec<Command>, Rej
             if request.digest != digest {
                 return Err(Rejected::DigestMismatch);
             }
-            if let Some(expires_at) = request.expires_at.filter(|expires_at| *expires_at <= event.at) {
-                return Err(Rejected::Expired { expires_at });
-            }
+            request.in_time(event.at)?;
             request.voted(verdict, &Ballot { by, channel, note }, event.at)
         }
-        Fact::Delegated { by, to } => request.delegated(by, to, event.at),
+        Fact::Delegated { by, to } => {
+            request.in_time(event.at)?;
+            request.delegated(by, to, event.at)
+        }
         Fact::Viewed { .. } => Err(Rejected::Known),
         Fact::Due => request.due(event.at),
+        Fact::Done { by, channel, note } => {
+            request.decide(Decided::Approved, by.to_owned(), channel, note, event.at);
+            Ok(vec![Command::Decided])
+        }
         Fact::Closed { channel, reason } => {
             request.decide(Decided::Rejected, "orchestrator".to_owned(), channel, reason, event.at);
             Ok(vec![Command::Decided])
@@ -247,6 +270,13 @@ struct Ballot<'a> {
 }
 
 impl Request {
+    fn in_time(&self, at: UnixMs) -> Result<(), Rejected> {
+        match self.expires_at.filter(|expires_at| *expires_at <= at) {
+            Some(expires_at) => Err(Rejected::Expired { expires_at }),
+            None => Ok(()),
+        }
+    }
+
     fn voted(&mut self, verdict: Verdict, ballot: &Ballot<'_>, at: UnixMs) -> Result<Vec<Command>, Rejected> {
         let needs_words = verdict != Verdict::Approved || self.asked.wants_answer();
         if needs_words && ballot.note.trim().is_empty() {
@@ -278,83 +308,18 @@ impl Request {
         Ok(vec![Command::Decided])
     }
 
-    /// Whom a person's approval would count as.
-    fn counts_as(&self, by: &str, at: UnixMs) -> Result<String, Rejected> {
-        self.has_say(by, at)?;
-        if self.votes.iter().any(|vote| vote.by == by) {
-            return Err(Rejected::AlreadyVoted { by: by.to_owned() });
-        }
-        // Whoever started or edited it approves for nobody.
-        if self.is_excluded(by) {
-            return Err(Rejected::SelfApproval { by: by.to_owned() });
-        }
-        let voted = |person: &str| self.votes.iter().any(|vote| vote.counts_as == person);
-        let mut says = self.says(by, at).into_iter().filter(|person| !self.is_excluded(person) && !voted(person));
-        says.next().ok_or_else(|| Rejected::SelfApproval { by: by.to_owned() })
-    }
-
-    /// Whether a person can say anything about it at all.
-    fn has_say(&self, by: &str, at: UnixMs) -> Result<(), Rejected> {
-        if !self.says(by, at).is_empty() {
-            return Ok(());
-        }
-        let by_name = || by.to_owned();
-        let holder = self.holder(by);
-        let who = self.who().unwrap_or(Who::Anyone);
-        let elapsed = at.since(self.asked_at);
-        if holder != by && who.includes(by, elapsed) {
-            return Err(Rejected::HandedOn { by: by_name(), to: holder.to_owned() });
-        }
-        let mut after = Some(elapsed);
-        while let Some(wait) = who.next_wait(after) {
-            if who.includes(by, wait) {
-                return Err(Rejected::NotYet { by: by_name(), from: self.asked_at.plus_ms(wait) });
-            }
-            after = Some(wait);
-        }
-        Err(Rejected::NotEligible { by: by_name() })
-    }
-
-    /// The people for whom a person can speak now: themselves first, then those who handed their say to them.
-    fn says(&self, by: &str, at: UnixMs) -> Vec<String> {
-        let Some(who) = self.who() else { return Vec::new() };
-        let elapsed = at.since(self.asked_at);
-        let own = (self.holder(by) == by && who.includes(by, elapsed)).then(|| by.to_owned());
-        let froms: BTreeSet<&str> = self.delegations.iter().map(|delegation| delegation.from.as_str()).collect();
-        let held =
-            froms.into_iter().filter(|from| *from != by && self.holder(from) == by && who.includes(from, elapsed));
-        own.into_iter().chain(held.map(str::to_owned)).collect()
-    }
-
     fn is_satisfied(&self, at: UnixMs) -> bool {
-        let approved: BTreeSet<&str> = self.votes.iter().map(|vote| vote.counts_as.as_str()).collect();
+        self.is_satisfied_with(None, at)
+    }
+
+    /// Whether the approvals so far, and perhaps one more, are enough.
+    pub(super) fn is_satisfied_with(&self, more: Option<&str>, at: UnixMs) -> bool {
+        let approved: BTreeSet<&str> = self.votes.iter().map(|vote| vote.counts_as.as_str()).chain(more).collect();
         self.who().is_some_and(|who| who.is_satisfied(&approved, at.since(self.asked_at)))
     }
 
     fn approvers(&self) -> String {
         self.votes.iter().map(|vote| vote.by.as_str()).collect::<Vec<_>>().join(", ")
-    }
-
-    fn delegated(&mut self, by: &str, to: &str, at: UnixMs) -> Result<Vec<Command>, Rejected> {
-        let bad = |text: &str| Err(Rejected::BadDelegation(text.to_owned()));
-        self.has_say(by, at)?;
-        if by == to {
-            return bad("that is the same person");
-        }
-        if self.votes.iter().any(|vote| vote.by == by) {
-            return Err(Rejected::AlreadyVoted { by: by.to_owned() });
-        }
-        if self.is_excluded(by) {
-            return Err(Rejected::SelfApproval { by: by.to_owned() });
-        }
-        if self.is_excluded(to) {
-            return bad("they started or edited this and cannot approve it");
-        }
-        if self.holder(to) != to {
-            return bad("they handed their own say on");
-        }
-        self.delegations.push(Delegation { from: by.to_owned(), to: to.to_owned(), at });
-        Ok(vec![Command::Changed, Command::Widened])
     }
 
     fn viewed(&mut self, by: &str, channel: &str) -> Result<Vec<Command>, Rejected> {
@@ -399,11 +364,18 @@ impl Request {
         let policy = format!("policy:{}", self.route.policy);
         match &self.route.at_deadline {
             AtDeadline::Escalate { for_ms, .. } if self.escalated_at.is_none() => {
-                self.expires_at = Some(at.plus_ms(*for_ms));
+                self.expires_at = Some(at.plus_ms((*for_ms).max(1)));
                 self.escalated_at = Some(at);
-                return vec![Command::Changed, Command::Widened];
+                self.widened_ms = Some(at.since(self.asked_at));
+                self.reminded_at = Some(at);
+                // Those who approved already may be enough for those who may decide now.
+                if !self.is_satisfied(at) {
+                    return vec![Command::Changed, Command::Widened];
+                }
+                let by = self.approvers();
+                self.decide(Decided::Approved, by, "policy", "enough people may decide now", at);
             }
-            AtDeadline::Approve if self.route.risk == Risk::Low && !self.asked.wants_answer() => {
+            AtDeadline::Approve if self.approves_by_itself() => {
                 let note = "nobody objected in time, and the risk is low";
                 self.decide(Decided::Approved, policy, "policy", note, at);
             }
@@ -412,6 +384,11 @@ impl Request {
             }
         }
         vec![Command::Decided]
+    }
+
+    /// Silence can mean yes: the risk is low, the policy has no error, and not only people can decide it.
+    fn approves_by_itself(&self) -> bool {
+        self.route.risk == Risk::Low && !self.asked.wants_people() && self.route.problem.is_none()
     }
 
     fn decide(&mut self, verdict: Decided, by: String, channel: &str, note: &str, at: UnixMs) {

@@ -13,11 +13,12 @@ use super::{
     event::PolicySpec,
     policy,
     rejected::Rejected,
-    request::{Approval, Decided, Decision, Subject},
+    request::{Approval, Asking, Subject},
     state::{Plan, ProjectState},
     task::{Task, TaskState},
     timer::{self, Timer},
 };
+use crate::ledger;
 
 /// What came of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +29,8 @@ pub struct Outcome {
     pub touched: Vec<TaskId>,
     /// The project's own state, result or applies changed.
     pub project_changed: bool,
-    /// The requests that are new or decided now, each once.
+    /// The requests that are new, decided now, or changed otherwise (somebody agreed, asked, handed their say on, saw it), each
+    /// once.
     pub approvals: Vec<ApprovalId>,
     /// Tasks that are gone: another plan took the place of theirs before it started. Not in `touched`.
     pub removed: Vec<TaskId>,
@@ -59,10 +61,12 @@ pub(super) struct Change<'a> {
     pub(super) removed: Vec<TaskId>,
     spent: bool,
     ended: VecDeque<usize>,
+    was_settled: bool,
 }
 
 impl<'a> Change<'a> {
     pub(super) fn new(plan: &'a mut Plan, at: UnixMs, event: &'static str) -> Self {
+        let was_settled = plan.is_settled();
         Self {
             plan,
             at,
@@ -77,6 +81,7 @@ impl<'a> Change<'a> {
             removed: Vec::new(),
             spent: false,
             ended: VecDeque::new(),
+            was_settled,
         }
     }
 
@@ -86,6 +91,7 @@ impl<'a> Change<'a> {
         let runs = self.plan.state.is_active() && !only_people;
         self.plan.wall.run(runs, self.at);
         let plan = &*self.plan;
+        self.project_changed |= plan.is_settled() != self.was_settled;
         let ids: Vec<(usize, TaskId)> =
             self.touched.iter().filter_map(|n| Some((*n, plan.tasks.get(*n)?.spec.task_id))).collect();
         for (number, task_id) in &ids {
@@ -228,53 +234,79 @@ impl<'a> Change<'a> {
         self.project_announced = true;
     }
 
-    /// Records a request; a policy that does not ask decides it at once, and nobody is told.
-    /// Returns whether a person is asked.
-    pub(super) fn request(
-        &mut self,
-        approval_id: ApprovalId,
-        subject: Subject,
-        digest: String,
-        spec: &PolicySpec,
-    ) -> bool {
-        let decision = (!spec.asks).then(|| Decision {
-            verdict: Decided::Approved,
-            by: policy::decider(spec),
-            channel: "policy".to_owned(),
-            note: String::new(),
-            decided_at: self.at,
-        });
-        let expires_at = if spec.asks { policy::expires_at(spec, self.at) } else { None };
-        let policy = spec.name.clone();
-        let request = Approval { approval_id, subject, digest, policy, asked_at: self.at, expires_at, decision };
-        self.plan.approvals.insert(approval_id, request);
-        self.approvals.push(approval_id);
-        if spec.asks {
+    /// Records a request; where nobody has to be asked it is approved at once, and nobody is told.
+    /// Returns whether people are asked.
+    pub(super) fn request(&mut self, asking: &Asking<'_>, subject: Subject, fallback: &PolicySpec) -> bool {
+        let approval_id = asking.approval_id;
+        let route = asking.route.cloned().unwrap_or_else(|| policy::route(fallback));
+        let (request, commands) =
+            ledger::ask(approval_id, subject.asked(), asking.digest.to_owned(), route, self.at);
+        let asks = request.decision.is_none();
+        if asks {
             self.plan.pending.insert(approval_id);
-            if let Some(expires_at) = expires_at {
-                self.plan.timers.insert((expires_at, Timer::Approval(approval_id)));
-            }
-            self.command(Command::Ask { approval_id });
         }
-        spec.asks
+        self.plan.timers.extend(ledger::next_at(&request).map(|at| (at, Timer::Approval(approval_id))));
+        self.plan.approvals.insert(approval_id, Approval::new(subject, request));
+        self.named(approval_id);
+        self.tell_of(approval_id, &commands);
+        asks
     }
 
-    /// Records the decision about a pending request.
-    pub(super) fn decide(&mut self, approval_id: ApprovalId, decision: Decision) {
-        if !self.plan.pending.remove(&approval_id) {
-            return;
+    /// Takes something into a request and keeps timers and indexes in step with it.
+    pub(super) fn move_request(
+        &mut self,
+        approval_id: ApprovalId,
+        fact: ledger::Fact<'_>,
+    ) -> Result<(), ledger::Rejected> {
+        let Some(approval) = self.plan.approvals.get_mut(&approval_id) else { return Err(ledger::Rejected::NotDue) };
+        let before = ledger::next_at(&approval.request);
+        let commands = ledger::step(&mut approval.request, ledger::Event { at: self.at, fact })?;
+        let after = ledger::next_at(&approval.request);
+        let decided = approval.request.decision.is_some();
+        if let Some(at) = before {
+            self.plan.timers.remove(&(at, Timer::Approval(approval_id)));
         }
-        if let Some(request) = self.plan.approvals.get_mut(&approval_id) {
-            request.decision = Some(decision);
-            if let Some(expires_at) = request.expires_at {
-                self.plan.timers.remove(&(expires_at, Timer::Approval(approval_id)));
+        self.plan.timers.extend(after.map(|at| (at, Timer::Approval(approval_id))));
+        self.named(approval_id);
+        self.tell_of(approval_id, &commands);
+        if decided && self.plan.pending.remove(&approval_id) {
+            self.close_question(approval_id);
+            if let Some(wait) = self.plan.budget_waits.remove(&approval_id) {
+                self.plan.budgets_asked.remove(&(wait.owner, wait.resource));
             }
         }
-        if let Some(wait) = self.plan.budget_waits.remove(&approval_id) {
-            self.plan.budgets_asked.remove(&(wait.owner, wait.resource));
+        Ok(())
+    }
+
+    /// Names a request as changed.
+    pub(super) fn named(&mut self, approval_id: ApprovalId) {
+        if !self.approvals.contains(&approval_id) {
+            self.approvals.push(approval_id);
         }
-        self.approvals.push(approval_id);
-        self.command(Command::Tell { approval_id });
+    }
+
+    fn tell_of(&mut self, approval_id: ApprovalId, commands: &[ledger::Command]) {
+        for command in commands {
+            self.command(match command {
+                ledger::Command::Ask => Command::Ask { approval_id },
+                ledger::Command::Decided => Command::Tell { approval_id },
+                ledger::Command::Changed => Command::Reshow { approval_id },
+                ledger::Command::Remind => Command::Remind { approval_id },
+                ledger::Command::Widened => Command::Widen { approval_id },
+            });
+        }
+    }
+
+    /// Whoever answered for a request that is decided now need not answer any more.
+    fn close_question(&mut self, approval_id: ApprovalId) {
+        let approval = self.plan.approvals.get_mut(&approval_id);
+        let last = approval.and_then(|approval| approval.questions.last_mut());
+        let Some(open) = last.filter(|question| question.answer.is_none()) else { return };
+        open.answer = Some("there is no answer: the request was decided before".to_owned());
+        let clarifier = self.plan.numbers.get(&open.clarifier).copied();
+        if let Some(number) = clarifier.filter(|number| self.task(*number).is_some_and(|task| !task.state.is_final())) {
+            self.end(number, TaskState::Canceled, "the request it was asked about is decided");
+        }
     }
 
     /// Closes a request because what it is about was stopped.
@@ -292,14 +324,16 @@ impl<'a> Change<'a> {
             return;
         }
         self.void_patch(approval_id, reason);
-        let decision = Decision {
-            verdict: Decided::Rejected,
-            by: "orchestrator".to_owned(),
-            channel: channel.to_owned(),
-            note: reason.to_owned(),
-            decided_at: self.at,
-        };
-        self.decide(approval_id, decision);
+        // It is pending, so closing it is taken.
+        drop(self.move_request(approval_id, ledger::Fact::Closed { channel, reason }));
+    }
+
+    /// Tasks have other numbers now: `kept` lists the former ones in their new order.
+    pub(super) fn renumber(&mut self, kept: &[usize]) {
+        let now = |before: &usize| kept.iter().position(|number| number == before);
+        self.touched = self.touched.iter().filter_map(now).collect();
+        self.seen = self.seen.iter().filter_map(now).collect();
+        self.announced = self.announced.iter().filter_map(now).collect();
     }
 
     /// The next task that ended in this step and whose end has not been told to those that wait for it.

@@ -53,6 +53,7 @@ pub fn has_ready(plan: &Plan, now: UnixMs) -> bool {
 fn eligible(plan: &Plan, now: UnixMs) -> impl Iterator<Item = (UnixMs, usize)> {
     // Where the project's own budget is used up and people are asked about it, nobody else needs to run into that.
     let halted = plan.budgets_asked.first_key_value().is_some_and(|((owner, _), _)| owner.is_none());
-    let working = plan.state.is_active() && !halted;
+    // Before the plan is approved, only those are ready that answer a question about it.
+    let working = !plan.state.is_final() && !halted;
     plan.ready.iter().copied().take_while(move |(ready_at, _)| working && *ready_at <= now)
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::{Amount, BudgetSpec};
 pub use super::spec::{
-    LimitSpec, PatchSpec, PauseSpec, PolicySpec, ProjectCreated, RememberScope, RememberSpec, TaskKind, TaskSpec,
+    Limit, LimitSpec, PatchSpec, PauseSpec, PolicySpec, ProjectCreated, RememberScope, RememberSpec, TaskKind, TaskSpec,
+    Verdict,
 };
 use crate::ledger::Route;
 
@@ -319,9 +320,12 @@ pub enum Fact {
         replan_policy: PolicySpec,
         /// Who.
         by: String,
-        /// How the request about it is decided; without one, as the task's policy says.
+        /// How the request about it is decided; without one, as `policy` (or the one the project was created with) says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         route: Option<Box<Route>>,
+        /// Whether the result is asked about and then put into the folder; `None`: as it was before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offers_result: Option<bool>,
     },
     /// Answer to [`super::Command::AdoptPlan`]: what the planner handed on is no plan that can be worked on.
     PlanUnusable {
@@ -478,30 +482,4 @@ impl Fact {
             Self::ApplyUndone { .. } => "apply_undone",
         }
     }
-}
-
-/// A decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Go on.
-    Approved,
-    /// Again, with the note.
-    ChangesRequested,
-    /// No.
-    Rejected,
-}
-
-/// One of the four limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Limit {
-    /// No host claimed it.
-    ScheduleToStart,
-    /// It took too long.
-    StartToClose,
-    /// Its host went silent.
-    Heartbeat,
-    /// All its attempts together took too long.
-    ScheduleToClose,
 }

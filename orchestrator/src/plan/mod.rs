@@ -25,8 +25,10 @@ pub use dispatch::{has_ready, next_ready_at, pick};
 pub use event::Event;
 pub use graph::{GraphError, TaskGraph};
 pub use rejected::Rejected;
-pub use request::{Approval, Decided, Decision, Subject};
+pub use request::{Approval, Questioned, Remembered, Subject};
 pub use state::{Apply, BudgetWait, Patch, PatchState, Plan, ProjectState};
 pub use step::step;
 pub use task::{Claim, Failure, Handed, Note, Task, TaskState};
 pub use timer::{due, next_deadline};
+
+pub use crate::ledger::{Decided, Decision};

@@ -1,8 +1,9 @@
-//! Rules that need no state: how long to wait before the next attempt, when a request expires, how long a note may be.
+//! Rules that need no state: how long to wait before the next attempt, how a request is decided, how long a note may be.
 
-use bus_schemas::{id::TaskId, time::UnixMs};
+use bus_schemas::id::TaskId;
 
 use super::event::{PolicySpec, TaskSpec};
+use crate::ledger::Route;
 
 /// The most of a failure's detail that is kept as a note to the next attempt, in bytes.
 pub const NOTE_BYTES: usize = 4096;
@@ -25,16 +26,13 @@ pub fn backoff_ms(spec: &TaskSpec, failures: u32) -> u64 {
     if jittered > longest { longest - (jittered - longest).min(longest) } else { jittered }
 }
 
-/// When a request of this policy expires.
+/// How a request is decided where nobody worked that out: a policy that asks asks anybody.
 #[must_use]
-pub fn expires_at(policy: &PolicySpec, asked_at: UnixMs) -> Option<UnixMs> {
-    policy.deadline_ms.map(|deadline_ms| asked_at.plus_ms(deadline_ms))
-}
-
-/// Who decided, where a policy let something pass without asking.
-#[must_use]
-pub fn decider(policy: &PolicySpec) -> String {
-    format!("policy:{}", policy.name)
+pub fn route(policy: &PolicySpec) -> Route {
+    if !policy.asks {
+        return Route::auto(&policy.name);
+    }
+    Route { deadline_ms: policy.deadline_ms, ..Route::anyone(&policy.name) }
 }
 
 /// `text`, cut to at most `bytes` at the end of a character.

@@ -5,7 +5,8 @@ use bus_schemas::{
     time::UnixMs,
 };
 
-use super::{budget::Resource, graph::GraphError, request::Decision, state::ProjectState, task::TaskState};
+use super::{budget::Resource, graph::GraphError, state::ProjectState, task::TaskState};
+use crate::ledger::Decision;
 
 /// Why an event was not taken; the plan is as it was. `event` is the fact's kind as the journal spells it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -152,13 +153,81 @@ pub enum Rejected {
         /// The request.
         approval_id: ApprovalId,
     },
-    /// A question and a limit are approved (with an answer) or rejected; there is nothing to do again.
+    /// A question, a limit, a capability and a result are approved or rejected; there is nothing to do again.
     #[error("request {approval_id}: a {subject} cannot be sent back for changes: approve or reject it")]
     WrongVerdict {
         /// The request.
         approval_id: ApprovalId,
         /// What it is about.
         subject: &'static str,
+    },
+    /// They have no say in the request.
+    #[error("request {approval_id}: {by} has no say in it")]
+    NotEligible {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Who tried.
+        by: String,
+    },
+    /// They have a say in the request, but not yet.
+    #[error("request {approval_id}: {by} has no say in it before {from:?}")]
+    NotYet {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Who tried.
+        by: String,
+        /// From when on they have.
+        from: UnixMs,
+    },
+    /// They started or edited what is asked about.
+    #[error("request {approval_id}: {by} started or edited what it is about and cannot approve it; somebody else must")]
+    SelfApproval {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Who tried.
+        by: String,
+    },
+    /// They handed their say on.
+    #[error("request {approval_id}: {by} handed their say to {to}")]
+    HandedOn {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Who tried.
+        by: String,
+        /// Who has it.
+        to: String,
+    },
+    /// They approved it already; it waits for others.
+    #[error("request {approval_id}: {by} has approved it already; it waits for others")]
+    AlreadyVoted {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Who tried.
+        by: String,
+    },
+    /// A say cannot be handed to them.
+    #[error("request {approval_id}: {problem}")]
+    BadDelegation {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Why not.
+        problem: String,
+    },
+    /// A question about the request cannot be put.
+    #[error("request {approval_id}: {problem}")]
+    CannotAsk {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Why not.
+        problem: String,
+    },
+    /// The request's decision is not remembered.
+    #[error("request {approval_id}: {problem}")]
+    CannotRemember {
+        /// The request.
+        approval_id: ApprovalId,
+        /// Why not.
+        problem: &'static str,
     },
     /// A limit of the task's or the project's budget is reached.
     #[error("the {} budget is used up: {used} of {limit} {resource}", if task_id.is_some() { "task's" } else { "project's" })]

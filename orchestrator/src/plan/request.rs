@@ -1,27 +1,85 @@
-//! Requests to people, and what was decided about them.
+//! Requests to people, as the plan has them: what they are about, and what belongs to that. How they are decided is the
+//! [ledger](crate::ledger)'s.
+
+use std::ops::Deref;
 
 use bus_schemas::{
     id::{ApprovalId, TaskId},
     time::UnixMs,
 };
 
+use super::event::RememberSpec;
+use crate::ledger::{Asked, Request};
+
 /// A request. Handoffs and plans that a policy lets pass without asking leave one, too, decided at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
-    /// Its id.
-    pub approval_id: ApprovalId,
     /// What it is about.
     pub subject: Subject,
-    /// The digest of what is shown; a decision must name it.
-    pub digest: String,
-    /// The policy's name.
-    pub policy: String,
-    /// When it was asked.
-    pub asked_at: UnixMs,
-    /// When it expires, which rejects.
-    pub expires_at: Option<UnixMs>,
-    /// The decision, once there is one; never changed after that.
-    pub decision: Option<Decision>,
+    /// How it is decided, and how far that is.
+    pub request: Request,
+    /// What people asked the agent whose work it is about, in order.
+    pub questions: Vec<Questioned>,
+    /// How its decision counts for later requests, if it does (or did).
+    pub remembered: Option<Remembered>,
+
+    /// Whoever approves last says how their decision shall be remembered; whether it is, is known with the decision.
+    pub(super) wish: Option<(String, RememberSpec)>,
+}
+
+impl Approval {
+    pub(super) const fn new(subject: Subject, request: Request) -> Self {
+        Self { subject, request, questions: Vec::new(), remembered: None, wish: None }
+    }
+
+    /// The name of the policy that asked.
+    #[must_use]
+    pub fn policy(&self) -> &str {
+        &self.request.route.policy
+    }
+
+    /// The question that waits for its answer.
+    #[must_use]
+    pub fn open_question(&self) -> Option<&Questioned> {
+        self.questions.last().filter(|question| question.answer.is_none())
+    }
+}
+
+/// What the ledger knows of it: id, digest, route, votes, decision.
+impl Deref for Approval {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.request
+    }
+}
+
+/// A question to the agent whose work a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Questioned {
+    /// Who asked.
+    pub by: String,
+    /// Over which channel.
+    pub channel: String,
+    /// What.
+    pub question: String,
+    /// When.
+    pub at: UnixMs,
+    /// The task that answers.
+    pub clarifier: TaskId,
+    /// The answer, or that there is none, once that is known. Decides nothing.
+    pub answer: Option<String>,
+}
+
+/// A decision that counts for later requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Whose approval it was.
+    pub by: String,
+    /// For what, and until when.
+    pub spec: RememberSpec,
+    /// Who took it back, and over which channel.
+    pub revoked: Option<(String, String)>,
 }
 
 /// What a request is about.
@@ -64,74 +122,58 @@ pub enum Subject {
         /// The attempt.
         number: u32,
     },
+    /// A host its agent asks for; approving puts it on the task's allow-list.
+    Capability {
+        /// The task.
+        task_id: TaskId,
+        /// The attempt.
+        number: u32,
+    },
+    /// The project's result, before it is put into the folder.
+    Apply,
 }
 
 impl Subject {
-    /// The task and attempt it is about; none for a plan.
+    /// The task and attempt it is about; none for a plan and a result.
     #[must_use]
     pub const fn attempt(self) -> Option<(TaskId, u32)> {
         match self {
-            Self::Plan => None,
+            Self::Plan | Self::Apply => None,
             Self::Handoff { task_id, number }
             | Self::Question { task_id, number }
             | Self::Budget { task_id, number }
             | Self::Patch { task_id, number }
-            | Self::Skill { task_id, number } => Some((task_id, number)),
+            | Self::Skill { task_id, number }
+            | Self::Capability { task_id, number } => Some((task_id, number)),
+        }
+    }
+
+    /// What the ledger calls it.
+    #[must_use]
+    pub const fn asked(self) -> Asked {
+        match self {
+            Self::Plan => Asked::Plan,
+            Self::Handoff { .. } => Asked::Handoff,
+            Self::Question { .. } => Asked::Question,
+            Self::Budget { .. } => Asked::Budget,
+            Self::Patch { .. } => Asked::Patch,
+            Self::Skill { .. } => Asked::Skill,
+            Self::Capability { .. } => Asked::Capability,
+            Self::Apply => Asked::Apply,
         }
     }
 
     /// What people call it.
     #[must_use]
     pub const fn word(self) -> &'static str {
-        match self {
-            Self::Plan => "plan",
-            Self::Handoff { .. } => "handoff",
-            Self::Question { .. } => "question",
-            Self::Budget { .. } => "budget",
-            Self::Patch { .. } => "change of the plan",
-            Self::Skill { .. } => "skill",
-        }
+        self.asked().word()
     }
 }
 
-/// What was decided; it is about the digest of its request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What.
-    pub verdict: Decided,
-    /// Who: a person's name, or `policy:<name>`.
-    pub by: String,
-    /// Over which channel; `policy` without a person, `cancel` if what it is about was stopped, `void` if something else
-    /// took its place.
-    pub channel: String,
-    /// The reason or the note.
-    pub note: String,
-    /// When.
-    pub decided_at: UnixMs,
-}
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decided {
-    /// Go on.
-    Approved,
-    /// Again, with the note.
-    ChangesRequested,
-    /// No (also: what it is about was stopped).
-    Rejected,
-    /// Nobody decided in time: counts as rejected.
-    Expired,
-}
-
-impl Decided {
-    /// The glossary's word.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::ChangesRequested => "changes_requested",
-            Self::Rejected => "rejected",
-            Self::Expired => "expired",
-        }
-    }
+/// What asking people takes: the id the request gets, what is shown, and how it is decided where the driver said so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking<'a> {
+    pub(super) approval_id: ApprovalId,
+    pub(super) digest: &'a str,
+    pub(super) route: Option<&'a crate::ledger::Route>,
 }

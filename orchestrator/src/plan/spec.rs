@@ -179,3 +179,29 @@ pub struct PatchSpec {
     /// What tasks need instead.
     pub needs: Vec<(TaskId, Vec<TaskId>)>,
 }
+
+/// A decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Go on.
+    Approved,
+    /// Again, with the note.
+    ChangesRequested,
+    /// No.
+    Rejected,
+}
+
+/// One of the four limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// No host claimed it.
+    ScheduleToStart,
+    /// It took too long.
+    StartToClose,
+    /// Its host went silent.
+    Heartbeat,
+    /// All its attempts together took too long.
+    ScheduleToClose,
+}

@@ -45,7 +45,7 @@ impl ProjectState {
         !matches!(self, Self::Planning | Self::AwaitingApproval | Self::Working)
     }
 
-    /// Tasks are offered to hosts.
+    /// Tasks are offered to hosts. (Where the plan waits for a person, only those that answer a question about it.)
     #[must_use]
     pub const fn is_active(self) -> bool {
         matches!(self, Self::Planning | Self::Working)
@@ -174,6 +174,10 @@ pub struct Plan {
     pub(super) skills: BTreeMap<ApprovalId, String>,
     /// Every apply there was, oldest first; only the last can stand.
     pub(super) applies: Vec<Apply>,
+    /// People are asked whether the result is put into the folder.
+    pub(super) offers_result: bool,
+    /// [`super::Command::OfferResult`] is under way.
+    pub(super) offering_result: bool,
 
     pub(super) graph: TaskGraph,
     /// In plan order; children of `foreach` come after the plan's own.
@@ -228,6 +232,12 @@ impl Plan {
     #[must_use]
     pub fn base_commit(&self) -> &str {
         &self.base_commit
+    }
+
+    /// Nothing more happens by itself.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.state.is_final() && !self.offering_result && self.timers.is_empty()
     }
 
     /// The digest over the plan as it was shown.

@@ -81,9 +81,11 @@
 
 mod apply;
 mod approval;
+mod asking;
 mod attempt;
 mod budget;
 mod cancel;
+mod capability;
 mod limit;
 mod patch;
 mod pause;
@@ -92,8 +94,11 @@ mod prepare;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use bus_schemas::id::ApprovalId;
+
 use self::{
     approval::Deciding,
+    asking::Questioning,
     attempt::{Failing, Handing},
     budget::Calling,
     patch::Offering,
@@ -107,10 +112,11 @@ use super::{
     graph::TaskGraph,
     policy::{self, NOTE_BYTES},
     rejected::Rejected,
-    request::Subject,
+    request::{Asking, Subject},
     state::{Plan, ProjectState},
     task::{Note, Task},
 };
+use crate::ledger::Route;
 
 /// Takes an event into the plan. Costs time in proportion to the tasks it changes.
 ///
@@ -126,16 +132,12 @@ pub fn step(plan: &mut Plan, event: &Event) -> Result<Outcome, Rejected> {
 fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
     match fact {
         Fact::ProjectCreated(_) => Err(Rejected::AlreadyCreated),
-        Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note, .. } => {
-            change.approval_decided(*approval_id, &Deciding { verdict: *verdict, digest, by, channel, note })
-        }
-        Fact::ApprovalDelegated { .. }
+        Fact::ApprovalDecided { .. }
+        | Fact::ApprovalDelegated { .. }
         | Fact::ApprovalViewed { .. }
         | Fact::ApprovalQuestioned { .. }
-        | Fact::RememberedRevoked { .. }
-        | Fact::ApplyOffered { .. }
-        | Fact::ApplyRefused { .. } => Err(Rejected::NotFirst { event: fact.kind() }),
-        Fact::ApprovalDue { approval_id } => change.approval_expired(*approval_id),
+        | Fact::ApprovalDue { .. }
+        | Fact::RememberedRevoked { .. } => take_said(change, fact),
         Fact::TaskPrepared { task_id, base_commit, when } => change.task_prepared(*task_id, base_commit, *when),
         Fact::TaskExpanded { task_id, base_commit, children } => change.task_expanded(*task_id, base_commit, children),
         Fact::PrepareFailed { task_id, reason } => change.prepare_failed(*task_id, reason),
@@ -148,19 +150,28 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             change.attempt_staged(*task_id, *number, *nonce, stage)
         }
         Fact::HandoffReceived {
-            task_id, number, nonce, commit, proven, digest, approval_id, vm_ms, answer, ..
+            task_id,
+            number,
+            nonce,
+            commit,
+            proven,
+            digest,
+            approval_id,
+            vm_ms,
+            answer,
+            route,
         } => {
-            let (approval_id, answer) = (*approval_id, answer.as_deref());
-            let handing = Handing { commit, proven: *proven, digest, approval_id, answer, vm_ms: *vm_ms };
+            let (asking, answer) = (asking(*approval_id, digest, route.as_deref()), answer.as_deref());
+            let handing = Handing { commit, proven: *proven, asking, answer, vm_ms: *vm_ms };
             change.handoff_received(*task_id, *number, *nonce, &handing)
         }
         Fact::AttemptFailed { task_id, number, nonce, reason, detail, retryable, vm_ms } => {
             let failing = Failing { reason, detail, retryable: *retryable, vm_ms: Some(*vm_ms) };
             change.attempt_failed(*task_id, *number, *nonce, &failing)
         }
-        Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn, .. } => {
-            let (approval_id, vm_ms, saved_turn) = (*approval_id, *vm_ms, *saved_turn);
-            let pausing = Pausing { pause, approval_id, digest, vm_ms, saved_turn };
+        Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn, route } => {
+            let asking = asking(*approval_id, digest, route.as_deref());
+            let pausing = Pausing { pause, asking, vm_ms: *vm_ms, saved_turn: *saved_turn };
             change.attempt_paused(*task_id, *number, *nonce, &pausing)
         }
         Fact::SpendReserved { task_id, number, nonce, call_id, amount, vm_ms } => {
@@ -171,40 +182,56 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             let calling = Calling { number: *number, nonce: *nonce, call_id: *call_id, amount: *amount, vm_ms: *vm_ms };
             change.spend_settled(*task_id, &calling)
         }
-        Fact::BudgetReached { task_id, approval_id, digest, .. } => {
-            change.budget_reached(*task_id, *approval_id, digest)
+        Fact::BudgetReached { task_id, approval_id, digest, route } => {
+            change.budget_reached(*task_id, &asking(*approval_id, digest, route.as_deref()))
         }
         Fact::BudgetRaised { task_id, budget, by, channel } => change.budget_raised(*task_id, budget, by, channel),
         Fact::NoteTold { task_id, note_id, from, text } => {
             let text = policy::bounded(text, NOTE_BYTES);
             change.note_told(*task_id, &Note { id: note_id.clone(), from: from.clone(), text })
         }
-        Fact::PlanProposed { task_id, tasks, plan_digest, policy, approval_id, budget, replan_policy, by, .. } => {
-            let (task_id, approval_id) = (*task_id, *approval_id);
+        Fact::PlanProposed {
+            task_id,
+            tasks,
+            plan_digest,
+            policy,
+            approval_id,
+            budget,
+            replan_policy,
+            by,
+            route,
+            offers_result,
+        } => {
+            let asking = asking(*approval_id, plan_digest, route.as_deref());
+            let (task_id, offers_result) = (*task_id, *offers_result);
             change.plan_proposed(&Proposing {
                 task_id,
                 tasks,
-                plan_digest,
+                asking,
                 policy,
-                approval_id,
+                offers_result,
                 budget,
                 replan_policy,
                 by,
             })
         }
         Fact::PlanUnusable { task_id, reason } => change.plan_unusable(*task_id, reason),
-        Fact::PatchProposed { task_id, number, nonce, patch, approval_id, digest, .. } => {
-            let offering = Offering { number: *number, nonce: *nonce, approval_id: *approval_id, digest };
-            change.patch_proposed(*task_id, patch, &offering)
+        Fact::PatchProposed { task_id, number, nonce, patch, approval_id, digest, route } => {
+            let asking = asking(*approval_id, digest, route.as_deref());
+            change.patch_proposed(*task_id, patch, &Offering { number: *number, nonce: *nonce, asking })
         }
-        Fact::SkillProposed { task_id, number, nonce, name, approval_id, digest, .. } => {
-            let offering = Offering { number: *number, nonce: *nonce, approval_id: *approval_id, digest };
-            change.skill_proposed(*task_id, name, &offering)
+        Fact::SkillProposed { task_id, number, nonce, name, approval_id, digest, route } => {
+            let asking = asking(*approval_id, digest, route.as_deref());
+            change.skill_proposed(*task_id, name, &Offering { number: *number, nonce: *nonce, asking })
         }
         Fact::LimitReached { task_id, number, limit } => change.limit_reached(*task_id, *number, *limit),
         Fact::CancelRequested { task_id, by, reason } => change.cancel_requested(*task_id, by, reason),
         Fact::ResultMerged { commit } => change.result_merged(commit),
         Fact::ResultMergeFailed { reason } => change.result_merge_failed(reason),
+        Fact::ApplyOffered { approval_id, digest, route } => {
+            change.apply_offered(&asking(*approval_id, digest, Some(route)))
+        }
+        Fact::ApplyRefused { detail } => change.apply_refused(detail),
         Fact::ApplyStarted { by, before_commit, after_commit } => change.apply_started(by, before_commit, after_commit),
         Fact::ApplyFinished => change.apply_finished(),
         Fact::ApplyStopped { detail } => change.apply_stopped(detail),
@@ -212,6 +239,28 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
         Fact::ApplyResumed { .. } => change.apply_resumed(),
         Fact::ApplyUndone { by } => change.apply_undone(by),
     }
+}
+
+/// What is said about a request.
+fn take_said(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
+    match fact {
+        Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note, remember } => {
+            let (verdict, remember) = (*verdict, remember.as_ref());
+            change.approval_decided(*approval_id, &Deciding { verdict, digest, by, channel, note, remember })
+        }
+        Fact::ApprovalDelegated { approval_id, by, to, .. } => change.approval_delegated(*approval_id, by, to),
+        Fact::ApprovalViewed { approval_id, by, channel } => change.approval_viewed(*approval_id, by, channel),
+        Fact::ApprovalQuestioned { approval_id, by, channel, question, clarifier } => {
+            change.approval_questioned(*approval_id, &Questioning { by, channel, question, clarifier })
+        }
+        Fact::ApprovalDue { approval_id } => change.approval_due(*approval_id),
+        Fact::RememberedRevoked { approval_id, by, channel } => change.remembered_revoked(*approval_id, by, channel),
+        _ => Err(Rejected::NotFirst { event: fact.kind() }),
+    }
+}
+
+const fn asking<'a>(approval_id: ApprovalId, digest: &'a str, route: Option<&'a Route>) -> Asking<'a> {
+    Asking { approval_id, digest, route }
 }
 
 impl Plan {
@@ -234,10 +283,10 @@ impl Plan {
         if planners != usize::from(planned) || (planned && created.tasks.len() != 1) {
             return Err(Rejected::NoPlanner);
         }
-        let digest = created.plan_digest.clone();
+        let asking = asking(created.approval_id, &created.plan_digest, created.route.as_deref());
         if planned {
             change.plan();
-        } else if !change.request(created.approval_id, Subject::Plan, digest, &created.plan_policy) {
+        } else if !change.request(&asking, Subject::Plan, &created.plan_policy) {
             change.start();
         }
         let outcome = change.finish();
@@ -272,6 +321,8 @@ impl Plan {
             skills: BTreeMap::new(),
             merging_result: false,
             applies: Vec::new(),
+            offers_result: created.offers_result,
+            offering_result: false,
             open: tasks.len(),
             graph,
             tasks,

@@ -129,6 +129,8 @@ pub struct Task {
     pub ledger: Ledger,
     /// Every model call of its attempts.
     pub calls: BTreeMap<MessageId, Call>,
+    /// Hosts beyond its plan's that people let it reach.
+    pub granted: Vec<String>,
     /// A change of the plan dropped it.
     pub dropped: bool,
     /// It was skipped because its own `when` was false: what needs it goes on without it.
@@ -160,6 +162,10 @@ pub struct Task {
     pub(super) clarifier: Option<usize>,
     /// For a clarifier: the task that asked.
     pub(super) asker: Option<usize>,
+    /// For a clarifier: the request about which a person asked.
+    pub(super) asked_for: Option<ApprovalId>,
+    /// Hosts it asked for and does not get.
+    pub(super) denied: Vec<String>,
     /// Plans of it that could not be used.
     pub(super) unusable: u32,
 }
@@ -265,6 +271,7 @@ impl Task {
             afresh_after: 0,
             ledger: Ledger::new(spec.budget),
             calls: BTreeMap::new(),
+            granted: Vec::new(),
             dropped: false,
             paused_at: None,
             attempt_vm_ms: 0,
@@ -274,6 +281,8 @@ impl Task {
             bounced: Vec::new(),
             clarifier: None,
             asker: None,
+            asked_for: None,
+            denied: Vec::new(),
             unusable: 0,
             spec,
         }

@@ -21,7 +21,7 @@ pub(super) enum Timer {
     StartToClose(usize),
     /// A task whose attempts take too long together.
     ScheduleToClose(usize),
-    /// A request nobody decides.
+    /// A request to which something happens by itself.
     Approval(ApprovalId),
 }
 

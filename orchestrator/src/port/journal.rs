@@ -5,7 +5,10 @@ use bus_schemas::{
     id::{ApprovalId, HostId, ProjectId, TaskId},
     time::UnixMs,
     v1::{
-        api::{FailureView, OverBudgetView, QuestionView, RebuildReport, SkillProposal, SpendView},
+        api::{
+            ApplyOffer, CapabilityView, FailureView, OverBudgetView, QuestionView, RebuildReport, RouteView, SkillProposal,
+            SpendView,
+        },
         approval::{ApprovalSubject, Decision},
         call::PlanPatch,
         handoff::{Handoff, Usage},
@@ -171,6 +174,15 @@ pub enum Change {
         /// The decision.
         decision: Option<Decision>,
     },
+    /// A request is not decided but looks different now: another vote, another delegate, more people, another deadline.
+    Reshown {
+        /// Which.
+        approval_id: ApprovalId,
+        /// When it expires.
+        expires_at: Option<UnixMs>,
+        /// How it is decided, and how far that is.
+        route: Box<RouteView>,
+    },
     /// What readers of the feed see of a record.
     Fed(FeedRow),
 }
@@ -257,6 +269,8 @@ pub struct ApprovalRow {
     pub expires_at: Option<UnixMs>,
     /// What is shown of it.
     pub about: Option<Box<About>>,
+    /// How it is decided.
+    pub route: Box<RouteView>,
 }
 
 /// What is shown to those who decide; plans are read from the journal instead.
@@ -273,6 +287,10 @@ pub enum About {
     Patch(PlanPatch, Plan),
     /// A skill.
     Skill(SkillProposal),
+    /// Something an agent asks for.
+    Capability(CapabilityView),
+    /// The result, before it is put into the folder.
+    Apply(ApplyOffer),
 }
 
 /// What readers of the feed see of a record.

@@ -51,6 +51,13 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         Rejected::Final { .. } | Rejected::WrongProjectState { .. } | Rejected::WrongState { .. } => {
             problem("wrong_state", 409, detail)
         }
+        Rejected::NotEligible { .. } | Rejected::NotYet { .. } => problem("not_eligible", 403, detail),
+        Rejected::SelfApproval { .. } => problem("self_approval", 403, detail),
+        Rejected::HandedOn { .. } => problem("handed_on", 409, detail),
+        Rejected::AlreadyVoted { .. } => problem("already_voted", 409, detail),
+        Rejected::BadDelegation { .. } => problem("bad_delegation", 422, detail),
+        Rejected::CannotAsk { .. } => problem("cannot_ask", 409, detail),
+        Rejected::CannotRemember { .. } => problem("not_remembered", 409, detail),
         Rejected::WrongApply { .. } => problem("wrong_apply", 409, detail),
         Rejected::BadPlan(error) => problem("plan_invalid", 422, error.to_string()),
         Rejected::NoPlanner

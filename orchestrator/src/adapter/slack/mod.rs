@@ -3,10 +3,21 @@
 //! `web` is what may be asked of Slack's Web API, `morphism` does it; `socket` and `events` are the two ways in, and
 //! hand every `envelope` to one `Receiver`; `inbound` reads what is inside, leniently.
 
+mod answer;
 pub mod envelope;
+pub mod events;
+mod gate;
+mod hand;
 pub mod inbound;
+mod morphism;
+pub mod signature;
+pub mod socket;
+#[cfg(test)]
+mod testing;
 pub mod web;
+mod wire;
 
 pub use envelope::{Envelope, Kind, Receiver};
 pub use inbound::Inbound;
+pub use morphism::{Access, Morphism, Patience};
 pub use web::{Place, SlackError, SlackWeb};

@@ -172,7 +172,7 @@ pub enum SlackError {
         /// What to do about it, beginning with `: `; empty if there is nothing to say.
         hint: String,
     },
-    /// It was not reached; nothing was done.
+    /// It was not reached, though it was tried again; nothing was done, or nothing that asking again would do twice.
     #[error("{method}: Slack was not reached: {why}")]
     Transport {
         /// What was asked.

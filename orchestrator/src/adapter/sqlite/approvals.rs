@@ -105,6 +105,8 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
             view.plan = Some(plan);
         }
         Some(About::Skill(skill)) => view.skill = Some(skill),
+        Some(About::Capability(capability)) => view.capability = Some(capability),
+        Some(About::Apply(offer)) => view.apply = Some(offer),
         None => {}
     }
     Ok(view)

@@ -94,6 +94,10 @@ fn apply_one(connection: &Connection, schema: &str, change: &Change) -> rusqlite
             "UPDATE {s}.approval SET closed = 1, decision = ?2 WHERE approval_id = ?1",
             params![approval_id.to_string(), decision.as_ref().map(json).transpose()?],
         ),
+        Change::Reshown { approval_id, expires_at, .. } => execute(
+            "UPDATE {s}.approval SET expires_at = ?2 WHERE approval_id = ?1",
+            params![approval_id.to_string(), expires_at.map(|at| at.0)],
+        ),
         Change::Fed(row) => feed(connection, schema, row),
     }
 }

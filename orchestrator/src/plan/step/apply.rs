@@ -1,15 +1,21 @@
 //! The end of a project: its result, and the writing of it into the folder.
 
-use crate::plan::{
-    change::Change,
-    command::Command,
-    event::CommitId,
-    rejected::Rejected,
-    state::{Apply, ProjectState},
-    task::{Task, TaskState},
-};
+use bus_schemas::id::ApprovalId;
 
-use super::prepare::distinct;
+use super::{limit::person, prepare::distinct};
+use crate::{
+    ledger::{Decided, Decision},
+    plan::{
+        change::Change,
+        command::Command,
+        event::{CommitId, PolicySpec},
+        policy::{self, NOTE_BYTES},
+        rejected::Rejected,
+        request::{Asking, Subject},
+        state::{Apply, ProjectState},
+        task::{Task, TaskState},
+    },
+};
 
 impl Change<'_> {
     /// Ends the project once every task is final.
@@ -68,8 +74,59 @@ impl Change<'_> {
 
     fn complete_project(&mut self, commit: CommitId) {
         self.plan.merging_result = false;
+        let offers = self.plan.offers_result && commit != self.plan.base_commit;
         self.plan.result_commit = Some(commit);
         self.set_project(ProjectState::Completed, String::new());
+        if offers {
+            self.plan.offering_result = true;
+            self.command(Command::OfferResult);
+        }
+    }
+
+    /// People are asked whether the result is put into the folder, unless the policy asks nobody.
+    pub(super) fn apply_offered(&mut self, asking: &Asking<'_>) -> Result<(), Rejected> {
+        if !self.plan.offering_result {
+            return Err(self.wrong_apply("the result is offered or applied already, or there is none"));
+        }
+        self.fresh(asking.approval_id)?;
+        self.plan.offering_result = false;
+        let fallback = person(&PolicySpec { name: String::new(), asks: false, deadline_ms: None });
+        if !self.request(asking, Subject::Apply, &fallback) {
+            self.command(Command::ApplyResult { approval_id: asking.approval_id });
+        }
+        self.touch_project();
+        Ok(())
+    }
+
+    /// The executor puts in what is stored under the digest; where it is refused, nothing is written.
+    pub(super) fn carry_out_apply(&mut self, approval_id: ApprovalId, decision: &Decision) {
+        let Decision { verdict, by, note, .. } = decision;
+        match verdict {
+            Decided::Approved => return self.command(Command::ApplyResult { approval_id }),
+            Decided::Expired => self.not_applied(note),
+            Decided::Rejected | Decided::ChangesRequested => self.not_applied(&format!("{by}: {note}")),
+        }
+    }
+
+    fn not_applied(&mut self, why: &str) {
+        let reason = format!("the result is not put into the folder: {why}");
+        self.plan.reason = policy::bounded(&reason, NOTE_BYTES);
+        self.touch_project();
+    }
+
+    /// The result could not be offered or, though approved, not be put into the folder. Somebody can still apply it.
+    pub(super) fn apply_refused(&mut self, detail: &str) -> Result<(), Rejected> {
+        let approved = |id: &ApprovalId| {
+            let approval = self.plan.approvals.get(id).filter(|approval| approval.subject == Subject::Apply);
+            approval.and_then(|approval| approval.decision.as_ref()).is_some_and(|d| d.verdict == Decided::Approved)
+        };
+        let asked = self.plan.offering_result || self.plan.approvals.keys().any(approved);
+        if !asked || self.plan.standing_apply().is_some() {
+            return Err(self.wrong_apply("nobody asked for the result to be put into the folder, or it is"));
+        }
+        self.plan.offering_result = false;
+        self.not_applied(detail);
+        Ok(())
     }
 
     pub(super) fn result_merged(&mut self, commit: &str) -> Result<(), Rejected> {
@@ -99,6 +156,14 @@ impl Change<'_> {
         }
         if self.plan.standing_apply().is_some() {
             return Err(self.wrong_apply("the result is applied already"));
+        }
+        self.plan.offering_result = false;
+        self.plan.reason.clear();
+        let about_result =
+            |id: &&ApprovalId| self.plan.approvals.get(*id).is_some_and(|request| request.subject == Subject::Apply);
+        let pending: Vec<ApprovalId> = self.plan.pending.iter().filter(about_result).copied().collect();
+        for approval_id in pending {
+            self.void(approval_id, &format!("{by} applied the result by hand"));
         }
         self.plan.applies.push(Apply {
             by: by.to_owned(),

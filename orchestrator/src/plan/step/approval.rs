@@ -1,22 +1,29 @@
-//! Decisions.
+//! What people say about requests, and what becomes of it. Who may decide, and when it is decided, is the
+//! [ledger](crate::ledger)'s.
 
 use bus_schemas::id::{ApprovalId, TaskId};
 
-use crate::plan::{
-    change::Change,
-    event::Verdict,
-    rejected::Rejected,
-    request::{Approval, Decided, Decision, Subject},
-    task::{Note, TaskState},
+use crate::{
+    ledger::{self, Decided, Decision, Risk},
+    plan::{
+        change::Change,
+        command::Command,
+        event::{RememberSpec, Verdict},
+        rejected::Rejected,
+        request::{Approval, Remembered, Subject},
+        state::BudgetWait,
+        task::{Note, TaskState},
+    },
 };
 
-/// A decision as it was made.
+/// What somebody says.
 pub(super) struct Deciding<'a> {
     pub(super) verdict: Verdict,
     pub(super) digest: &'a str,
     pub(super) by: &'a str,
     pub(super) channel: &'a str,
     pub(super) note: &'a str,
+    pub(super) remember: Option<&'a RememberSpec>,
 }
 
 impl Change<'_> {
@@ -25,82 +32,133 @@ impl Change<'_> {
         approval_id: ApprovalId,
         deciding: &Deciding<'_>,
     ) -> Result<(), Rejected> {
-        let request = self.pending(approval_id)?;
-        if request.digest != deciding.digest {
-            return Err(Rejected::DigestMismatch { approval_id });
-        }
-        if let Some(expires_at) = request.expires_at.filter(|expires_at| *expires_at <= self.at) {
-            return Err(Rejected::Expired { approval_id, expires_at });
-        }
-        if deciding.verdict != Verdict::Approved && deciding.note.trim().is_empty() {
-            return Err(Rejected::NoteRequired { approval_id });
-        }
-        let answers = matches!(request.subject, Subject::Question { .. });
-        if answers && deciding.note.trim().is_empty() {
-            return Err(Rejected::NoteRequired { approval_id });
-        }
-        if deciding.verdict == Verdict::ChangesRequested
-            && matches!(request.subject, Subject::Question { .. } | Subject::Budget { .. })
-        {
-            return Err(Rejected::WrongVerdict { approval_id, subject: request.subject.word() });
-        }
-        let verdict = match deciding.verdict {
-            Verdict::Approved => Decided::Approved,
-            Verdict::ChangesRequested => Decided::ChangesRequested,
-            Verdict::Rejected => Decided::Rejected,
+        let Deciding { verdict, digest, by, channel, note, remember } = *deciding;
+        let verdict = match verdict {
+            Verdict::Approved => ledger::Verdict::Approved,
+            Verdict::ChangesRequested => ledger::Verdict::ChangesRequested,
+            Verdict::Rejected => ledger::Verdict::Rejected,
         };
-        let subject = request.subject;
-        let decision = Decision {
-            verdict,
-            by: deciding.by.to_owned(),
-            channel: deciding.channel.to_owned(),
-            note: deciding.note.to_owned(),
-            decided_at: self.at,
-        };
-        self.carry_out(approval_id, subject, decision);
+        self.moved(approval_id, ledger::Fact::Voted { verdict, digest, by, channel, note })?;
+        if let Some(approval) = self.plan.approvals.get_mut(&approval_id) {
+            approval.wish = remember.map(|spec| (by.to_owned(), spec.clone())).or_else(|| approval.wish.take());
+        }
+        self.remember(approval_id);
+        self.settle();
         Ok(())
     }
 
-    pub(super) fn approval_expired(&mut self, approval_id: ApprovalId) -> Result<(), Rejected> {
-        let request = self.pending(approval_id)?;
-        if request.expires_at.is_none_or(|expires_at| self.at < expires_at) {
-            return Err(Rejected::NotDue { event: self.event, not_before: request.expires_at });
-        }
-        let (subject, policy) = (request.subject, request.policy.clone());
-        let decision = Decision {
-            verdict: Decided::Expired,
-            by: format!("policy:{policy}"),
-            channel: "policy".to_owned(),
-            note: "nobody decided in time".to_owned(),
-            decided_at: self.at,
-        };
-        self.carry_out(approval_id, subject, decision);
+    /// The next instant of a request has come.
+    pub(super) fn approval_due(&mut self, approval_id: ApprovalId) -> Result<(), Rejected> {
+        self.moved(approval_id, ledger::Fact::Due)?;
+        self.remember(approval_id);
+        self.settle();
         Ok(())
     }
 
-    fn pending(&self, approval_id: ApprovalId) -> Result<&Approval, Rejected> {
-        let event = self.event;
-        let request = self.plan.approvals.get(&approval_id).ok_or(Rejected::UnknownApproval { approval_id, event })?;
-        match &request.decision {
-            Some(decision) => Err(Rejected::NotPending { approval_id, decision: Box::new(decision.clone()) }),
-            None => Ok(request),
+    pub(super) fn approval_delegated(&mut self, approval_id: ApprovalId, by: &str, to: &str) -> Result<(), Rejected> {
+        self.moved(approval_id, ledger::Fact::Delegated { by, to })
+    }
+
+    /// The same view again is nothing.
+    pub(super) fn approval_viewed(&mut self, approval_id: ApprovalId, by: &str, channel: &str) -> Result<(), Rejected> {
+        self.known(approval_id)?;
+        match self.move_request(approval_id, ledger::Fact::Viewed { by, channel }) {
+            Ok(()) | Err(ledger::Rejected::Known) => Ok(()),
+            Err(rejected) => Err(self.refused(approval_id, rejected)),
         }
     }
 
-    fn carry_out(&mut self, approval_id: ApprovalId, subject: Subject, decision: Decision) {
+    pub(super) fn remembered_revoked(
+        &mut self,
+        approval_id: ApprovalId,
+        by: &str,
+        channel: &str,
+    ) -> Result<(), Rejected> {
+        self.known(approval_id)?;
+        let remembered = self.plan.approvals.get_mut(&approval_id).and_then(|approval| approval.remembered.as_mut());
+        let problem = "its decision is not remembered: there is nothing to take back";
+        let remembered = remembered.ok_or(Rejected::CannotRemember { approval_id, problem })?;
+        if remembered.revoked.is_some() {
+            let problem = "that its decision is remembered was taken back before";
+            return Err(Rejected::CannotRemember { approval_id, problem });
+        }
+        remembered.revoked = Some((by.to_owned(), channel.to_owned()));
+        self.named(approval_id);
+        self.command(Command::Reshow { approval_id });
+        Ok(())
+    }
+
+    /// Takes something into a request, and carries out what is decided by it.
+    fn moved(&mut self, approval_id: ApprovalId, fact: ledger::Fact<'_>) -> Result<(), Rejected> {
+        self.known(approval_id)?;
         let wait = self.plan.budget_waits.get(&approval_id).cloned();
-        self.decide(approval_id, decision.clone());
+        self.move_request(approval_id, fact).map_err(|rejected| self.refused(approval_id, rejected))?;
+        let Some(approval) = self.plan.approvals.get(&approval_id) else { return Ok(()) };
+        if let Some(decision) = approval.decision.clone() {
+            let subject = approval.subject;
+            self.carry_out(approval_id, subject, decision, wait.as_ref());
+        }
+        Ok(())
+    }
+
+    pub(super) fn known(&self, approval_id: ApprovalId) -> Result<&Approval, Rejected> {
+        let event = self.event;
+        self.plan.approvals.get(&approval_id).ok_or(Rejected::UnknownApproval { approval_id, event })
+    }
+
+    /// The decision counts for later requests if people made it and it is of a kind that can.
+    fn remember(&mut self, approval_id: ApprovalId) {
+        let at = self.at;
+        let Some(approval) = self.plan.approvals.get_mut(&approval_id) else { return };
+        let Some(decision) = &approval.request.decision else { return };
+        let route = &approval.request.route;
+        let approved = decision.verdict == Decided::Approved && route.asks();
+        let can = approved && approval.request.asked.can_remember() && route.risk != Risk::High;
+        let wish = approval.wish.take().filter(|(_, spec)| can && spec.until > at);
+        approval.remembered = wish.map(|(by, spec)| Remembered { by, spec, revoked: None });
+    }
+
+    fn refused(&self, approval_id: ApprovalId, rejected: ledger::Rejected) -> Rejected {
+        let event = self.event;
+        match rejected {
+            ledger::Rejected::Decided(decision) => Rejected::NotPending { approval_id, decision },
+            ledger::Rejected::DigestMismatch => Rejected::DigestMismatch { approval_id },
+            ledger::Rejected::Expired { expires_at } => Rejected::Expired { approval_id, expires_at },
+            ledger::Rejected::NoteRequired => Rejected::NoteRequired { approval_id },
+            ledger::Rejected::CannotSendBack(asked) => Rejected::WrongVerdict { approval_id, subject: asked.word() },
+            ledger::Rejected::NotEligible { by } => Rejected::NotEligible { approval_id, by },
+            ledger::Rejected::NotYet { by, from } => Rejected::NotYet { approval_id, by, from },
+            ledger::Rejected::SelfApproval { by } => Rejected::SelfApproval { approval_id, by },
+            ledger::Rejected::HandedOn { by, to } => Rejected::HandedOn { approval_id, by, to },
+            ledger::Rejected::AlreadyVoted { by } => Rejected::AlreadyVoted { approval_id, by },
+            ledger::Rejected::BadDelegation(problem) => Rejected::BadDelegation { approval_id, problem },
+            ledger::Rejected::NotDue | ledger::Rejected::Known => {
+                let next = self.plan.approvals.get(&approval_id).and_then(|approval| ledger::next_at(&approval.request));
+                Rejected::NotDue { event, not_before: next }
+            }
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        approval_id: ApprovalId,
+        subject: Subject,
+        decision: Decision,
+        wait: Option<&BudgetWait>,
+    ) {
         match subject {
             Subject::Plan => self.carry_out_plan(approval_id, &decision),
             Subject::Handoff { task_id, .. } => self.carry_out_handoff(approval_id, task_id, decision),
             Subject::Question { task_id, .. } => self.carry_out_question(approval_id, task_id, &decision),
+            Subject::Capability { task_id, .. } => self.carry_out_capability(approval_id, task_id, &decision),
             Subject::Budget { .. } => {
                 if let Some(wait) = wait {
-                    self.carry_out_budget(&wait, &decision);
+                    self.carry_out_budget(wait, &decision);
                 }
             }
             Subject::Patch { .. } => self.carry_out_patch(approval_id, &decision),
             Subject::Skill { task_id, .. } => self.carry_out_skill(approval_id, task_id, &decision),
+            Subject::Apply => self.carry_out_apply(approval_id, &decision),
         }
     }
 

@@ -2,7 +2,7 @@
 //! number and by the nonce of the claim that holds it.
 
 use bus_schemas::{
-    id::{ApprovalId, ClaimNonce, HostId, TaskId},
+    id::{ClaimNonce, HostId, TaskId},
     time::UnixMs,
 };
 
@@ -12,7 +12,8 @@ use crate::plan::{
     event::{Limit, TaskKind},
     policy::{self, NOTE_BYTES},
     rejected::Rejected,
-    request::Subject,
+    request::{Asking, Subject},
+    state::ProjectState,
     task::{Claim, Failure, Handed, Note, Task, TaskState},
     timer,
 };
@@ -32,8 +33,7 @@ pub(super) struct Failing<'a> {
 pub(super) struct Handing<'a> {
     pub(super) commit: &'a str,
     pub(super) proven: bool,
-    pub(super) digest: &'a str,
-    pub(super) approval_id: ApprovalId,
+    pub(super) asking: Asking<'a>,
     pub(super) answer: Option<&'a str>,
     pub(super) vm_ms: u64,
 }
@@ -42,7 +42,9 @@ impl Change<'_> {
     pub(super) fn attempt_offered(&mut self, task_id: TaskId, attempt: u32) -> Result<(), Rejected> {
         let (number, task) = self.open_task(task_id)?;
         let event = self.event;
-        if !self.plan.state.is_active() {
+        // An agent can be asked about its plan before that is approved.
+        let asked = self.plan.state == ProjectState::AwaitingApproval && task.spec.kind == TaskKind::Clarifier;
+        if !self.plan.state.is_active() && !asked {
             return Err(Rejected::WrongProjectState { state: self.plan.state, event });
         }
         if task.state != TaskState::Ready {
@@ -125,7 +127,7 @@ impl Change<'_> {
         handing: &Handing<'_>,
     ) -> Result<(), Rejected> {
         let (number, task) = self.fenced(task_id, attempt, nonce)?;
-        let approval_id = handing.approval_id;
+        let approval_id = handing.asking.approval_id;
         let (spec, at) = (task.spec.policy.clone(), self.at);
         self.fresh(approval_id)?;
         if task.base_commit.as_deref() != Some(handing.commit) {
@@ -140,14 +142,14 @@ impl Change<'_> {
                 number: attempt,
                 commit: handing.commit.to_owned(),
                 proven: handing.proven,
-                digest: handing.digest.to_owned(),
+                digest: handing.asking.digest.to_owned(),
                 approval_id,
                 received_at: at,
                 answer: handing.answer.map(|answer| policy::bounded(answer, NOTE_BYTES)),
             });
         });
         let subject = Subject::Handoff { task_id, number: attempt };
-        if !self.request(approval_id, subject, handing.digest.to_owned(), &spec) {
+        if !self.request(&handing.asking, subject, &spec) {
             self.accept(number);
         }
         Ok(())

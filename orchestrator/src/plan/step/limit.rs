@@ -5,33 +5,36 @@ use std::collections::BTreeSet;
 use bus_schemas::id::{ApprovalId, TaskId};
 
 use super::budget::Owner;
-use crate::plan::{
-    budget::{BudgetSpec, Reached, Resource},
-    change::Change,
-    event::PolicySpec,
-    rejected::Rejected,
-    request::{Decided, Decision, Subject},
-    state::{BudgetWait, ProjectState},
-    task::TaskState,
+use crate::{
+    ledger::{self, Decided, Decision},
+    plan::{
+        budget::{BudgetSpec, Reached, Resource},
+        change::Change,
+        event::PolicySpec,
+        rejected::Rejected,
+        request::{Asking, Subject},
+        state::{BudgetWait, ProjectState},
+        task::TaskState,
+    },
 };
 
 impl Change<'_> {
-    pub(super) fn budget_reached(&mut self, task_id: TaskId, id: ApprovalId, digest: &str) -> Result<(), Rejected> {
+    pub(super) fn budget_reached(&mut self, task_id: TaskId, asking: &Asking<'_>) -> Result<(), Rejected> {
         let (number, task) = self.open_task(task_id)?;
         if task.state != TaskState::Ready {
             return Err(self.wrong_state(task));
         }
-        self.fresh(id)?;
+        self.fresh(asking.approval_id)?;
         let (owner, reached) = self.reached(number, 0).ok_or(Rejected::WithinBudget { task_id })?;
         let at = self.at;
         self.edit(number, |task| task.paused_at = Some(at));
-        self.ask_budget(number, owner, &reached, id, digest);
+        self.ask_budget(number, owner, &reached, asking);
         Ok(())
     }
 
     /// A task waits for people at a limit. All that wait for the same limit share one request; where somebody refused to
     /// add to it, it ends.
-    pub(super) fn ask_budget(&mut self, number: usize, owner: Owner, reached: &Reached, id: ApprovalId, digest: &str) {
+    pub(super) fn ask_budget(&mut self, number: usize, owner: Owner, reached: &Reached, asking: &Asking<'_>) {
         let Reached { resource, used, limit } = *reached;
         let whose = owner.and_then(|number| self.task(number)).map_or("project", |task| task.spec.key.as_str());
         let reason = format!("budget of {whose}: {used} of {limit} {resource} used");
@@ -43,7 +46,7 @@ impl Change<'_> {
         let subject = Subject::Budget { task_id: task.spec.task_id, number: task.attempt };
         let spec = person(&task.spec.policy);
         let joined = self.plan.budgets_asked.get(&(owner, resource)).copied();
-        let approval_id = joined.unwrap_or(id);
+        let approval_id = joined.unwrap_or(asking.approval_id);
         self.edit(number, |task| {
             task.state = TaskState::InputRequired;
             task.approval_id = Some(approval_id);
@@ -61,7 +64,7 @@ impl Change<'_> {
         wait.waiting.insert(number);
         if joined.is_none() {
             self.plan.budgets_asked.insert((owner, resource), approval_id);
-            self.request(approval_id, subject, digest.to_owned(), &spec);
+            self.request(asking, subject, &spec);
         }
     }
 
@@ -118,14 +121,8 @@ impl Change<'_> {
             let asked = self.plan.budgets_asked.get(&(owner, resource)).copied();
             let Some(approval_id) = asked.filter(|_| enough) else { continue };
             let Some(wait) = self.plan.budget_waits.get(&approval_id).cloned() else { continue };
-            let decision = Decision {
-                verdict: Decided::Approved,
-                by: by.to_owned(),
-                channel: channel.to_owned(),
-                note: "the limit was raised".to_owned(),
-                decided_at: self.at,
-            };
-            self.decide(approval_id, decision);
+            // Whoever may raise a limit needs nobody's leave; it is pending, so this is taken.
+            drop(self.move_request(approval_id, ledger::Fact::Done { by, channel, note: "the limit was raised" }));
             for number in wait.waiting {
                 self.go_on(number);
             }

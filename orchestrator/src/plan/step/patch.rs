@@ -5,24 +5,26 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use bus_schemas::id::{ApprovalId, ClaimNonce, TaskId};
 
 use super::limit::person;
-use crate::plan::{
-    change::Change,
-    command::Command,
-    event::{PatchSpec, PolicySpec, TaskSpec},
-    graph::TaskGraph,
-    policy::{self, NOTE_BYTES},
-    rejected::Rejected,
-    request::{Decided, Decision, Subject},
-    state::{Patch, PatchState, ProjectState},
-    task::{Note, Task, TaskState},
+use crate::{
+    ledger::{Decided, Decision},
+    plan::{
+        change::Change,
+        command::Command,
+        event::{PatchSpec, PolicySpec, TaskSpec},
+        graph::TaskGraph,
+        policy::{self, NOTE_BYTES},
+        rejected::Rejected,
+        request::{Asking, Subject},
+        state::{Patch, PatchState, ProjectState},
+        task::{Note, Task, TaskState},
+    },
 };
 
 /// Something an agent proposes.
 pub(super) struct Offering<'a> {
     pub(super) number: u32,
     pub(super) nonce: ClaimNonce,
-    pub(super) approval_id: ApprovalId,
-    pub(super) digest: &'a str,
+    pub(super) asking: Asking<'a>,
 }
 
 /// A patch that fits: the plan as it will be.
@@ -39,7 +41,7 @@ impl Change<'_> {
         spec: &PatchSpec,
         offering: &Offering<'_>,
     ) -> Result<(), Rejected> {
-        let approval_id = offering.approval_id;
+        let approval_id = offering.asking.approval_id;
         let (number, _) = self.fenced(task_id, offering.number, offering.nonce)?;
         self.fresh(approval_id)?;
         if self.plan.state != ProjectState::Working {
@@ -53,7 +55,7 @@ impl Change<'_> {
         self.plan.patches.insert(approval_id, Patch { task_id, spec: spec.clone(), state: PatchState::Pending });
         let policy = self.plan.replan_policy.clone().unwrap_or_else(|| ask(None));
         let subject = Subject::Patch { task_id, number: offering.number };
-        if !self.request(approval_id, subject, offering.digest.to_owned(), &policy) {
+        if !self.request(&offering.asking, subject, &policy) {
             self.apply_patch(approval_id);
         }
         self.touch_project();
@@ -96,11 +98,11 @@ impl Change<'_> {
         offering: &Offering<'_>,
     ) -> Result<(), Rejected> {
         let (number, _) = self.fenced(task_id, offering.number, offering.nonce)?;
-        self.fresh(offering.approval_id)?;
+        self.fresh(offering.asking.approval_id)?;
         self.heard(number, offering.nonce);
-        self.plan.skills.insert(offering.approval_id, name.to_owned());
+        self.plan.skills.insert(offering.asking.approval_id, name.to_owned());
         let subject = Subject::Skill { task_id, number: offering.number };
-        self.request(offering.approval_id, subject, offering.digest.to_owned(), &ask(None));
+        self.request(&offering.asking, subject, &ask(None));
         Ok(())
     }
 

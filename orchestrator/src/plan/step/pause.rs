@@ -1,29 +1,32 @@
 //! Pauses: an attempt ends and the task waits, for a person, a provider or another agent. A pause counts as no try, and the
 //! time it takes does not count to schedule-to-close. Notes are here, too: what is said to a task.
 
-use std::{collections::HashSet, mem::discriminant};
+use std::mem::discriminant;
 
 use bus_schemas::{
     id::{ApprovalId, ClaimNonce, TaskId},
     time::UnixMs,
 };
 
-use super::{attempt::Failing, limit::person};
-use crate::plan::{
-    change::Change,
-    command::Command,
-    event::{PauseSpec, TaskKind, TaskSpec},
-    policy::{self, NOTE_BYTES},
-    rejected::Rejected,
-    request::{Decided, Decision, Subject},
-    task::{Note, Task, TaskState},
+use super::{asking::answer_of, attempt::Failing, capability::is_answered, limit::person};
+use crate::{
+    ledger::{Decided, Decision},
+    plan::{
+        change::Change,
+        command::Command,
+        event::{PauseSpec, TaskKind, TaskSpec},
+        policy::{self, NOTE_BYTES},
+        rejected::Rejected,
+        request::{Asking, Subject},
+        task::{Note, Task, TaskState},
+    },
 };
 
 /// The longest a provider can make a task wait before it tries again: a day.
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
 /// So many pauses for a busy provider in a row without a turn between them, and the attempt has failed.
 const STUCK_AT_PROVIDER: u32 = 5;
-/// The same for a limit that is not reached.
+/// The same for a limit that is not reached, and for a host that people have answered for.
 const STUCK_BELOW_LIMIT: u32 = 3;
 /// The most of a question that goes with its answer, in bytes.
 const QUESTION_BYTES: usize = 1024;
@@ -31,8 +34,7 @@ const QUESTION_BYTES: usize = 1024;
 /// A pause as its host tells it.
 pub(super) struct Pausing<'a> {
     pub(super) pause: &'a PauseSpec,
-    pub(super) approval_id: ApprovalId,
-    pub(super) digest: &'a str,
+    pub(super) asking: Asking<'a>,
     pub(super) vm_ms: u64,
     pub(super) saved_turn: u32,
 }
@@ -46,7 +48,7 @@ impl Change<'_> {
         pausing: &Pausing<'_>,
     ) -> Result<(), Rejected> {
         let (number, task) = self.fenced(task_id, attempt, nonce)?;
-        self.fresh(pausing.approval_id)?;
+        self.fresh(pausing.asking.approval_id)?;
         let refused = match pausing.pause {
             PauseSpec::Bounce { need, clarifier } => self.check_bounce(task, *need, clarifier).err(),
             _ => None,
@@ -71,10 +73,11 @@ impl Change<'_> {
             task.paused_at = Some(at);
         });
         match pausing.pause {
-            PauseSpec::Question { .. } | PauseSpec::Capability { .. } => self.ask_question(number, pausing),
+            PauseSpec::Question { .. } => self.ask_question(number, pausing),
+            PauseSpec::Capability { host } => self.ask_capability(number, pausing, host),
             PauseSpec::Budget => match self.reached(number, 0) {
                 Some((owner, reached)) => {
-                    self.ask_budget(number, owner, &reached, pausing.approval_id, pausing.digest);
+                    self.ask_budget(number, owner, &reached, &pausing.asking);
                 }
                 // It was raised meanwhile.
                 None => self.wait_until(number, at),
@@ -91,6 +94,9 @@ impl Change<'_> {
         let most = match pausing.pause {
             PauseSpec::RateLimited { .. } => Some(STUCK_AT_PROVIDER),
             PauseSpec::Budget if self.reached(number, 0).is_none() => Some(STUCK_BELOW_LIMIT),
+            PauseSpec::Capability { host } if self.task(number).is_some_and(|task| is_answered(task, host)) => {
+                Some(STUCK_BELOW_LIMIT)
+            }
             _ => None,
         };
         let Some(task) = self.task(number) else { return false };
@@ -129,10 +135,10 @@ impl Change<'_> {
         let spec = person(&task.spec.policy);
         self.edit(number, |task| {
             task.state = TaskState::InputRequired;
-            task.approval_id = Some(pausing.approval_id);
+            task.approval_id = Some(pausing.asking.approval_id);
             "asks a question".clone_into(&mut task.reason);
         });
-        self.request(pausing.approval_id, subject, pausing.digest.to_owned(), &spec);
+        self.request(&pausing.asking, subject, &spec);
     }
 
     pub(super) fn carry_out_question(&mut self, approval_id: ApprovalId, task_id: TaskId, decision: &Decision) {
@@ -187,14 +193,19 @@ impl Change<'_> {
         if needed.spec.kind != TaskKind::Agent || !needed.state.is_done() || needed.attempt == 0 {
             return Err(format!("{key} has no agent that could be asked"));
         }
-        let fits = clarifier.kind == TaskKind::Clarifier && !clarifier.is_foreach && !clarifier.has_when;
-        let known: HashSet<&str> = self.plan.tasks.iter().map(|task| task.spec.key.as_str()).collect();
-        if !fits || known.contains(clarifier.key.as_str()) || self.plan.numbers.contains_key(&clarifier.task_id) {
-            return Err(format!("{} cannot be added", clarifier.key));
-        }
+        self.check_clarifier(clarifier)?;
         let ended = |need: &TaskId| self.plan.task(*need).is_some_and(Task::ended_well);
         if !clarifier.needs.iter().all(ended) {
             return Err(format!("{} needs what is not done", clarifier.key));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_clarifier(&self, clarifier: &TaskSpec) -> Result<(), String> {
+        let fits = clarifier.kind == TaskKind::Clarifier && !clarifier.is_foreach && !clarifier.has_when;
+        let is_known = self.plan.tasks.iter().any(|task| task.spec.key == clarifier.key);
+        if !fits || is_known || self.plan.numbers.contains_key(&clarifier.task_id) {
+            return Err(format!("{} cannot be added", clarifier.key));
         }
         Ok(())
     }
@@ -215,13 +226,15 @@ impl Change<'_> {
         self.make_ready(clarifier, base);
     }
 
-    /// A clarifier ended: its answer, or that there is none, goes to the task that asked.
+    /// A clarifier ended: its answer, or that there is none, goes to who asked: a task, or a person.
     pub(super) fn clarified(&mut self, clarifier: usize) {
         let Some(task) = self.task(clarifier) else { return };
+        if let Some(approval_id) = task.asked_for {
+            let (task_id, answer) = (task.spec.task_id, answer_of(task));
+            return self.answered(approval_id, task_id, answer);
+        }
         let Some(asker) = task.asker else { return };
-        let answer = task.handoff.as_ref().filter(|_| task.ended_well()).and_then(|handed| handed.answer.clone());
-        let answer = answer.filter(|answer| !answer.trim().is_empty());
-        let text = answer.unwrap_or_else(|| format!("there is no answer: {} is {}", task.spec.key, task.state));
+        let text = answer_of(task);
         let id = format!("answer-{}", task.spec.task_id);
         let Some(asking) = self.task(asker) else { return };
         if asking.clarifier != Some(clarifier) || asking.state != TaskState::Blocked {

@@ -4,17 +4,20 @@ use std::collections::HashMap;
 
 use bus_schemas::id::{ApprovalId, TaskId};
 
-use crate::plan::{
-    budget::BudgetSpec,
-    change::Change,
-    command::Command,
-    event::{PolicySpec, TaskKind, TaskSpec},
-    graph::{GraphError, TaskGraph},
-    policy::{self, NOTE_BYTES},
-    rejected::Rejected,
-    request::{Decided, Decision, Subject},
-    state::ProjectState,
-    task::{Asked, Note, Task, TaskState},
+use crate::{
+    ledger::{Decided, Decision},
+    plan::{
+        budget::BudgetSpec,
+        change::Change,
+        command::Command,
+        event::{PolicySpec, TaskKind, TaskSpec},
+        graph::{GraphError, TaskGraph},
+        policy::{self, NOTE_BYTES},
+        rejected::Rejected,
+        request::{Asking, Subject},
+        state::ProjectState,
+        task::{Asked, Note, Task, TaskState},
+    },
 };
 
 /// So many unusable plans, and the planner has failed.
@@ -24,9 +27,10 @@ pub(super) const UNUSABLE_PLANS: u32 = 3;
 pub(super) struct Proposing<'a> {
     pub(super) task_id: Option<TaskId>,
     pub(super) tasks: &'a [TaskSpec],
-    pub(super) plan_digest: &'a str,
+    /// The digest is the plan's.
+    pub(super) asking: Asking<'a>,
     pub(super) policy: &'a PolicySpec,
-    pub(super) approval_id: ApprovalId,
+    pub(super) offers_result: Option<bool>,
     pub(super) budget: &'a BudgetSpec,
     pub(super) replan_policy: &'a PolicySpec,
     pub(super) by: &'a str,
@@ -93,18 +97,19 @@ impl Change<'_> {
             None if self.plan.state == ProjectState::AwaitingApproval => {}
             None => return Err(Rejected::WrongProjectState { state: self.plan.state, event: self.event }),
         }
-        self.fresh(proposing.approval_id)?;
+        self.fresh(proposing.asking.approval_id)?;
         let known = |spec: &&TaskSpec| self.plan.numbers.contains_key(&spec.task_id) || spec.kind.is_helper();
         if let Some(spec) = proposing.tasks.iter().find(known) {
             return Err(GraphError::DuplicateTask { key: spec.key.clone() }.into());
         }
         self.install(proposing.tasks, &format!("{} proposes another plan", proposing.by))?;
-        proposing.plan_digest.clone_into(&mut self.plan.plan_digest);
+        proposing.asking.digest.clone_into(&mut self.plan.plan_digest);
+        self.plan.offers_result = proposing.offers_result.unwrap_or(self.plan.offers_result);
         self.plan.replan_policy = Some(proposing.replan_policy.clone());
         self.plan.proposed_budget = Some(self.budget_of(proposing));
         // Where a planner was asked for, the project says who approves its plan, whoever changes it.
         let policy = self.plan.planning.as_ref().unwrap_or(proposing.policy).clone();
-        let approval_id = proposing.approval_id;
+        let approval_id = proposing.asking.approval_id;
         if self.planner().is_some() {
             self.edit(0, |task| {
                 task.state = TaskState::InputRequired;
@@ -113,7 +118,7 @@ impl Change<'_> {
                 "its plan waits for a person".clone_into(&mut task.reason);
             });
         }
-        if self.request(approval_id, Subject::Plan, proposing.plan_digest.to_owned(), &policy) {
+        if self.request(&proposing.asking, Subject::Plan, &policy) {
             self.set_project(ProjectState::AwaitingApproval, String::new());
         } else {
             self.start_plan();
@@ -173,11 +178,11 @@ impl Change<'_> {
         self.task(0).filter(|task| task.spec.kind == TaskKind::Planner)
     }
 
-    /// Puts these tasks in the place of those that were proposed before. Nothing has started, so nothing is lost.
+    /// Puts these tasks in the place of those that were proposed before. Nothing has started, so nothing is lost. The planner
+    /// stays, and so do those that answered questions about its plans.
     fn install(&mut self, specs: &[TaskSpec], why: &str) -> Result<(), Rejected> {
-        let kept = usize::from(self.planner().is_some());
-        let all: Vec<TaskSpec> =
-            self.plan.tasks.iter().take(kept).map(|task| &task.spec).chain(specs).cloned().collect();
+        let helpers = self.plan.tasks.iter().map(|task| &task.spec).filter(|spec| spec.kind.is_helper());
+        let all: Vec<TaskSpec> = helpers.chain(specs).cloned().collect();
         let graph = TaskGraph::of(&all)?;
         let about_plan =
             |id: &&ApprovalId| self.plan.approvals.get(*id).is_some_and(|request| request.subject == Subject::Plan);
@@ -185,15 +190,24 @@ impl Change<'_> {
         for approval_id in pending {
             self.void(approval_id, why);
         }
-        for task in self.plan.tasks.drain(kept..) {
-            self.plan.open -= usize::from(!task.state.is_final());
-            self.removed.push(task.spec.task_id);
+        // Before tasks get other numbers: a question about the plan may have ended with it.
+        self.settle();
+        let mut kept = Vec::new();
+        for (number, task) in std::mem::take(&mut self.plan.tasks).into_iter().enumerate() {
+            if task.spec.kind.is_helper() {
+                kept.push(number);
+                self.plan.tasks.push(task);
+            } else {
+                self.plan.open -= usize::from(!task.state.is_final());
+                self.removed.push(task.spec.task_id);
+            }
         }
+        self.renumber(&kept);
         for (place, spec) in specs.iter().enumerate() {
-            let needs = graph.needs_count(kept + place);
+            let needs = graph.needs_count(kept.len() + place);
             self.plan.tasks.push(Task::new(spec.clone(), needs, self.at));
             self.plan.open += 1;
-            self.touch(kept + place);
+            self.touch(kept.len() + place);
         }
         self.plan.graph = graph;
         let ids = self.plan.tasks.iter().enumerate().map(|(number, task)| (task.spec.task_id, number));

@@ -164,6 +164,7 @@ impl World {
             replan_policy: policy(false),
             by: "somebody".to_owned(),
             route: None,
+            offers_result: None,
         })
     }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bus_schemas::id::{ClaimNonce, TaskId};
 
 use super::invariants_agents::{check_budgets, check_patch, check_pause, check_spending};
-use crate::plan::{
-    Amount, Command, Event, Outcome, Plan, ProjectState, Rejected, Subject, TaskState, event::Fact, timer,
+use crate::{
+    ledger,
+    plan::{Amount, Command, Event, Outcome, Plan, ProjectState, Rejected, Subject, TaskState, event::Fact, timer},
 };
 
 /// What was accepted so far, to be compared with what is accepted next.
@@ -53,6 +54,8 @@ pub(super) fn check_step(
             assert!(outcome.commands.contains(&changed), "changed and not made known");
         }
     }
+    check_requests(before, outcome, after);
+    assert!(before.is_settled() == after.is_settled() || outcome.project_changed, "settled, and nobody is told");
     if before.state().is_final() {
         assert_eq!(before.state(), after.state(), "a final project moved");
     }
@@ -63,6 +66,37 @@ pub(super) fn check_step(
     for command in &outcome.commands {
         if let Command::Offer { task_id, number } = command {
             assert!(known.offers.insert((*task_id, *number)), "offered twice");
+        }
+    }
+}
+
+/// Requests are decided once, nobody counts twice, whatever changed is named, and nobody answers for what is decided.
+fn check_requests(before: &Plan, outcome: &Outcome, after: &Plan) {
+    let once: BTreeSet<_> = outcome.approvals.iter().collect();
+    assert_eq!(once.len(), outcome.approvals.len(), "named twice: {outcome:?}");
+    for now in after.approvals() {
+        let id = now.approval_id;
+        let was = before.approval(id);
+        assert!(was == Some(now) || outcome.approvals.contains(&id), "a request changed and is not named: {now:?}");
+        let by: BTreeSet<_> = now.votes.iter().map(|vote| &vote.by).collect();
+        assert_eq!(by.len(), now.votes.len(), "somebody counts twice");
+        let was_decided = was.and_then(|was| was.decision.as_ref());
+        let told = outcome.commands.iter().filter(|command| **command == Command::Tell { approval_id: id }).count();
+        match (was_decided, &now.decision) {
+            (Some(was), Some(now)) => assert_eq!((was, told), (now, 0), "a decision changed, or is told again"),
+            (Some(_), None) => panic!("a decision went away"),
+            (None, Some(_)) => assert_eq!(told, usize::from(was.is_some()), "decided, and nobody is told"),
+            (None, None) => assert_eq!(told, 0, "told and not decided"),
+        }
+        for question in &now.questions {
+            let clarifier = after.task(question.clarifier).unwrap();
+            let waits = question.answer.is_none();
+            assert_eq!(waits, !clarifier.state.is_final(), "who answers has nothing to answer: {question:?}");
+            assert!(!waits || now.decision.is_none(), "a question about what is decided");
+        }
+        if let Some(remembered) = &now.remembered {
+            assert!(remembered.spec.until > now.decision.as_ref().unwrap().decided_at);
+            assert!(now.request.asked.can_remember());
         }
     }
 }
@@ -109,15 +143,16 @@ fn check_indexes(plan: &Plan) {
             let mut children = plan.children(task.spec.task_id);
             assert!(children.all(|child| child.state.is_final()), "it ended before its children");
         }
-        if task.attempt > 0 {
+        // Who answers a question about a handoff works while that waits.
+        if task.attempt > 0 && task.asked_for.is_none() {
             let needs = task.spec.needs.iter().map(|need| plan.task(*need).unwrap());
             assert!(needs.into_iter().all(|need| need.ended_well()), "started before what it needs was done");
         }
     }
     let pending: Vec<_> = plan.approvals().filter(|request| request.decision.is_none()).collect();
-    timers.extend(
-        pending.iter().filter_map(|request| Some((request.expires_at?, timer::Timer::Approval(request.approval_id)))),
-    );
+    timers.extend(pending.iter().filter_map(|request| {
+        Some((ledger::next_at(&request.request)?, timer::Timer::Approval(request.approval_id)))
+    }));
     assert_eq!(plan.timers, timers);
     assert_eq!(plan.ready, ready);
     assert_eq!(plan.pending.len(), pending.len());
@@ -134,7 +169,7 @@ pub(super) fn check_end(plan: &Plan, taken: &[Event]) {
     assert!(plan.state().is_final());
     assert!(plan.tasks().iter().all(|task| task.state.is_final()));
     assert!(plan.pending_approvals().all(|request| matches!(request.subject, Subject::Skill { .. })));
-    assert!(plan.ready.is_empty() && plan.timers.is_empty());
+    assert!(plan.ready.is_empty() && plan.timers.is_empty() && plan.is_settled());
     let mut own = plan.tasks().iter().filter(|task| !task.spec.kind.is_helper());
     let well = own.all(crate::plan::Task::ended_well);
     assert_eq!(plan.ledger().reserved, Amount::default(), "reserved for ever");

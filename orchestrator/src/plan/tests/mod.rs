@@ -11,6 +11,7 @@ mod invariants_agents;
 mod limits;
 mod model;
 mod model_agents;
+mod model_people;
 mod patches;
 mod pauses;
 mod planning;

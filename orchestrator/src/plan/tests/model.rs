@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bus_schemas::{
-    id::{ApprovalId, ClaimNonce, TaskId},
+    id::{ClaimNonce, TaskId},
     time::UnixMs,
 };
 use proptest::{collection::vec, prelude::*};
@@ -17,8 +17,8 @@ use super::{
     support::{BASE, START, approval, host, nonce, policy, spec},
 };
 use crate::plan::{
-    BudgetSpec, Command, Event, Outcome, Plan, ProjectState, Rejected, Subject, due,
-    event::{Fact, Limit, PauseSpec, TaskKind, TaskSpec, Verdict},
+    BudgetSpec, Command, Event, Outcome, Plan, ProjectState, Rejected, due,
+    event::{Fact, Limit, PauseSpec, TaskKind, TaskSpec},
     next_deadline, next_ready_at, pick, step,
 };
 
@@ -30,7 +30,7 @@ const PATIENCE: usize = 20_000;
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) plan: Plan,
-    now: UnixMs,
+    pub(super) now: UnixMs,
     known: Known,
     /// What a planner proposes, if there is one.
     proposal: Vec<TaskSpec>,
@@ -48,13 +48,14 @@ pub(super) struct Model {
 }
 
 impl Model {
-    fn new(World { tasks, budget, asks, planned }: World) -> Self {
+    fn new(World { tasks, budget, asks, planned, offers }: World) -> Self {
         let planner = TaskSpec { kind: TaskKind::Planner, max_attempts: 4, ..spec(1, &[]) };
         let own = if planned { vec![planner] } else { tasks.clone() };
         let first = created_with(own, asks, |created| {
             created.budget = budget;
             created.planning = planned.then(|| policy(asks));
             created.replan_policy = Some(policy(asks));
+            created.offers_result = offers;
         });
         let (plan, outcome) = Plan::create(&first).unwrap();
         Self {
@@ -90,13 +91,17 @@ impl Model {
     }
 
     /// Tells something that may have been overtaken.
-    fn say(&mut self, fact: Fact) {
+    pub(super) fn say(&mut self, fact: Fact) {
         drop(self.tell(fact));
     }
 
     /// One thing happens in a world where anything may.
     fn anything(&mut self, what: u8, which: usize) {
-        match what % 24 {
+        match what % 28 {
+            24 => self.question(which),
+            25 => self.delegate(which),
+            26 => self.view(which),
+            27 => self.apply_by_hand(which),
             20 => self.patch(which),
             21 => self.note(which),
             22 => self.raise(which),
@@ -104,10 +109,10 @@ impl Model {
             0..=4 => self.perform(which, which.is_multiple_of(5), which % 3),
             5..=8 => self.deliver(which, which.is_multiple_of(4)),
             9..=11 => self.dispatch(),
-            12..=14 => self.work(which, which % 12),
+            12..=14 => self.work(which, which % 13),
             15 => self.repeat(which),
             16 => self.pass(u64::try_from(which % 7_000).unwrap()),
-            17 => self.decide(which, which % 5),
+            17 => self.decide(which, which % 7),
             18 => self.forge(which),
             _ if which.is_multiple_of(3) => self.lose_heartbeat(which),
             _ if which.is_multiple_of(20) => self.cancel(which),
@@ -174,6 +179,9 @@ impl Model {
                 self.say(Fact::ResultMergeFailed { reason: "conflict".to_owned() });
             }
             Command::MergeResult { parents } => self.say(Fact::ResultMerged { commit: parents.join("+") }),
+            Command::OfferResult => self.offer_result(answer),
+            Command::ApplyResult { .. } => self.apply(answer),
+            Command::WriteFolder { .. } => self.say(Fact::ApplyFinished),
             Command::Offer { task_id, number } => self.offers.push((task_id, number)),
             Command::CancelAttempt { task_id, number, .. } => self.offers.retain(|offer| *offer != (task_id, number)),
             Command::AdoptPlan { task_id } => self.adopt(task_id, answer),
@@ -182,10 +190,7 @@ impl Model {
             | Command::Reshow { .. }
             | Command::Remind { .. }
             | Command::Widen { .. }
-            | Command::OfferResult
-            | Command::ApplyResult { .. }
             | Command::KeepCommit { .. }
-            | Command::WriteFolder { .. }
             | Command::TellAttempt { .. }
             | Command::PatchApplied { .. }
             | Command::AdmitSkill { .. }
@@ -243,7 +248,8 @@ impl Model {
             match self.tell(Fact::AttemptOffered { task_id, number }) {
                 Err(Rejected::OverBudget { .. }) => {
                     let approval_id = approval(self.serial());
-                    let reached = Fact::BudgetReached { task_id, approval_id, digest: "limit".to_owned(), route: None };
+                    let (digest, route) = ("limit".to_owned(), self.route());
+                    let reached = Fact::BudgetReached { task_id, approval_id, digest, route };
                     self.tell(reached).unwrap();
                 }
                 taken => taken.expect("a picked attempt must be taken"),
@@ -271,7 +277,8 @@ impl Model {
             budget: BudgetSpec::default(),
             replan_policy: policy(asks),
             by: "ann".to_owned(),
-            route: None,
+            route: if asks { self.route() } else { None },
+            offers_result: serial.is_multiple_of(2).then_some(true),
         };
         self.say(fact);
     }
@@ -299,6 +306,7 @@ impl Model {
         }
         let commit = if end == 3 { BASE.to_owned() } else { format!("c{serial}") };
         let resume_at = self.now.plus_ms(5_000);
+        let route = if kind == TaskKind::Clarifier { None } else { self.route_of(task_id) };
         match end {
             6 => self.pause(task_id, number, nonce, PauseSpec::Question { question: "why?".to_owned() }),
             7 => self.pause(task_id, number, nonce, PauseSpec::RateLimited { resume_at }),
@@ -309,6 +317,10 @@ impl Model {
                 self.pause(task_id, number, nonce, PauseSpec::Bounce { need, clarifier });
             }
             9 => self.pause(task_id, number, nonce, PauseSpec::Budget),
+            10 => {
+                let host = format!("host-{}", serial % 3);
+                self.pause(task_id, number, nonce, PauseSpec::Capability { host });
+            }
             0 => self.messages.push(Fact::AttemptFailed {
                 task_id,
                 number,
@@ -330,7 +342,7 @@ impl Model {
                 approval_id: approval(serial),
                 vm_ms: call_of(serial).tokens * 10,
                 answer: (kind == TaskKind::Clarifier && end != 4).then(|| "this".to_owned()),
-                route: None,
+                route,
             }),
         }
     }
@@ -387,20 +399,6 @@ impl Model {
         assert!(left.is_none_or(|deadline| deadline > self.now), "a passed deadline must go: {left:?}");
     }
 
-    fn decide(&mut self, which: usize, how: usize) {
-        let pending: Vec<(ApprovalId, Subject, String)> =
-            self.plan.pending_approvals().map(|r| (r.approval_id, r.subject, r.digest.clone())).collect();
-        let Some((approval_id, subject, digest)) = pending.get(which % pending.len().max(1)).cloned() else { return };
-        let verdict = match (how, subject) {
-            (0, _) if !matches!(subject, Subject::Plan) || self.plan.planner().is_some() => Verdict::ChangesRequested,
-            (2, subject) if subject != Subject::Plan => Verdict::Rejected,
-            _ => Verdict::Approved,
-        };
-        let digest = if how == 3 { "another".to_owned() } else { digest };
-        let (by, channel, note) = ("ann".to_owned(), "cli".to_owned(), "because".to_owned());
-        self.say(Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note, remember: None });
-    }
-
     fn cancel(&mut self, which: usize) {
         let task_id = self.plan.tasks().get(which % (self.plan.tasks().len() + 1)).map(|task| task.spec.task_id);
         self.say(Fact::CancelRequested { task_id, by: "ann".to_owned(), reason: String::new() });
@@ -414,6 +412,7 @@ struct World {
     budget: BudgetSpec,
     asks: bool,
     planned: bool,
+    offers: bool,
 }
 
 prop_compose! {
@@ -450,8 +449,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn worlds()(tasks in plans(), budget in budgets(), asks in any::<bool>(), planned in 0..4_u8) -> World {
-        World { tasks, budget, asks, planned: planned == 0 }
+    fn worlds()(tasks in plans(), budget in budgets(), asks in any::<bool>(), kind in 0..8_u8) -> World {
+        World { tasks, budget, asks, planned: kind & 3 == 0, offers: kind & 4 == 0 }
     }
 }
 

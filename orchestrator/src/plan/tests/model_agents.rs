@@ -56,9 +56,9 @@ impl Model {
     pub(super) fn pause(&mut self, task_id: TaskId, number: u32, nonce: ClaimNonce, pause: PauseSpec) {
         let approval_id = approval(self.serial());
         let digest = "pause".to_owned();
-        let (vm_ms, saved_turn) = (15, number);
+        let (vm_ms, saved_turn, route) = (15, number, self.route());
         let paused =
-            Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn, route: None };
+            Fact::AttemptPaused { task_id, number, nonce, pause, approval_id, digest, vm_ms, saved_turn, route };
         self.messages.push(paused);
     }
 

@@ -19,7 +19,7 @@ fn a_question_waits_for_its_answer_and_costs_no_try() {
     assert!(outcome.commands.contains(&Command::Ask { approval_id }));
     let request = world.plan.approval(approval_id).unwrap();
     assert_eq!(request.subject, Subject::Question { task_id: task(1), number: 1 });
-    assert_eq!((request.policy.as_str(), request.expires_at), ("ask", None), "always a person");
+    assert_eq!((request.policy(), request.expires_at), ("ask", None), "always a person");
     assert!(matches!(world.ask(1, 7, "again?"), Err(Rejected::WrongState { .. })));
     assert!(matches!(world.hand(1, 1, 7, "one"), Err(Rejected::WrongState { .. })), "it is over");
     assert_eq!(next_deadline(&world.plan), None);

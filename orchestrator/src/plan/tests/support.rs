@@ -6,10 +6,13 @@ use bus_schemas::{
 };
 use uuid::Uuid;
 
-use crate::plan::{
-    BudgetSpec, Command, Event, Outcome, Plan, Rejected, Task, TaskState,
-    event::{Fact, Limit, LimitSpec, PolicySpec, ProjectCreated, TaskKind, TaskSpec, Verdict},
-    step,
+use crate::{
+    ledger::{Route, Ruling, Who},
+    plan::{
+        BudgetSpec, Command, Event, Outcome, Plan, Rejected, Task, TaskState,
+        event::{Fact, Limit, LimitSpec, PolicySpec, ProjectCreated, TaskKind, TaskSpec, Verdict},
+        step,
+    },
 };
 
 pub(super) const BASE: &str = "base";
@@ -35,6 +38,11 @@ pub(super) fn approval(n: u128) -> ApprovalId {
 pub(super) fn policy(asks: bool) -> PolicySpec {
     let name = if asks { "ask" } else { "auto" };
     PolicySpec { name: name.to_owned(), asks, deadline_ms: asks.then_some(60_000) }
+}
+
+/// So many of three people.
+pub(super) fn leads(n: u32) -> Who {
+    Who::Some { n, group: "leads".to_owned(), of: ["ann", "bob", "carl"].map(str::to_owned).to_vec() }
 }
 
 /// A task `n` with key `tn`.
@@ -148,6 +156,23 @@ impl World {
         self.hand_with(n, number, by, commit, true)
     }
 
+    /// A handoff whose request is decided by so many of three people.
+    pub(super) fn hand_to(&mut self, n: u128, number: u32, by: u128, route: Route) -> Result<Outcome, Rejected> {
+        self.next_approval += 1;
+        self.step(Fact::HandoffReceived {
+            task_id: task(n),
+            number,
+            nonce: nonce(by),
+            commit: format!("c{n}"),
+            proven: true,
+            digest: format!("digest of c{n}"),
+            approval_id: approval(self.next_approval),
+            vm_ms: 0,
+            answer: None,
+            route: Some(Box::new(route)),
+        })
+    }
+
     pub(super) fn hand_with(
         &mut self,
         n: u128,
@@ -206,6 +231,13 @@ impl World {
         self.decide_as(approval_id, &digest, verdict, note)
     }
 
+    /// Somebody says something about the pending request about a task.
+    pub(super) fn says(&mut self, n: u128, by: &str, verdict: Verdict, note: &str) -> Result<Outcome, Rejected> {
+        let approval_id = self.task(n).approval_id.unwrap();
+        let digest = self.plan.approval(approval_id).unwrap().digest.clone();
+        self.say_as(approval_id, &digest, by, (verdict, note))
+    }
+
     pub(super) fn decide_as(
         &mut self,
         approval_id: ApprovalId,
@@ -213,11 +245,21 @@ impl World {
         verdict: Verdict,
         note: &str,
     ) -> Result<Outcome, Rejected> {
+        self.say_as(approval_id, digest, "ann", (verdict, note))
+    }
+
+    pub(super) fn say_as(
+        &mut self,
+        approval_id: ApprovalId,
+        digest: &str,
+        by: &str,
+        (verdict, note): (Verdict, &str),
+    ) -> Result<Outcome, Rejected> {
         self.step(Fact::ApprovalDecided {
             approval_id,
             verdict,
             digest: digest.to_owned(),
-            by: "ann".to_owned(),
+            by: by.to_owned(),
             channel: "cli".to_owned(),
             note: note.to_owned(),
             remember: None,
@@ -237,6 +279,10 @@ impl World {
         let number = self.work(n, n);
         self.hand(n, number, n, commit).unwrap()
     }
+}
+
+pub(super) fn route(who: Who) -> Route {
+    Route { ruling: Ruling::Ask(who), ..Route::anyone("careful") }
 }
 
 /// The commands that are not for the feed.

@@ -167,13 +167,13 @@ fn a_closed_modal_a_shortcut_and_a_command_are_read() {
         "action_ts": "6.6", "team": {"id": "T1"}, "user": {"id": "U1", "name": "ann"}, "channel": {"id": "C1", "name": "x"},
         "response_url": "https://hooks.slack.com/app/x",
         "message": {"type": "message", "user": "U2", "ts": "5.5", "text": "the docs are wrong"}});
-    let Ok(Inbound::Shortcut(read)) = read_interaction(&shortcut) else { panic!("not a shortcut") };
-    assert_eq!((read.user.as_str(), read.message.user.as_str()), ("U1", "U2"));
-    assert_eq!((read.message.channel.as_str(), read.message.ts.as_str()), ("C1", "5.5"));
+    let Ok(Inbound::Shortcut(chosen)) = read_interaction(&shortcut) else { panic!("not a shortcut") };
+    assert_eq!((chosen.user.as_str(), chosen.message.user.as_str()), ("U1", "U2"));
+    assert_eq!((chosen.message.channel.as_str(), chosen.message.ts.as_str()), ("C1", "5.5"));
     // A message of an app has no user.
     let of_app = changed(shortcut, |v| v["message"] = json!({"bot_id": "B2", "ts": "5.5", "text": "alert"}));
-    let Ok(Inbound::Shortcut(read)) = read_interaction(&of_app) else { panic!("not a shortcut") };
-    assert_eq!((read.message.user.as_str(), read.message.bot_id.as_deref()), ("", Some("B2")));
+    let Ok(Inbound::Shortcut(chosen)) = read_interaction(&of_app) else { panic!("not a shortcut") };
+    assert_eq!((chosen.message.user.as_str(), chosen.message.bot_id.as_deref()), ("", Some("B2")));
 
     let command = json!({"token": "t", "team_id": "T1", "channel_id": "C1", "channel_name": "x", "user_id": "U1", "user_name": "ann",
         "command": "/baton", "text": " tidy up ", "response_url": "https://hooks.slack.com/commands/x", "trigger_id": "3.4.y"});

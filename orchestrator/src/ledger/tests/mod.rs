@@ -1,0 +1,5 @@
+mod deadlines;
+mod model;
+mod people;
+mod support;
+mod votes;
