@@ -49,7 +49,7 @@ impl Log {
         let text = r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true","approval":"ask"}]}"#;
         let plan: plan::Plan = serde_json::from_str(text).unwrap();
         let mut ids = || TaskId::from_uuid(Uuid::from_u128(number + 1000));
-        let lowered = lower(&plan, &mut ids, &BTreeMap::new()).unwrap();
+        let lowered = lower(&plan, &mut ids, &BTreeMap::new(), &crate::policy::Rules::default()).unwrap();
         let task_id = lowered.tasks[0].task_id;
         let created = ProjectCreated {
             project_id,
@@ -70,6 +70,8 @@ impl Log {
             plan,
             scripts: BTreeMap::new(),
             skills: Vec::new(),
+            channel: "cli".to_owned(),
+            edited_by: Vec::new(),
         };
         let detail = Detail::Project(Box::new(detail));
         self.happen(project_id, 0, Fact::ProjectCreated(created), Some(detail)).await;
