@@ -187,6 +187,9 @@ pub enum Command {
     /// Find, check, add and admit skills
     #[command(subcommand)]
     Skills(super::skills::SkillsCommand),
+    /// Slack: check the app, its tokens and its channel
+    #[command(subcommand)]
+    Slack(SlackCommand),
     /// Print a completion script
     Completions {
         /// For which shell
@@ -302,6 +305,13 @@ pub enum PlanCommand {
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
+}
+
+/// Commands about Slack.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum SlackCommand {
+    /// Say what is missing for Baton to work in Slack, and how to mend it
+    Check,
 }
 
 /// A project.

@@ -49,6 +49,7 @@ mod reported;
 mod run;
 mod serve;
 mod skills;
+mod slack;
 mod status;
 mod style;
 mod tell;

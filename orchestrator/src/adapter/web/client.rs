@@ -381,7 +381,7 @@ fn decoded<T: DeserializeOwned>(
 }
 
 /// What every client begins with: no proxy of the environment, and cryptography named, which reqwest leaves to the program.
-pub(super) fn http() -> reqwest::ClientBuilder {
+pub(in crate::adapter) fn http() -> reqwest::ClientBuilder {
     // It was installed before, the second time.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy()

@@ -3,7 +3,9 @@
 mod agents;
 mod approvals;
 mod arrows;
+mod asking;
 mod budgets;
+mod capabilities;
 mod foreach;
 mod graph;
 mod invariants;
@@ -16,4 +18,6 @@ mod patches;
 mod pauses;
 mod planning;
 mod projects;
+mod results;
 mod support;
+mod votes;

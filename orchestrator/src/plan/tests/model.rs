@@ -129,13 +129,13 @@ impl Model {
         } else if !self.offers.is_empty() {
             let end = self.good_end();
             self.work(0, end);
-        } else if self.plan.pending_approvals().next().is_some() {
-            self.decide(0, 1);
+        } else if self.agree() {
+            return true;
         } else if !pick([&self.plan].into_iter(), SLOTS - self.plan.outstanding(), self.now).is_empty() {
             self.dispatch();
         } else {
             let next = [next_deadline(&self.plan), next_ready_at(&self.plan, self.now)].into_iter().flatten().min();
-            let Some(next) = next else { return false };
+            let Some(next) = next else { return self.refuse() };
             self.now = self.now.max(next);
             self.expire();
         }

@@ -53,14 +53,38 @@ impl Model {
         pending.nth(which % self.plan.pending_approvals().count().max(1))
     }
 
-    /// Somebody who can approve it and has not yet, if there is somebody; else anybody.
-    fn approver(&self, approval_id: ApprovalId, which: usize) -> String {
-        let request = &self.plan.approval(approval_id).unwrap().request;
+    /// Somebody who can approve it and has not yet.
+    fn approver(&self, approval_id: ApprovalId) -> Option<&'static str> {
+        let request = &self.plan.approval(approval_id)?.request;
         let eligible = request.eligible(self.now);
         let voted = |person: &str| request.votes.iter().any(|vote| vote.by == person);
-        let mut open = PEOPLE.into_iter().filter(|person| !voted(person));
-        let able = open.find(|person| eligible.as_ref().is_none_or(|eligible| eligible.contains(*person)));
-        able.unwrap_or(PEOPLE[which % PEOPLE.len()]).to_owned()
+        let handed_on = |person: &str| request.delegations.iter().any(|one| one.from == person);
+        let mut open = PEOPLE.into_iter().filter(|person| !voted(person) && !handed_on(person));
+        open.find(|person| eligible.as_ref().is_none_or(|eligible| eligible.contains(*person)))
+    }
+
+    /// Approves a request that somebody can approve now; false if there is none.
+    pub(super) fn agree(&mut self) -> bool {
+        let places = 0..self.plan.pending_approvals().count();
+        let able = |place: &usize| {
+            let pending = self.plan.pending_approvals().nth(*place);
+            pending.is_some_and(|one| self.approver(one.approval_id).is_some())
+        };
+        let Some(place) = places.into_iter().find(able) else { return false };
+        self.decide(place, 1);
+        true
+    }
+
+    /// Those who could have approved a request handed their say to people who said yes for others: somebody ends it.
+    pub(super) fn refuse(&mut self) -> bool {
+        let Some((approval_id, _, digest)) = self.any_pending(0) else { return false };
+        for by in PEOPLE {
+            let (verdict, channel, note) = (Verdict::Rejected, "cli".to_owned(), "stuck".to_owned());
+            let (by, digest) = (by.to_owned(), digest.clone());
+            self.say(Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note, remember: None });
+        }
+        assert!(self.plan.approval(approval_id).unwrap().decision.is_some(), "nobody can end it");
+        true
     }
 
     pub(super) fn decide(&mut self, which: usize, how: usize) {
@@ -71,7 +95,8 @@ impl Model {
             _ => Verdict::Approved,
         };
         let digest = if how == 3 { "another".to_owned() } else { digest };
-        let by = if how == 5 { PEOPLE[which % 4].to_owned() } else { self.approver(approval_id, which) };
+        let approver = self.approver(approval_id).filter(|_| how != 5);
+        let by = approver.unwrap_or(PEOPLE[which % 4]).to_owned();
         let (channel, note) = ("cli".to_owned(), "because".to_owned());
         let until = self.now.plus_ms(9_000);
         let remember = (how == 4).then_some(RememberSpec { scope: RememberScope::Folder, until });
