@@ -9,10 +9,11 @@ use bus_schemas::{
     id::ApprovalId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, AskRequest, AskedView, AuditEntry, AuditReport, BatchOutcome, BatchRequest, BudgetRequest,
-            CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView, EditPlanRequest, FeedEvent,
-            Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView, Problem, ProjectView,
-            RebuildReport, TellRequest, TellView, UndoRequest, ViewedRequest, VoteView,
+            ApplyRequest, ApplyView, ApprovalView, AskRequest, AskedView, AuditEntry, AuditReport, BatchOutcome,
+            BatchRequest, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView,
+            EditPlanRequest, FatigueView, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource,
+            PlanView, Problem, ProjectView, RebuildReport, RememberedView, RevokeRequest, TellRequest, TellView,
+            UndoRequest, ViewedRequest, VoteView,
         },
         approval::{Decision, Verdict},
         project::ProjectState,
