@@ -26,6 +26,5 @@ mod writer;
 pub use feed::FeedPage;
 pub use open::OpenError;
 pub use query::{ApplyStage, Backlog, LastApply, Thing};
-pub use slack::{BatchRow, CardRow, Kept, SlackStore, ThreadRow};
 pub use slack::{SlackDesk, SlackStore};
 pub use store::Store;

@@ -1,7 +1,5 @@
 //! What comes in: kept first, then what cannot wait, then lined up.
 
-use std::future::Future;
-
 use serde_json::Value;
 
 use super::{
