@@ -65,10 +65,19 @@ pub(super) async fn check<V: Vm>(
             lease_id,
         })
         .collect();
-    let failed: Vec<&str> = evidence.iter().filter(|e| !e.passed).map(|e| e.name.as_str()).collect();
+    let failed: Vec<String> = evidence.iter().filter(|e| !e.passed).map(named).collect();
     if failed.is_empty() {
         return Ok(evidence);
     }
     let detail = format!("{} of {} checks did not pass: {}", failed.len(), evidence.len(), failed.join(", "));
     Err(Failure { reason: FailureReason::CheckFailed, detail, evidence })
+}
+
+/// The check's name, and that it was too slow: somebody who mends the wrong thing for that would look for long.
+fn named(check: &CheckEvidence) -> String {
+    if check.timed_out {
+        format!("{} (timed out after {} s)", check.name, check.wall_ms / 1000)
+    } else {
+        check.name.clone()
+    }
 }
