@@ -14,6 +14,7 @@ use crate::{
             bridge::{Bridge, Settings, World},
             events,
             socket::{self, SocketSettings, SocketState},
+            view::modal::Choice,
         },
         sqlite::{SlackDesk, SlackStore},
     },
@@ -73,7 +74,10 @@ impl Orchestrator {
     /// # Errors
     /// A sentence: its database, an address or this machine's certificates are not as they should be.
     pub async fn bridge_slack(&self, data_dir: &Path, options: SlackOptions) -> Result<Slack, String> {
-        let SlackOptions { access, events, settings } = options;
+        let SlackOptions { access, events, mut settings } = options;
+        settings.batch = self.rules.approvals.batch;
+        let choice = |name: &String| Choice { name: name.clone(), ..Choice::default() };
+        settings.policies = self.rules.policies.keys().map(choice).collect();
         let with_socket = access.app_token.is_some();
         let web = Morphism::new(&access)?;
         let slack = SlackStore::open(data_dir).map_err(|error| format!("open slack.db: {error}"))?;

@@ -88,7 +88,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                     goal: Some(order.goal.clone()),
                     budget: order.budget.clone(),
                     policy: order.policy.clone(),
-                    // PRESET
+                    preset: order.preset.clone(),
                     folder: order.folder.clone(),
                     owner: user.clone(),
                     channel: "slack".to_owned(),

@@ -9,10 +9,11 @@ use bus_schemas::{
     id::ApprovalId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, AskRequest, AskedView, BatchOutcome, BatchRequest, BudgetRequest,
-            CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView, EditPlanRequest, FeedEvent,
-            Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView, Problem, ProjectView,
-            RebuildReport, TellRequest, TellView, UndoRequest, ViewedRequest, VoteView,
+            ApplyRequest, ApplyView, ApprovalView, AskRequest, AskedView, AuditEntry, AuditReport, BatchOutcome,
+            BatchRequest, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView,
+            EditPlanRequest, FatigueView, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource,
+            PlanView, Problem, ProjectView, RebuildReport, RememberedView, RevokeRequest, TellRequest, TellView,
+            UndoRequest, ViewedRequest, VoteView,
         },
         approval::{Decision, Verdict},
         project::ProjectState,
@@ -307,6 +308,30 @@ impl Service for FakeService {
         self.up()?;
         self.with(|known| known.viewed.push(request));
         Ok(())
+    }
+
+    async fn remembered(&self) -> Result<Vec<RememberedView>, Problem> {
+        unused()
+    }
+
+    async fn revoke(&self, _: &str, _: RevokeRequest) -> Result<RememberedView, Problem> {
+        unused()
+    }
+
+    async fn fatigue(&self) -> Result<FatigueView, Problem> {
+        unused()
+    }
+
+    async fn audit(&self, _: u64, _: Option<&str>) -> Result<Vec<AuditEntry>, Problem> {
+        unused()
+    }
+
+    async fn verify_audit(&self, _: Option<String>) -> Result<AuditReport, Problem> {
+        unused()
+    }
+
+    fn trusts_names(&self) -> bool {
+        true
     }
 
     async fn presets(&self) -> Result<Vec<Preset>, Problem> {
