@@ -47,6 +47,8 @@ pub enum Detail {
     Patch(Box<PatchDetail>),
     /// Beside `SkillProposed`.
     Skill(Box<SkillProposal>),
+    /// Beside `ApplyOffered`.
+    Apply(Box<ApplyOffer>),
     /// Beside `ApprovalQuestioned`: the task that answers.
     Clarifier(Box<plan::Task>),
 }
