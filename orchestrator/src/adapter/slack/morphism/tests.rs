@@ -4,7 +4,10 @@ use axum::{
 };
 
 use super::*;
-use crate::adapter::slack::testing::Api;
+use crate::adapter::slack::{
+    testing::Api,
+    web::{Message, Place, Search, SlackWeb as _, Upload},
+};
 
 fn message() -> Message {
     let blocks = vec![json!({"type": "section", "text": {"type": "mrkdwn", "text": "*hi*"}})];
