@@ -8,9 +8,11 @@ use bus_schemas::{
     id::ProjectId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest,
-            DiffView, EditPlanRequest, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource,
-            PlanView, Problem, ProjectView, RebuildReport, TellRequest, TellView, UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, AskRequest, AuditEntry, AuditReport, BatchOutcome, BatchRequest,
+            BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView, EditPlanRequest,
+            FatigueView, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView,
+            Problem, ProjectView, RebuildReport, RememberedView, RevokeRequest, TellRequest, TellView, UndoRequest,
+            ViewedRequest,
         },
         task::LogChunk,
     },
@@ -72,12 +74,54 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn approval(&self, id: &str) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;
     /// Decides a request.
     fn decide(&self, id: &str, request: DecisionRequest) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;
+    /// Decides several requests with one breath; each is decided, and refused, by itself.
+    fn decide_batch(&self, request: BatchRequest) -> impl Future<Output = Result<Vec<BatchOutcome>, Problem>> + Send;
+    /// Asks the agent about what a request is about.
+    fn ask_agent(&self, id: &str, request: AskRequest) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;
+    /// Hands somebody's say about a request to somebody else.
+    fn delegate(
+        &self,
+        id: &str,
+        request: DelegateRequest,
+    ) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;
+    /// Records that a request was shown to somebody.
+    fn viewed(&self, id: &str, request: ViewedRequest) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// Remembered decisions, those that are over included.
+    fn remembered(&self) -> impl Future<Output = Result<Vec<RememberedView>, Problem>> + Send;
+    /// Takes a remembered decision back.
+    fn revoke(&self, id: &str, request: RevokeRequest) -> impl Future<Output = Result<RememberedView, Problem>> + Send;
+    /// How often people are asked.
+    fn fatigue(&self) -> impl Future<Output = Result<FatigueView, Problem>> + Send;
+    /// The audit log after an entry, a thousand entries at most; of one project, or of all.
+    fn audit(&self, after: u64, project: Option<&str>)
+    -> impl Future<Output = Result<Vec<AuditEntry>, Problem>> + Send;
+    /// Checks the audit log; `head` is the hash of an entry somebody remembered.
+    fn verify_audit(&self, head: Option<String>) -> impl Future<Output = Result<AuditReport, Problem>> + Send;
+    /// What happens in every project from `after` (a journal sequence) on, in the journal's order. Not in the HTTP API: for
+    /// bridges in this process.
+    fn all_feed(
+        &self,
+        after: u64,
+    ) -> impl Future<Output = Result<impl Stream<Item = FeedEvent> + Send + 'static, Problem>> + Send;
+    /// What a project can be started with by name. Not in the HTTP API: for bridges in this process.
+    fn presets(&self) -> impl Future<Output = Result<Vec<Preset>, Problem>> + Send;
+    /// Whether people are who they say they are. If not, the API takes a person of channel `cli` from the socket's peer.
+    fn trusts_names(&self) -> bool;
     /// Validates a plan.
     fn check_plan(&self, source: PlanSource) -> impl Future<Output = Result<PlanReport, Problem>> + Send;
     /// The messages that were set aside last, the newest first.
     fn dead_letters(&self) -> impl Future<Output = Result<Vec<DeadLetterView>, Problem>> + Send;
     /// Rebuilds the projections from the journal and says whether they differed.
     fn rebuild(&self) -> impl Future<Output = Result<RebuildReport, Problem>> + Send;
+}
+
+/// A way to start a project, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preset {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
 }
 
 /// What time it is.

@@ -1,4 +1,4 @@
-//! The benchmark program: `cargo xtask bench [floors|plan|skills|agent|orchestrator|memory|vm …]`.
+//! The benchmark program: `cargo xtask bench [floors|plan|skills|agent|gateway|orchestrator|ledger|slack|memory|vm …]`.
 //!
 //! Prints a table and writes `target/bench/latest.json`. Nothing here is a test: the machines it runs on are shared, so figures stand beside
 //! floors measured in the same run, and the load is written down.
@@ -7,12 +7,14 @@
 mod agent;
 mod floors;
 mod gateway;
+mod ledger;
 mod memory;
 mod orchestrator;
 mod plan;
 mod report;
 mod rig;
 mod skills;
+mod slack;
 mod vm;
 
 use std::path::PathBuf;
@@ -44,6 +46,12 @@ async fn main() -> Result<()> {
     }
     if wanted("orchestrator") {
         orchestrator::orchestrator(&mut report).await?;
+    }
+    if wanted("slack") {
+        slack::slack(&mut report).await?;
+    }
+    if wanted("ledger") {
+        ledger::ledger(&mut report).await?;
     }
     if wanted("memory") {
         memory::memory(&mut report).await?;

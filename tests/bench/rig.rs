@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -96,6 +97,11 @@ impl Rig {
             }
         }
         bail!("projects are still open")
+    }
+
+    /// A place for the API's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.home.path().join("run/baton.sock")
     }
 
     /// Ends the orchestrator, then its bus.

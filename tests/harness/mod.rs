@@ -8,5 +8,7 @@ pub mod hostsim;
 pub mod model;
 pub mod nats;
 pub mod paths;
+pub mod serve;
+pub mod slack;
 pub mod wait;
 pub mod world;

@@ -6,4 +6,5 @@
 mod guest_channel;
 mod layering;
 mod orchestrator;
+mod slack;
 mod vm;

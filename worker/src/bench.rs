@@ -12,36 +12,63 @@ use crate::{
     tool::call::ToolSpec,
 };
 
-/// The agent's loop for so many turns, without model, tools and host: each turn's request is written, a stream of an answer is read, and
-/// the turn is taken in and written down. Returns the bytes that were written.
-#[must_use]
-pub fn turns(count: usize) -> usize {
-    let brief = ModelBrief {
-        name: "bench/model".into(),
-        wire: Wire::Messages,
-        context_tokens: 200_000,
-        max_output_tokens: 8000,
-        structured: Structured::Tools,
-        caching: true,
-    };
-    let schema = json!({"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]});
-    let tool = |name| ToolSpec { name, description: "Does something.".into(), input_schema: schema.clone() };
-    let (tools, system, answer) = ([tool("exec"), tool("read")], "You are an agent. ".repeat(500), stream());
-    let mut bench = Bench::new();
-    let mut written = 0;
-    for _ in 0..count {
-        let context = bench.context.iter().map(Arc::clone).collect::<Vec<_>>();
-        let request =
-            Request { brief: &brief, system: &system, tools: &tools, context: &context, completion_tokens: false };
-        written += body(&request).map_or(0, |body| body.len());
-        let (mut decoder, mut reader) = (Decoder::default(), Reader::new(&brief));
-        for event in decoder.take(answer.as_bytes()).unwrap_or_default() {
-            written += reader.event(&event).ok().flatten().map_or(0, |text| text.len());
-        }
-        written += reader.finish().map_or(0, |answer| answer.calls.len());
-        written += bench.turn().len();
+/// A synthetic agent without model, tools and host.
+#[derive(Debug)]
+pub struct Session {
+    agent: Bench,
+    brief: ModelBrief,
+    tools: Vec<ToolSpec>,
+    system: String,
+    answer: String,
+}
+
+impl Session {
+    /// Begins.
+    #[must_use]
+    pub fn new() -> Self {
+        let brief = ModelBrief {
+            name: "bench/model".into(),
+            wire: Wire::Messages,
+            context_tokens: 200_000,
+            max_output_tokens: 8000,
+            structured: Structured::Tools,
+            caching: true,
+        };
+        let schema = json!({"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]});
+        let tool = |name| ToolSpec { name, description: "Does something.".into(), input_schema: schema.clone() };
+        let tools = vec![tool("exec"), tool("read")];
+        Self { agent: Bench::new(), brief, tools, system: "You are an agent. ".repeat(500), answer: stream() }
     }
-    written
+
+    /// Writes the next request and reads the stream of an answer. Returns the bytes that were written.
+    pub fn exchange(&self) -> usize {
+        let context = self.agent.context.iter().map(Arc::clone).collect::<Vec<_>>();
+        let request = Request {
+            brief: &self.brief,
+            system: &self.system,
+            tools: &self.tools,
+            context: &context,
+            completion_tokens: false,
+        };
+        let written = body(&request).map_or(0, |body| body.len());
+        let (mut decoder, mut reader) = (Decoder::default(), Reader::new(&self.brief));
+        for event in decoder.take(self.answer.as_bytes()).unwrap_or_default() {
+            // What is streamed on to people is of no interest here.
+            drop(reader.event(&event));
+        }
+        written + reader.finish().map_or(0, |answer| answer.calls.len())
+    }
+
+    /// Takes an answer and two results in. Returns the bytes that are saved.
+    pub fn turn(&mut self) -> usize {
+        self.agent.turn().len()
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Reads a transcript back; returns its last turn.
@@ -76,7 +103,8 @@ fn stream() -> String {
 mod tests {
     #[test]
     fn the_synthetic_agent_does_what_a_real_one_does() {
-        let written = super::turns(20);
+        let mut session = super::Session::new();
+        let written: usize = (0..20).map(|_| session.exchange() + session.turn()).sum();
         assert!(written > 20 * 10_000, "requests, answers and lines: {written}");
         assert_eq!(super::resume(&super::transcript(20)), 20);
     }

@@ -156,10 +156,10 @@ pub struct NewProject {
     /// Limits of the whole project; those the plan itself names count as well: the smaller one.
     #[serde(default)]
     pub budget: Budget,
-    /// Who approves the plan that is worked out: `ask` (the default) or `auto`.
+    /// Who approves the plan, where it does not say: a policy of `baton.toml`, `ask` or `auto`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// The folder to work on: an absolute path on the orchestrator's machine.
+    /// The folder to work on: an absolute path on the orchestrator's machine. Empty: the preset's, or a new one.
     pub folder: String,
     /// Who starts it.
     pub owner: String,
@@ -176,9 +176,12 @@ pub struct NewProject {
     /// Who approves that the result is put into the folder, where the plan does not say: a policy name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apply: Option<String>,
+    /// A preset of `baton.toml`, which fills in what is not said here. With a plan of its own, the goal is only shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
 }
 
-fn cli() -> String {
+pub(super) fn cli() -> String {
     "cli".to_owned()
 }
 

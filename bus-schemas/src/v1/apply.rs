@@ -10,6 +10,9 @@ use super::handoff::ChangedPath;
 pub struct ApplyRequest {
     /// Who asks.
     pub by: String,
+    /// Over which channel: who asks may have to be somebody who may approve it.
+    #[serde(default = "super::api::cli")]
+    pub channel: String,
     /// Only say what would happen.
     #[serde(default)]
     pub dry_run: bool,

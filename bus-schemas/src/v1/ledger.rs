@@ -361,7 +361,7 @@ pub struct RevokeRequest {
 pub struct AuditEntry {
     /// Its position, from 1, without gaps.
     pub number: u64,
-    /// The journal record it is about.
+    /// The journal record it is about; 0 for what happened outside of every project.
     pub sequence: u64,
     /// When.
     pub at: UnixMs,
@@ -381,7 +381,8 @@ pub struct AuditEntry {
     pub channel: String,
     /// The verdict, the rule, the note: what belongs to the kind, as JSON.
     pub detail: crate::json::Json,
-    /// SHA-256 over the journal record's event, lower-case hex.
+    /// SHA-256 over the canonical JSON of the list of all that is stored of the journal record (sequence, project, version,
+    /// time, event and detail, the last two as text), lower-case hex; empty without a record.
     pub event_sha256: String,
     /// The hash of the record before; 64 zeros for the first.
     pub previous: String,
@@ -395,6 +396,9 @@ pub struct AuditEntry {
 pub struct AuditReport {
     /// Records read.
     pub entries: u64,
+    /// The journal record from which on there are entries: more than 1 if the database is older than the log.
+    #[serde(default)]
+    pub starts_at: u64,
     /// The hash of the last one: keep it elsewhere, and a later check tells whether the log still contains it.
     pub head: String,
     /// What is wrong, in order; empty if the log is whole.

@@ -6,5 +6,6 @@ mod folder;
 mod review;
 pub mod shadow;
 pub mod shelf;
+pub mod slack;
 pub mod sqlite;
 pub mod web;

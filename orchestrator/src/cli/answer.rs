@@ -5,7 +5,12 @@ use bus_schemas::v1::{
     approval::{ApprovalSubject, Verdict},
 };
 
-use super::{CliError, Context, Exit, decide, ids, style::clean_line};
+use super::{
+    CliError, Context, Exit,
+    decide::{self, Say},
+    ids,
+    style::clean_line,
+};
 
 pub(super) async fn answer(context: &Context, id: &str, text: &str) -> Result<Exit, CliError> {
     let ui = context.ui;
@@ -22,7 +27,8 @@ pub(super) async fn answer(context: &Context, id: &str, text: &str) -> Result<Ex
         return Err(decide::decided(&approval, decision));
     }
     let text = chosen(&approval, text);
-    let after = decide::send(context, &client, &approval, Verdict::Approved, text.clone()).await?;
+    let say = Say { verdict: Verdict::Approved, note: text.clone(), remember: None };
+    let after = decide::send(context, &client, &approval, say).await?;
     if ui.json {
         ui.json_line(&after)?;
     } else {

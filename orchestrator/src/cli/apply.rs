@@ -11,7 +11,7 @@ use super::{
 pub(super) async fn apply(context: &Context, id: &str, dry_run: bool) -> Result<Exit, CliError> {
     let client = context.client()?;
     let id = ids::check("ps", id)?;
-    let view = client.apply(id, &ApplyRequest { by: context.person(), dry_run }).await?;
+    let view = client.apply(id, &ApplyRequest { by: context.person(), channel: "cli".to_owned(), dry_run }).await?;
     let exit = show(context, &view, if dry_run { "would change" } else { "changed" })?;
     if exit == Exit::Ok && !dry_run && !view.changed.is_empty() {
         context.ui.say(&format!("`baton undo {id}` takes it back"));

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::ledger_args::{ApprovalsArgs, ApproveArgs, AuditArgs, RememberedCommand};
+
 /// Delegate long projects to agents that each have a computer of their own.
 #[derive(Debug, Parser)]
 #[command(name = "baton", version, propagate_version = true, max_term_width = 100, arg_required_else_help = true)]
@@ -28,6 +30,9 @@ pub struct Global {
     /// Another configuration file, read after the standard one
     #[arg(long, global = true, env = "BATON_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Who you are: only where names are trusted (no members, or approvals.trust_cli_names)
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub person: Option<String>,
 }
 
 /// What to do.
@@ -59,14 +64,8 @@ pub enum Command {
     /// Print what a project's tasks printed
     Logs(LogsArgs),
     /// List requests that wait for a person, or show one
-    Approvals {
-        /// The request to show (any unique prefix)
-        id: Option<String>,
-        /// Also those that are decided
-        #[arg(long)]
-        all: bool,
-    },
-    /// Approve a plan or a handoff
+    Approvals(ApprovalsArgs),
+    /// Approve what is asked
     Approve(ApproveArgs),
     /// Refuse a plan or a handoff for good
     Reject {
@@ -97,6 +96,29 @@ pub enum Command {
         /// The answer; a number takes one of the suggested ones
         text: String,
     },
+    /// Ask the agent about what a request is about, before deciding
+    Ask {
+        /// The request
+        id: String,
+        /// The question
+        question: String,
+    },
+    /// Hand your say about a request to somebody else
+    Delegate {
+        /// The request
+        id: String,
+        /// To whom: a member's name
+        #[arg(long, value_name = "NAME")]
+        to: String,
+    },
+    /// List decisions that count for later requests, or take one back
+    Remembered {
+        /// What to do; without it they are listed
+        #[command(subcommand)]
+        command: Option<RememberedCommand>,
+    },
+    /// Print, check or export the audit log of requests and decisions
+    Audit(AuditArgs),
     /// Say something to an agent: it hears it at its next turn
     Tell {
         /// PROJECT, PROJECT/TASK, or the key of a task that only one open project has
@@ -310,19 +332,6 @@ pub struct LogsArgs {
     /// Go on until the project (or the task) ends
     #[arg(long, short)]
     pub follow: bool,
-}
-
-/// Arguments of `approve`.
-#[derive(Clone, Debug, Args)]
-pub struct ApproveArgs {
-    /// The request
-    pub id: String,
-    /// Only if the digest (or its first 8 or more digits) is this
-    #[arg(long)]
-    pub digest: Option<String>,
-    /// A note for the record
-    #[arg(long, default_value = "")]
-    pub note: String,
 }
 
 /// Arguments of the hidden `child`.

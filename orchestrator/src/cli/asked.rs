@@ -3,7 +3,7 @@
 use bus_schemas::v1::api::{ApprovalView, OverBudgetView, QuestionView, SkillProposal};
 
 use super::{
-    draw, ids, money,
+    card, draw, ids, money,
     plan::layers,
     render::findings,
     style::{Paint, Style, clean, clean_line},
@@ -50,6 +50,12 @@ pub(super) fn show(style: Style, approval: &ApprovalView) -> String {
     }
     if let Some(skill) = &approval.skill {
         text.push_str(&show_skill(style, skill));
+    }
+    if let Some(capability) = &approval.capability {
+        text.push_str(&card::capability(style, capability));
+    }
+    if let Some(offer) = &approval.apply {
+        text.push_str(&card::offer(style, offer));
     }
     text
 }

@@ -4,7 +4,7 @@ use std::{ffi::OsStr, path::PathBuf};
 
 use super::{CliError, Ui, args::Global};
 use crate::{
-    adapter::web::{Client, Endpoint},
+    adapter::web::{Client, Endpoint, login},
     config::{self, Config, Overrides, Secret},
     paths::{Env, Paths},
 };
@@ -66,6 +66,9 @@ impl Context {
     /// Who sits here, for the record.
     #[must_use]
     pub fn person(&self) -> String {
+        if let Some(person) = self.global.person.as_ref().filter(|person| !person.trim().is_empty()) {
+            return person.clone();
+        }
         let named = |name: &str| self.env.get(OsStr::new(name)).and_then(|value| value.to_str()).map(str::to_owned);
         named("USER").or_else(|| named("LOGNAME")).filter(|name| !name.is_empty()).unwrap_or_else(account)
     }
@@ -73,15 +76,7 @@ impl Context {
 
 /// The name of this process's account, or its number if it has none.
 fn account() -> String {
-    let number = rustix::process::getuid().as_raw().to_string();
-    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = accounts.lines().find_map(|line| {
-        // name:password:uid:… (passwd(5))
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == number).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| format!("uid {number}"))
+    login(rustix::process::getuid().as_raw())
 }
 
 fn is_url(text: &str) -> bool {

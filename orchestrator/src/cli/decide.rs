@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bus_schemas::v1::{
-    api::{ApprovalView, DecisionRequest},
+    api::{ApprovalView, DecisionRequest, Remember, ViewedRequest},
     approval::{ApprovalSubject, Decision, Verdict},
     handoff::Handoff,
     plan::Plan,
@@ -12,7 +12,7 @@ use bus_schemas::v1::{
 use super::{
     CliError, Context, Exit,
     approvals::subject,
-    asked, draw, ids, money,
+    asked, card, draw, ids, money,
     plan::layers,
     render::{ago, changed, clock, count, now, span, verdict},
     reported,
@@ -27,14 +27,16 @@ const SCRIPT_DIGITS: usize = 16;
 /// Lines of a failed check's output that are shown.
 const TAIL_LINES: usize = 5;
 
-pub(super) async fn decide(
-    context: &Context,
-    id: &str,
-    verdict: Verdict,
-    note: String,
-    digest: Option<&str>,
-) -> Result<Exit, CliError> {
-    if verdict != Verdict::Approved && note.trim().is_empty() {
+/// What a person says.
+pub(super) struct Say {
+    pub(super) verdict: Verdict,
+    pub(super) note: String,
+    pub(super) remember: Option<Remember>,
+}
+
+pub(super) async fn decide(context: &Context, id: &str, say: Say, digest: Option<&str>) -> Result<Exit, CliError> {
+    let is_empty = say.note.trim().is_empty();
+    if say.verdict != Verdict::Approved && is_empty {
         return Err(CliError::new(
             Exit::Usage,
             "usage",
@@ -48,7 +50,7 @@ pub(super) async fn decide(
         return Err(decided(&approval, decision));
     }
     let is_question = matches!(approval.subject, ApprovalSubject::Question { .. });
-    if is_question && verdict == Verdict::Approved && note.trim().is_empty() {
+    if is_question && say.verdict == Verdict::Approved && is_empty {
         context.ui.say(show(context.ui.err, &approval).trim_end());
         let hint = format!("baton answer {} \"…\"", ids::alone(&approval.approval_id));
         return Err(CliError::new(Exit::Usage, "usage", "a question is approved with an answer", Some(&hint)));
@@ -65,13 +67,32 @@ pub(super) async fn decide(
         }
     }
     context.ui.say(show(context.ui.err, &approval).trim_end());
-    let after = send(context, &client, &approval, verdict, note).await?;
-    if context.ui.json {
-        context.ui.json_line(&after)?;
-    } else if let Some(decision) = &after.decision {
-        context.ui.data(&outcome(context.ui.out, decision))?;
-    }
+    seen(context, &client, &approval).await;
+    let after = send(context, &client, &approval, say).await?;
+    tell(context, &after)?;
     Ok(Exit::Ok)
+}
+
+/// How a request stands after somebody decided.
+pub(super) fn tell(context: &Context, after: &ApprovalView) -> Result<(), CliError> {
+    let ui = context.ui;
+    if ui.json {
+        return ui.json_line(after);
+    }
+    match &after.decision {
+        Some(decision) => ui.data(&outcome(ui.out, decision)),
+        None => {
+            let needs = if after.route.needs.is_empty() { "others" } else { after.route.needs.as_str() };
+            ui.data(&format!("your approval counts; it waits for {}", clean_line(needs)))
+        }
+    }
+}
+
+/// Records that a request was shown here.
+pub(super) async fn seen(context: &Context, client: &Client, shown: &ApprovalView) {
+    let request = ViewedRequest { by: context.person(), channel: "cli".to_owned() };
+    // Nobody can mend a view that is not recorded, and what is shown is shown.
+    let _ = client.viewed(&shown.approval_id.to_string(), &request).await;
 }
 
 /// Decides what was shown: its digest goes with the verdict.
@@ -79,16 +100,15 @@ pub(super) async fn send(
     context: &Context,
     client: &Client,
     shown: &ApprovalView,
-    verdict: Verdict,
-    note: String,
+    say: Say,
 ) -> Result<ApprovalView, CliError> {
     let request = DecisionRequest {
-        verdict,
+        verdict: say.verdict,
         digest: shown.digest.clone(),
         by: context.person(),
         channel: "cli".to_owned(),
-        note,
-        remember: None,
+        note: say.note,
+        remember: say.remember,
     };
     Ok(client.decide(&shown.approval_id.to_string(), &request).await?)
 }
@@ -122,10 +142,11 @@ pub(super) fn show(style: Style, approval: &ApprovalView) -> String {
         ago(now(), approval.asked_at),
         clean_line(&approval.policy),
     );
-    if let Some(at) = approval.expires_at {
-        text.push_str(&format!(", expires in {}", span(at.since(now()))));
+    if !approval.route.rule.is_empty() {
+        text.push_str(&format!(", rule {}", clean_line(&approval.route.rule)));
     }
     text.push_str(&format!("\n{} {}\n", label("digest"), approval.digest));
+    text.push_str(&card::route(style, approval));
     if let Some(plan) = &approval.plan {
         text.push_str(&show_plan(plan));
         if let Some(estimate) = &approval.estimate {

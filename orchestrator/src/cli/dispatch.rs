@@ -7,10 +7,12 @@ use clap::{Parser as _, error::ErrorKind};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    CliError, Context, Exit, Ui, answer, apply, approvals,
+    CliError, Context, Exit, Ui, answer, apply, approvals, approve,
     args::{Cli, Command},
-    budget, cancel, child, completions, dead_letters, decide, diff, doctor, down, hosts, logs, models, plan, ps,
-    rebuild, replay, run, serve, skills, status, tell, up, watch,
+    ask, audit, budget, cancel, child, completions, dead_letters,
+    decide::{self, Say},
+    diff, doctor, down, hosts, logs, models, plan, ps, rebuild, remembered, replay, run, serve, skills, status, tell,
+    up, watch,
 };
 use crate::paths::Env;
 
@@ -83,16 +85,19 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Status(args) => status::status(context, &args.project).await,
         Command::Watch { project, until_asked } => watch::watch(context, &project, until_asked).await,
         Command::Logs(args) => logs::logs(context, &args).await,
-        Command::Approvals { id: Some(id), .. } => approvals::one(context, &id).await,
-        Command::Approvals { id: None, all } => approvals::approvals(context, all).await,
-        Command::Approve(args) => {
-            decide::decide(context, &args.id, Verdict::Approved, args.note, args.digest.as_deref()).await
-        }
+        Command::Approvals(args) => approvals::approvals(context, &args).await,
+        Command::Approve(args) => approve::approve(context, args).await,
+        Command::Ask { id, question } => ask::ask(context, &id, question).await,
+        Command::Delegate { id, to } => ask::delegate(context, &id, to).await,
+        Command::Remembered { command } => remembered::remembered(context, command).await,
+        Command::Audit(args) => audit::audit(context, args).await,
         Command::Reject { id, reason, digest } => {
-            decide::decide(context, &id, Verdict::Rejected, reason, digest.as_deref()).await
+            let say = Say { verdict: Verdict::Rejected, note: reason, remember: None };
+            decide::decide(context, &id, say, digest.as_deref()).await
         }
         Command::RequestChanges { id, note, digest } => {
-            decide::decide(context, &id, Verdict::ChangesRequested, note, digest.as_deref()).await
+            let say = Say { verdict: Verdict::ChangesRequested, note, remember: None };
+            decide::decide(context, &id, say, digest.as_deref()).await
         }
         Command::Answer { id, text } => answer::answer(context, &id, &text).await,
         Command::Tell { target, text } => tell::tell(context, &target, text).await,

@@ -12,7 +12,7 @@ use bus_schemas::v1::{
     plan::Plan,
 };
 
-use super::{CliError, Context, Exit, findings, ids, render::next_lines, run::read_plan};
+use super::{CliError, Context, Exit, approve, findings, ids, run::read_plan};
 use crate::adapter::web::{Client, ClientError};
 
 pub(super) async fn edit(context: &Context, project: &str, file: Option<&Path>) -> Result<Exit, CliError> {
@@ -39,7 +39,7 @@ pub(super) async fn edit(context: &Context, project: &str, file: Option<&Path>) 
         context.ui.json_line(&project)?;
     } else {
         context.ui.say("the plan is another one now; what was asked about the one before is void");
-        context.ui.say(next_lines(context.ui.err, &project).trim_end());
+        approve::offer(context, &client, &project).await?;
     }
     Ok(Exit::Ok)
 }

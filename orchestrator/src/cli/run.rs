@@ -12,7 +12,8 @@ use bus_schemas::v1::{
 use super::{
     CliError, Context, Exit,
     args::RunArgs,
-    decide, ids,
+    decide::{self, Say},
+    ids,
     render::next_lines,
     style::{Paint, clean_line},
     watch,
@@ -91,10 +92,15 @@ async fn ask(context: &Context, client: &Client, project: ProjectView) -> Result
     let Some(pending) = project.pending_approvals.first() else { return Ok(project) };
     let approval = client.approval(&pending.to_string()).await?;
     context.ui.say(&decide::show(context.ui.err, &approval));
+    decide::seen(context, client, &approval).await;
     if !context.ui.confirm("Start it?")? {
         return Ok(project);
     }
-    decide::send(context, client, &approval, Verdict::Approved, String::new()).await?;
+    let say = Say { verdict: Verdict::Approved, note: String::new(), remember: None };
+    let after = decide::send(context, client, &approval, say).await?;
+    if after.decision.is_none() {
+        decide::tell(context, &after)?;
+    }
     Ok(client.project(&project.project_id.to_string()).await?)
 }
 

@@ -92,6 +92,9 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
         max_files: config.folder.max_files,
     };
     options.models = ModelConfig { models: config.models.clone(), providers: config.providers.clone() };
+    // A configuration that was loaded has been checked.
+    options.rules =
+        config.rules().map_err(|error| CliError::new(Exit::Invalid, "config_invalid", error.to_string(), None))?;
     options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
     options.data_home = paths::data_home(&context.env);
     options.bundled_skills = paths::bundled_skills();

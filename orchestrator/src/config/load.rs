@@ -10,7 +10,12 @@ use serde::Deserialize as _;
 use toml::{Table, Value, de::DeTable};
 
 use super::{Config, ConfigError};
-use crate::paths::{Env, Paths};
+use crate::{
+    paths::{Env, Paths},
+    people::MEMBER_KEYS,
+    planfile::policies::check_toml,
+    policy::PRESET_KEYS,
+};
 
 /// Values from flags, as (`section.key`, value). They win over everything.
 pub type Overrides = Vec<(&'static str, Value)>;
@@ -32,6 +37,9 @@ pub enum Source {
 /// Environment variables that start with `BATON_` and are not settings of a section.
 const RESERVED: [&str; 6] =
     ["BATON_HOME", "BATON_CONFIG", "BATON_SOCKET", "BATON_TOKEN", "BATON_LOG", "BATON_NATS_SERVER"];
+
+/// Sections of named things, with the keys of each. They are written in files only.
+const NAMED: [(&str, &[&str]); 3] = [("members", &MEMBER_KEYS), ("presets", &PRESET_KEYS), ("policies", &[])];
 
 /// Loads the configuration: defaults, then `baton.toml` of `paths` if it exists, then `extra` (which must exist), then
 /// the environment, then `flags`. Says which layers there were.
@@ -93,6 +101,12 @@ fn read(path: &Path, optional: bool) -> Result<Option<Table>, ConfigError> {
         message: error.message().lines().collect::<Vec<_>>().join(", "),
     };
     let spans = DeTable::parse(&text).map_err(|error| invalid(&error))?;
+    // Policies have names and shapes of their own: they are looked at as those of a plan are.
+    if let Some(finding) = check_toml(&name, &text, spans.get_ref()).into_iter().next() {
+        let hint = finding.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        let at = format!("{name}:{}:{}", finding.line, finding.column);
+        return Err(ConfigError::Invalid { at, message: format!("{}{hint}", finding.message) });
+    }
     let mut unknown = Vec::new();
     let deserializer = toml::Deserializer::parse(&text).map_err(|error| invalid(&error))?;
     let checked: Result<Config, _> = serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()));
@@ -134,6 +148,9 @@ fn known_keys() -> Vec<(String, String)> {
     }
     // Providers have names of people's own; these are the keys of each.
     keys.extend(PROVIDER_KEYS.map(|key| ("providers".to_owned(), key.to_owned())));
+    keys.extend(MEMBER_KEYS.map(|key| ("members".to_owned(), key.to_owned())));
+    keys.extend(PRESET_KEYS.map(|key| ("presets".to_owned(), key.to_owned())));
+    keys.push(("policies".to_owned(), "decide".to_owned()));
     keys
 }
 
@@ -149,6 +166,12 @@ fn nearest(dotted: &str) -> Option<String> {
             ),
             None => best(key, PROVIDER_KEYS.iter().map(|k| ((*k).to_owned(), format!("providers.{provider}.{k}")))),
         };
+    }
+    for (section, own) in NAMED {
+        if let Some((name, key)) = dotted.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')?.split_once('.'))
+        {
+            return best(key, own.iter().map(|k| ((*k).to_owned(), format!("{section}.{name}.{k}"))));
+        }
     }
     let Some((section, key)) = dotted.split_once('.') else {
         let mut names: Vec<String> = keys.iter().map(|(section, _)| section.clone()).collect();
@@ -185,6 +208,10 @@ fn variables(env: &Env, file: &Table) -> Result<Vec<(String, String, String, Str
         let keys = known_keys();
         if !keys.iter().any(|(s, _)| s == section) {
             continue;
+        }
+        if NAMED.iter().any(|(named, _)| *named == section) {
+            let message = format!("[{section}.NAME] is written in baton.toml, not in the environment");
+            return Err(ConfigError::Invalid { at: format!("environment variable {name}"), message });
         }
         if section == "providers" {
             let configured = file.get("providers").and_then(Value::as_table).into_iter().flat_map(Table::keys);
@@ -272,7 +299,7 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
     if config.pool.slots == Some(0) {
         return invalid("pool.slots", "a host without slots takes no attempt: use at least 1");
     }
-    Ok(())
+    config.rules().map(drop).or_else(|error| invalid(&error.at, &error.message))
 }
 
 #[cfg(test)]

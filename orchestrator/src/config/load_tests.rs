@@ -136,3 +136,83 @@ fn a_named_file_must_exist() {
     let missing = dir.path().join("missing.toml");
     assert!(matches!(load(&paths, Some(&missing), &Env::new(), Vec::new()), Err(ConfigError::Read { .. })));
 }
+
+#[test]
+fn people_and_policies_are_read_and_checked_together() {
+    let text = r#"
+[members.ann]
+email = ["ann@example.org"]
+slack = "U1"
+groups = ["leads"]
+[members.bob]
+groups = ["leads"]
+[approvals]
+plan = "careful"
+remember_max = "7d"
+[policies.careful]
+decide = { quorum = { n = 2, of = "leads" } }
+deadline = "2d"
+rules = [{ name = "docs", when = 'paths.all(p, p.startsWith("docs/"))', decide = "auto" }]
+[presets.audit]
+description = "Look over a repository"
+folder = "/srv/repo"
+budget = 5.0
+policy = "careful"
+"#;
+    let (_dir, paths) = world(Some(text));
+    let (config, _) = load(&paths, None, &Env::new(), Vec::new()).unwrap();
+    let rules = config.rules().unwrap();
+    assert_eq!(rules.people.person("slack", "U1"), "ann");
+    assert_eq!((rules.policies["careful"].rules.len(), rules.approvals.plan.as_deref()), (1, Some("careful")));
+    assert_eq!(rules.presets["audit"].budget, Some(5.0));
+
+    let wrong = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        error(&text.replace(from, to))
+    };
+    assert_eq!(
+        wrong("slack = ", "slcak = "),
+        "C/baton.toml:4:1: unknown key `members.ann.slcak`; did you mean `members.ann.slack`?"
+    );
+    assert_eq!(
+        wrong("deadline = ", "deadlin = "),
+        "C/baton.toml:13:1: `careful` has no field `deadlin`; did you mean `deadline`?"
+    );
+    assert_eq!(
+        wrong("plan = \"careful\"", "paln = \"careful\""),
+        "C/baton.toml:10:1: unknown key `approvals.paln`; did you mean `approvals.plan`?"
+    );
+    assert_eq!(
+        wrong("budget = ", "bugdet = "),
+        "C/baton.toml:18:1: unknown key `presets.audit.bugdet`; did you mean `presets.audit.budget`?"
+    );
+    assert_eq!(wrong("paths.all", "pahts.all"), "C/baton.toml:14:33: there is no `pahts`; did you mean `paths`?");
+    assert_eq!(
+        wrong("deadline = \"2d\"", "deadline = \"soon\""),
+        "C/baton.toml:13:12: `deadline`: `soon` is not a duration; write a number and ms, s, m, h or d, such as `90s` or `1h30m`"
+    );
+    assert_eq!(
+        wrong("n = 2", "n = 3"),
+        "configuration policies.careful: decide: nobody can satisfy it: it needs three of leads (ann, bob)"
+    );
+    assert_eq!(
+        wrong("of = \"leads\"", "of = \"ops\""),
+        "configuration policies.careful: decide: there is no group `ops` in baton.toml"
+    );
+    assert_eq!(
+        wrong("[members.bob]", "[members.bob]\nslack = \"U1\""),
+        "configuration members.bob: slack \"U1\" belongs to ann already: one person each"
+    );
+    assert!(wrong("plan = \"careful\"", "plan = \"carful\"").contains("approvals.plan: there is no policy `carful`"));
+    assert!(wrong("policy = \"careful\"", "policy = \"x\"").contains("presets.audit.policy: there is no policy `x`"));
+    assert!(wrong("\"7d\"", "\"never\"").contains("approvals.remember_max"));
+    assert!(wrong("[policies.careful]", "[policies.ask]").contains("built in"));
+    assert!(wrong("/srv/repo", "repo").contains("absolute path"));
+
+    let variables = env(&[("BATON_MEMBERS_ANN", "x")]);
+    let refused = load(&paths, None, &variables, Vec::new()).unwrap_err().to_string();
+    assert!(refused.contains("written in baton.toml"), "{refused}");
+    let variables = env(&[("BATON_APPROVALS_PLAN", "ask"), ("BATON_APPROVALS_BATCH", "false")]);
+    let (config, _) = load(&paths, None, &variables, Vec::new()).unwrap();
+    assert_eq!((config.approvals.plan.as_deref(), config.approvals.batch), (Some("ask"), false));
+}

@@ -2,8 +2,16 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
-use bus_schemas::settings::{ModelSetup, Models, Provider};
+use bus_schemas::{
+    settings::{ModelSetup, Models, Provider},
+    v1::policy::Policy,
+};
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    people::Member,
+    policy::{Approvals, Preset, Rules, RulesError},
+};
 
 /// Everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +29,14 @@ pub struct Config {
     pub models: Models,
     /// Who serves them.
     pub providers: BTreeMap<String, Provider>,
+    /// The people who may decide.
+    pub members: BTreeMap<String, Member>,
+    /// Approval policies that plans may name.
+    pub policies: BTreeMap<String, Policy>,
+    /// Which of them count where a plan names none.
+    pub approvals: Approvals,
+    /// Ways to start a project with one word.
+    pub presets: BTreeMap<String, Preset>,
 }
 
 impl Config {
@@ -28,6 +44,14 @@ impl Config {
     #[must_use]
     pub fn model_setup(&self) -> ModelSetup {
         ModelSetup { models: self.models.clone(), providers: self.providers.clone() }
+    }
+
+    /// People, policies and presets.
+    ///
+    /// # Errors
+    /// [`RulesError`]; a loaded configuration has none.
+    pub fn rules(&self) -> Result<Rules, RulesError> {
+        Rules::new(self.members.clone(), self.policies.clone(), self.approvals.clone(), self.presets.clone())
     }
 }
 

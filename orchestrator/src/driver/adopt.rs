@@ -19,8 +19,10 @@ use super::{
 };
 use crate::{
     digest,
+    ledger::Asked,
     plan::event::Fact,
     planfile::{self, lower::lower, planner},
+    policy::Rules,
     port::{bus::Bus, journal::Journal, skills::NotKept},
 };
 
@@ -34,7 +36,7 @@ pub(super) async fn adopt<J: Journal, B: Bus>(
     hands: &Arc<Hands<J, B>>,
     task_id: TaskId,
     key: &str,
-    (started, asks): (&Arc<ProjectDetail>, bool),
+    started: &Arc<ProjectDetail>,
     base_commit: &str,
 ) -> Result<Said, Again> {
     let handoff = hands.journal.handoffs(vec![task_id]).await?.into_iter().next();
@@ -48,7 +50,7 @@ pub(super) async fn adopt<J: Journal, B: Bus>(
     };
     let worker = Arc::clone(hands);
     let (started, key, base) = (Arc::clone(started), key.to_owned(), base_commit.to_owned());
-    let adopted = blocking(move || worked_out(&worker, (&started, asks), &key, &base, text)).await?;
+    let adopted = blocking(move || worked_out(&worker, &started, &key, &base, text)).await?;
     let fact = match adopted {
         Ok((fact, detail)) => return Ok(Some((fact(task_id), Some(detail)))),
         Err(Unfit::Plan(reason)) => Fact::PlanUnusable { task_id, reason },
@@ -79,20 +81,23 @@ type Proposal = (Box<dyn FnOnce(TaskId) -> Fact + Send>, Detail);
 
 fn worked_out<J: Journal, B: Bus>(
     hands: &Hands<J, B>,
-    (started, asks): (&ProjectDetail, bool),
+    started: &ProjectDetail,
     planner_key: &str,
     base_commit: &str,
     text: String,
 ) -> Result<Proposal, Unfit> {
+    let rules = &hands.rules;
+    let approval = started.plan.approval.as_deref().unwrap_or_else(|| rules.default_for(Asked::Plan));
+    let asks = rules.always_asks(approval, &started.plan.policies);
     let source = planner::source(text, &started.folder);
     let catalog = hands.shelf.catalog(Some(&started.folder));
-    let mut plan =
-        sound(&source, &catalog, &hands.models, Some(planner_key)).map_err(|found| Unfit::Plan(sentence(&found)))?;
+    let mut plan = sound(&source, &catalog, (&hands.models, rules), Some(planner_key))
+        .map_err(|found| Unfit::Plan(sentence(&found)))?;
     if plan.goal.trim().is_empty() {
         plan.goal.clone_from(&started.plan.goal);
     }
-    in_force(&mut plan, &started.plan);
-    let lowered = lower(&plan, &mut || TaskId::from_uuid(hands.ids.next()), &source.scripts);
+    in_force(&mut plan, &started.plan, rules);
+    let lowered = lower(&plan, &mut || TaskId::from_uuid(hands.ids.next()), &source.scripts, rules);
     let lowered = lowered.map_err(|error| Unfit::Plan(error.to_string()))?;
     let kept = hands.shelf.keep(&started.folder, &catalog, &skill_names(&plan, &catalog))?;
     let skills = admitted(&plan, kept, asks);
@@ -105,6 +110,8 @@ fn worked_out<J: Journal, B: Bus>(
         plan,
         scripts: source.scripts,
         skills,
+        channel: started.channel.clone(),
+        edited_by: Vec::new(),
     };
     let plan_digest = plan_digest(&detail, base_commit).map_err(|error| Unfit::Plan(error.to_string()))?;
     let approval_id = ApprovalId::from_uuid(hands.ids.next());
@@ -123,10 +130,19 @@ fn worked_out<J: Journal, B: Bus>(
     Ok((Box::new(fact), Detail::Project(Box::new(detail))))
 }
 
-/// Puts into a planner's plan what is in force, whatever it says itself: who approves it, as the person asked who started
-/// the project, and the tighter limits of both. What is shown and edited is then what counts.
-fn in_force(plan: &mut Plan, started: &Plan) {
+/// Puts into a planner's plan what is in force, whatever it says itself: who approves it, its changes, its result and what
+/// agents ask for, as the person asked who started the project, else as `baton.toml` says; and the tighter limits of both.
+/// What is shown and edited is then what counts.
+fn in_force(plan: &mut Plan, started: &Plan, rules: &Rules) {
     plan.approval.clone_from(&started.approval);
+    plan.replan.clone_from(&started.replan);
+    plan.apply.clone_from(&started.apply);
+    plan.capabilities.clone_from(&started.capabilities);
+    if rules.approvals.handoff.is_some() {
+        // An agent says nothing else about whom people chose.
+        plan.defaults.approval = None;
+        plan.tasks.iter_mut().for_each(|task| task.approval = None);
+    }
     tighten(&mut plan.budget, &started.budget);
 }
 
@@ -148,10 +164,10 @@ pub fn tighten(own: &mut Budget, given: &Budget) {
 pub fn sound(
     source: &PlanSource,
     catalog: &Catalog,
-    models: &planfile::ModelConfig,
+    site: (&planfile::ModelConfig, &Rules),
     taken: Option<&str>,
 ) -> Result<Plan, Vec<Finding>> {
-    examined(source, catalog, models, taken).map(|(plan, _)| plan)
+    examined(source, catalog, site, taken).map(|(plan, _)| plan)
 }
 
 /// As [`sound`], with the warnings.
@@ -161,10 +177,10 @@ pub fn sound(
 pub fn examined(
     source: &PlanSource,
     catalog: &Catalog,
-    models: &planfile::ModelConfig,
+    (models, rules): (&planfile::ModelConfig, &Rules),
     taken: Option<&str>,
 ) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
-    let report = planfile::check(source, catalog);
+    let report = planfile::check_under(source, catalog, Some(rules));
     let Some(plan) = report.plan else { return Err(report.findings) };
     let mut findings = report.findings;
     findings.extend(planfile::runnable(&plan, source, models));
@@ -255,11 +271,22 @@ mod tests {
         let started = plan(r#"{"version":1,"title":"s","budget":{"usd":1,"turns":9},"tasks":[]}"#);
         let mut own =
             plan(r#"{"version":1,"title":"t","approval":"auto","budget":{"usd":100,"turns":5,"tokens":7},"tasks":[]}"#);
-        in_force(&mut own, &started);
-        assert_eq!(own.approval, None, "a person is asked");
+        own.capabilities = Some("auto".to_owned());
+        own.apply = Some("auto".to_owned());
+        in_force(&mut own, &started, &Rules::default());
+        assert_eq!((&own.approval, &own.capabilities, &own.apply), (&None, &None, &None), "a person is asked");
         assert_eq!(own.budget, Budget { usd: Some(1.0), tokens: Some(7), turns: Some(5), ..Budget::default() });
         let auto = Plan { approval: Some("auto".to_owned()), ..started };
-        in_force(&mut own, &auto);
+        in_force(&mut own, &auto, &Rules::default());
         assert_eq!(own.approval.as_deref(), Some("auto"));
+        let mut rules = Rules::default();
+        let mut own = plan(
+            r#"{"version":1,"title":"t","tasks":[{"id":"a","run":"x","approval":"auto"}],"defaults":{"approval":"auto"}}"#,
+        );
+        in_force(&mut own, &auto, &rules);
+        assert_eq!(own.tasks[0].approval.as_deref(), Some("auto"), "nobody said anything else");
+        rules.approvals.handoff = Some("ask".to_owned());
+        in_force(&mut own, &auto, &rules);
+        assert_eq!((&own.tasks[0].approval, &own.defaults.approval), (&None, &None));
     }
 }

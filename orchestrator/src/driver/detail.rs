@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     plan::Plan,
     planfile::{
-        lower::{POLICY_AUTO, split_key, task_of},
+        lower::{split_key, task_of},
         patch,
     },
 };
@@ -47,6 +47,8 @@ pub enum Detail {
     Patch(Box<PatchDetail>),
     /// Beside `SkillProposed`.
     Skill(Box<SkillProposal>),
+    /// Beside `ApplyOffered`.
+    Apply(Box<ApplyOffer>),
     /// Beside `ApprovalQuestioned`: the task that answers.
     Clarifier(Box<plan::Task>),
     /// Beside `ApplyOffered`.
@@ -67,6 +69,32 @@ pub struct ProjectDetail {
     /// The skills its agents may use, as they were when it was proposed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<SkillReview>,
+    /// The channel it was started over.
+    #[serde(default = "cli")]
+    pub channel: String,
+    /// People who edited the plan before it was approved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited_by: Vec<String>,
+}
+
+impl ProjectDetail {
+    /// A project without scripts and skills, started on the command line.
+    #[must_use]
+    pub fn new(folder: &str, owner: &str, plan: plan::Plan) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            owner: owner.to_owned(),
+            plan,
+            scripts: BTreeMap::new(),
+            skills: Vec::new(),
+            channel: cli(),
+            edited_by: Vec::new(),
+        }
+    }
+}
+
+fn cli() -> String {
+    "cli".to_owned()
 }
 
 /// What is kept of a pause.
@@ -120,15 +148,12 @@ pub(super) struct Details {
     skills: HashMap<ApprovalId, SkillProposal>,
     /// Tasks that called a model whose price is not known.
     assumed: HashSet<TaskId>,
-    /// A person is asked about the plan (a planner's, too), by what the project was started with.
-    pub(super) plan_asks: bool,
 }
 
 impl Details {
     pub(super) fn new(project: ProjectDetail) -> Self {
         let project = Arc::new(project);
         Self {
-            plan_asks: project.plan.approval.as_deref() != Some(POLICY_AUTO),
             started: Arc::clone(&project),
             project,
             helpers: HashMap::new(),
@@ -232,13 +257,8 @@ mod tests {
             new_scripts: Vec::new(),
             findings: Vec::new(),
         };
-        let mut details = Details::new(ProjectDetail {
-            folder: "/f".to_owned(),
-            owner: "o".to_owned(),
-            plan: plan.clone(),
-            scripts: BTreeMap::new(),
-            skills: vec![skill("old")],
-        });
+        let mut details =
+            Details::new(ProjectDetail { skills: vec![skill("old")], ..ProjectDetail::new("/f", "o", plan.clone()) });
         let ids = ["b", "c"].map(|key| {
             let text = format!(r#"{{"reason":"r","add":[{{"id":"{key}","needs":["a"],"run":"x"}}]}}"#);
             let patch: PlanPatch = serde_json::from_str(&text).unwrap();

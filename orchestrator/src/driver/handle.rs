@@ -23,6 +23,7 @@ use super::{
 use crate::{
     plan::event::Fact,
     planfile::ModelConfig,
+    policy::Rules,
     port::{
         Clock, Folder, Ids, Shadow,
         bus::{Bus, Inbound, IntakeStart},
@@ -49,6 +50,8 @@ pub struct World<J, B> {
     pub shelf: Arc<dyn SkillShelf>,
     /// Which models are configured.
     pub models: Arc<ModelConfig>,
+    /// People and policies.
+    pub rules: Arc<Rules>,
     /// The installation's id: what ids on the bus are derived from.
     pub installation: Uuid,
 }
@@ -116,13 +119,14 @@ pub async fn start<J: Journal, B: Bus>(world: World<J, B>) -> Result<(Handle<J, 
     let (begin, intake) = watch::channel(IntakeStart::default());
     let bells = Bells::default();
     let hands = Arc::new(Hands::new(&world));
-    let World { journal, bus, clock, ids, installation, .. } = world;
+    let World { journal, bus, clock, ids, rules, installation, .. } = world;
     // The runner first: loading hands it more than its queue may hold.
     let runner = tokio::spawn(outbox::run(Arc::clone(&hands), taken, inputs.clone()));
     let parts = Parts {
         journal: journal.clone(),
         clock,
         ids,
+        rules,
         installation,
         inputs: waiting,
         inbound: heard,

@@ -14,8 +14,13 @@
 //! are folded again from the journal and the stream is read again from the cursor: it never happened.
 
 pub mod adopt;
+mod audit;
+#[cfg(test)]
+mod audit_tests;
 mod bell;
 mod bounded;
+mod clarify;
+mod desk;
 mod detail;
 mod fail;
 mod feed;
@@ -40,6 +45,7 @@ mod words;
 mod work;
 
 pub use bell::Bells;
+pub use clarify::question;
 pub use detail::{Detail, FailureDetail, PatchDetail, PauseDetail, ProjectDetail};
 pub use folders::FolderTurns;
 pub use handle::{Handle, Tasks, Wires, World, start};

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     planfile::ModelConfig,
+    policy::Rules,
     port::{Folder, Ids, Shadow, bus::Bus, journal::Journal, skills::SkillShelf},
 };
 
@@ -59,6 +60,7 @@ pub(super) struct Hands<J, B> {
     pub(super) ids: Arc<dyn Ids>,
     pub(super) shelf: Arc<dyn SkillShelf>,
     pub(super) models: Arc<ModelConfig>,
+    pub(super) rules: Arc<Rules>,
     /// Commits (and objects of skills) that are in the object store, parents included.
     pub(super) stored: Remembered<String>,
     /// Commits that are in the shadow repositories.
@@ -80,6 +82,7 @@ impl<J: Journal, B: Bus> Hands<J, B> {
             ids: Arc::clone(&world.ids),
             shelf: Arc::clone(&world.shelf),
             models: Arc::clone(&world.models),
+            rules: Arc::clone(&world.rules),
             stored: Remembered::default(),
             kept: Remembered::default(),
             gits: Semaphore::new(GITS),

@@ -127,8 +127,8 @@ pub(super) async fn act<J: Journal, B: Bus>(
             hands.bus.tell_attempt(id, TellAttempt { attempt: *attempt, note: note.clone() }).await?;
             Ok(None)
         }
-        Act::Adopt { task_id, key, started, asks, base_commit } => {
-            adopt::adopt(hands, *task_id, key, (started, *asks), base_commit).await
+        Act::Adopt { task_id, key, started, base_commit } => {
+            adopt::adopt(hands, *task_id, key, started, base_commit).await
         }
         Act::AdmitSkill { skill } => {
             let (shelf, skill) = (Arc::clone(&hands.shelf), skill.clone());

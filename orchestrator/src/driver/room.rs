@@ -15,6 +15,7 @@ use bus_schemas::{
 };
 
 use super::{
+    audit::{Audited, Happened},
     detail::{Detail, Details, ProjectDetail},
     feed, route, spend, words,
 };
@@ -39,6 +40,8 @@ pub(super) struct Room {
     pub(super) version: u64,
     /// Commands in the outbox that are not performed yet.
     pub(super) pending: u32,
+    /// What the audit log has of it.
+    audited: Audited,
 }
 
 /// What a record did.
@@ -69,8 +72,13 @@ impl Room {
     pub(super) fn create(record: &Record, detail: Option<&Detail>) -> Result<(Self, Taken), NotTaken> {
         let Some(Detail::Project(project)) = detail else { return Err(NotTaken::NoDetail { seq: record.seq }) };
         let (plan, outcome) = Plan::create(&record.event)?;
-        let room =
-            Self { plan, details: Details::new(ProjectDetail::clone(project)), version: record.version, pending: 0 };
+        let mut room = Self {
+            plan,
+            details: Details::new(ProjectDetail::clone(project)),
+            version: record.version,
+            pending: 0,
+            audited: Audited::default(),
+        };
         let at = record.event.at;
         let mut changes = vec![Change::ProjectAdded(room.project_row(at))];
         for (position, task) in room.plan.tasks().iter().enumerate() {
@@ -161,7 +169,7 @@ impl Room {
     }
 
     fn derive(
-        &self,
+        &mut self,
         record: &Record,
         detail: Option<&Detail>,
         outcome: &Outcome,
@@ -185,8 +193,10 @@ impl Room {
         {
             changes.push(Change::HandedOff { task_id: *task_id, attempt: *number, handoff: handoff.clone() });
         }
+        let mut asked = Vec::new();
         for approval in outcome.approvals.iter().filter_map(|id| self.plan.approval(*id)) {
             if approval.asked_at == at && approval_is_new(&record.event.fact, approval) {
+                asked.push(approval.approval_id);
                 let about = self.about(approval, detail).map(Box::new);
                 changes.push(Change::Asked(approval_row(project_id, approval, about, at)));
             } else if !matches!(record.event.fact, Fact::ApprovalViewed { .. }) {
@@ -197,6 +207,8 @@ impl Room {
                 changes.push(Change::Decided { approval_id: approval.approval_id, decision: Some(decision) });
             }
         }
+        let folder = &self.details.project.folder;
+        changes.extend(self.audited.changes(&Happened { record, plan: &self.plan, outcome, folder, asked: &asked }));
         if outcome.project_changed {
             changes.push(Change::ProjectMoved {
                 project_id,
@@ -327,6 +339,7 @@ fn approval_row(project_id: ProjectId, approval: &Approval, about: Option<Box<Ab
         expires_at: approval.expires_at,
         about,
         route: Box::new(route::view(approval, at)),
+        prompts: approval.decision.is_none(),
     }
 }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     bell::Bells,
+    desk::{self, Desk},
     hosts::{Held, Hosts},
     input::{Answer, Input},
     outbox::Order,
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     plan::event::Fact,
+    policy::Rules,
     port::{
         Clock, Ids,
         bus::{Inbound, IntakeStart},
@@ -48,6 +50,7 @@ pub(super) struct Parts<J> {
     pub(super) journal: J,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
+    pub(super) rules: Arc<Rules>,
     pub(super) installation: Uuid,
     pub(super) inputs: mpsc::Receiver<Input>,
     pub(super) inbound: mpsc::Receiver<Inbound>,
@@ -93,6 +96,7 @@ impl<J: Journal> Driver<J> {
             hosts: Hosts::new(),
             last_seq: parts.journal.last_seq().await?,
             ids: Arc::clone(&parts.ids),
+            desk: Desk::new(Arc::clone(&parts.rules), parts.journal.remembered().await?),
             caught_up: false,
             run: 1,
             stale: 0,
@@ -309,11 +313,13 @@ impl<J: Journal> Driver<J> {
         let outbox = batch.outbox.clone();
         let cursors = batch.cursors.clone();
         let performed = batch.performed.clone();
+        let decided = desk::lasting(&batch.changes);
         if let Err(error) = self.parts.journal.commit(batch).await {
             self.performed = performed;
             return Err(error);
         }
         self.state.last_seq = kept.last_seq.unwrap_or(self.state.last_seq);
+        self.state.desk.learn(&decided, turn.at);
         if let Some((_, cursor)) = cursors.into_iter().find(|(stream, _)| *stream == EVENTS.name) {
             self.cursor = cursor;
         }

@@ -145,6 +145,7 @@ impl Rig {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             shelf: Arc::new(Shelf::default()),
+            rules: Arc::default(),
             models: Arc::default(),
             installation: store.installation(),
         };
@@ -183,7 +184,8 @@ impl Rig {
     async fn project_of(&self, text: &str) -> Result<ProjectId, Refusal> {
         let plan: plan::Plan = serde_json::from_str(text).unwrap();
         let mut ids = || TaskId::from_uuid(Uuid::now_v7());
-        let mut lowered = lower(&plan, &mut ids, &std::collections::BTreeMap::new()).unwrap();
+        let mut lowered =
+            lower(&plan, &mut ids, &std::collections::BTreeMap::new(), &crate::policy::Rules::default()).unwrap();
         lowered.plan_policy.asks = false;
         let project_id = ProjectId::from_uuid(Uuid::now_v7());
         let created = ProjectCreated {
@@ -199,10 +201,7 @@ impl Rig {
             route: None,
             offers_result: false,
         };
-        let scripts = std::collections::BTreeMap::new();
-        let detail =
-            ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts, skills: Vec::new() };
-        let detail = Some(Detail::Project(Box::new(detail)));
+        let detail = Some(Detail::Project(Box::new(ProjectDetail::new("/f", "o", plan))));
         self.handle.ask(project_id, Fact::ProjectCreated(created), detail).await.map(|_| project_id)
     }
 

@@ -16,6 +16,7 @@ use bus_schemas::{
 use tokio::sync::oneshot;
 
 use super::{
+    desk::Desk,
     detail::Detail,
     hosts::Hosts,
     inbound,
@@ -43,6 +44,8 @@ pub(super) struct State {
     pub(super) hosts: Hosts,
     pub(super) last_seq: u64,
     pub(super) ids: Arc<dyn Ids>,
+    /// Who is asked.
+    pub(super) desk: Desk,
     /// The intake has delivered all that waited for it: deadlines may be judged, attempts offered.
     pub(super) caught_up: bool,
     /// The run of the intake that is listened to.
@@ -105,9 +108,10 @@ impl State {
         &mut self,
         turn: &mut Turn,
         project_id: ProjectId,
-        fact: Fact,
+        mut fact: Fact,
         detail: Option<&Detail>,
     ) -> Result<u64, Refusal> {
+        self.desk.route(project_id, &mut fact, self.rooms.get(&project_id), detail, turn.at);
         let seq = self.last_seq + 1 + turn.batch.records.len() as u64;
         let mut record = Record { seq, project_id, version: 1, event: Event { at: turn.at, fact }, detail: None };
         let not_taken = |error: NotTaken| match error {

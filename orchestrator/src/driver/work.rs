@@ -100,8 +100,6 @@ pub(super) enum Act {
         key: String,
         /// What the project was started with.
         started: Arc<ProjectDetail>,
-        /// A person will be asked about the plan.
-        asks: bool,
         /// The commit its folder was copied into.
         base_commit: CommitId,
     },
@@ -283,7 +281,6 @@ fn act(room: &Room, project_id: ProjectId, seq: u64, command: &Command) -> (Lane
                 task_id: *task_id,
                 key: task.spec.key.clone(),
                 started: Arc::clone(&room.details.started),
-                asks: room.details.plan_asks,
                 base_commit: room.plan.base_commit().to_owned(),
             });
             (Lane::Project(project_id), act)

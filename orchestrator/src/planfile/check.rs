@@ -14,11 +14,18 @@ use super::{
     overlap, rules, shape,
     tree::{self, Data, Node, Place},
 };
+use crate::policy::Rules;
 
 /// Checks a plan's text. The report holds every finding, and the plan if none of them is an error. `source.folder` is
 /// not looked at: the caller has discovered `skills` there.
 #[must_use]
 pub fn check(source: &PlanSource, skills: &Catalog) -> PlanReport {
+    check_under(source, skills, None)
+}
+
+/// As [`check()`], with what `baton.toml` says about people and policies: a plan may name those, and must not define them again.
+#[must_use]
+pub fn check_under(source: &PlanSource, skills: &Catalog, site: Option<&Rules>) -> PlanReport {
     let mut findings = Findings::new(&source.file);
     let root = match tree::parse(&source.text) {
         Ok(Some(root)) => root,
@@ -33,8 +40,8 @@ pub fn check(source: &PlanSource, skills: &Catalog) -> PlanReport {
         }
     };
     shape::compare(&root, &shape::PLAN, "the plan", &mut findings);
-    rules::check_plan(&root, &mut findings);
-    let layers = check_tasks(&root, &rules::Around { scripts: &source.scripts, skills }, &mut findings);
+    rules::check_plan(&root, site, &mut findings);
+    let layers = check_tasks(&root, &rules::Around { scripts: &source.scripts, skills, site }, &mut findings);
     let plan = if findings.has_errors() { None } else { read(&root, &mut findings) };
     let layers = if plan.is_some() { layers } else { Vec::new() };
     report(findings, plan, layers)
@@ -81,7 +88,7 @@ fn read(root: &Node, findings: &mut Findings) -> Option<Plan> {
     }
 }
 
-fn to_json(node: &Node) -> Value {
+pub(crate) fn to_json(node: &Node) -> Value {
     match &node.data {
         Data::Null => Value::Null,
         Data::Bool(value) => Value::Bool(*value),

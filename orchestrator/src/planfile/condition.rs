@@ -102,7 +102,7 @@ fn unknown_field(reference: &Reference) -> Option<(String, Option<String>)> {
 }
 
 /// A place inside an expression, where it is written plainly on one line; else the expression's own.
-fn place_inside(node: &Node, offset: usize) -> Place {
+pub(super) fn place_inside(node: &Node, offset: usize) -> Place {
     let Data::Text { text, is_plain: true } = &node.data else { return node.place };
     let chars = text.get(..offset).map_or(0, |before| before.chars().count());
     Place { column: node.place.column.saturating_add(u32::try_from(chars).unwrap_or(0)), ..node.place }

@@ -135,6 +135,24 @@ impl Expression {
         }
     }
 
+    /// Evaluates a condition over variables of its own.
+    ///
+    /// # Errors
+    /// [`ExpressionError`]; [`ExpressionError::WrongType`] if it yields anything but true or false.
+    pub fn evaluate_over(&self, variables: BTreeMap<String, Json>) -> Result<bool, ExpressionError> {
+        let mut size = Size::default();
+        let mut context = Context::default();
+        for (name, value) in variables {
+            context.add_variable_from_value(name, to_value(&value, &mut size));
+        }
+        self.bound(&size)?;
+        let result = self.program.execute(&context);
+        match result.map_err(|error| ExpressionError::Evaluation { message: cut(&error.to_string()) })? {
+            Value::Bool(value) => Ok(value),
+            other => Err(wrong_type("true or false", &other)),
+        }
+    }
+
     /// Evaluates a `foreach.from` that may yield at most `max` elements.
     ///
     /// # Errors

@@ -13,17 +13,17 @@ const MAX_QUOTE_CHARS: usize = 60;
 
 /// What was found so far.
 #[derive(Debug)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     file: String,
     list: Vec<Finding>,
 }
 
 impl Findings {
-    pub(super) fn new(file: &str) -> Self {
+    pub(crate) fn new(file: &str) -> Self {
         Self { file: file.to_owned(), list: Vec::new() }
     }
 
-    pub(super) fn error(&mut self, place: Place, code: &str, message: String, hint: Option<String>) {
+    pub(crate) fn error(&mut self, place: Place, code: &str, message: String, hint: Option<String>) {
         self.add(Severity::Error, place, code, message, hint);
     }
 
@@ -44,12 +44,16 @@ impl Findings {
         });
     }
 
-    pub(super) fn has_errors(&self) -> bool {
+    pub(super) const fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
         self.list.iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// Worst first, then by place; of one code the first [`MAX_PER_CODE`] and the number of the others.
-    pub(super) fn finish(mut self) -> Vec<Finding> {
+    pub(crate) fn finish(mut self) -> Vec<Finding> {
         self.list.sort_by(|a, b| b.severity.cmp(&a.severity).then((a.line, a.column).cmp(&(b.line, b.column))));
         // An alias repeats what is wrong with its anchor, at the anchor's place.
         self.list.dedup();
@@ -74,7 +78,7 @@ impl Findings {
 }
 
 /// A piece of the plan's text for a message: in backquotes, cut, control characters made visible.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut shown = String::from("`");
     for (count, c) in text.chars().enumerate() {
         if count == MAX_QUOTE_CHARS {
@@ -88,7 +92,7 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// `did you mean …?`, if something known is close to `text`.
-pub(super) fn suggestion<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn suggestion<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     closest(text, known).map(|near| format!("did you mean `{near}`?"))
 }
 

@@ -12,9 +12,13 @@ use bus_schemas::{
 };
 
 use super::expression::Expression;
-use crate::plan::{
-    BudgetSpec,
-    event::{LimitSpec, PolicySpec, TaskKind, TaskSpec},
+use crate::{
+    ledger::Asked,
+    plan::{
+        BudgetSpec,
+        event::{LimitSpec, PolicySpec, TaskKind, TaskSpec},
+    },
+    policy::Rules,
 };
 
 /// The policy that needs nobody.
@@ -98,11 +102,14 @@ pub struct Lowered {
     pub plan_policy: PolicySpec,
     /// Who approves changes of it while it runs.
     pub replan_policy: PolicySpec,
+    /// The result is asked about and then put into the folder.
+    pub offers_result: bool,
     /// The most the whole project may use.
     pub budget: BudgetSpec,
 }
 
-/// Turns a checked plan into the core's tasks; `ids` makes a new id per call, `scripts` are the texts of `run.file`s.
+/// Turns a checked plan into the core's tasks; `ids` makes a new id per call, `scripts` are the texts of `run.file`s, `rules`
+/// the policies of `baton.toml`.
 ///
 /// # Errors
 /// [`LowerError`] where the plan is not one that [`super::check`] and [`super::runnable`] accept.
@@ -110,8 +117,9 @@ pub fn lower(
     plan: &Plan,
     ids: &mut dyn FnMut() -> TaskId,
     scripts: &BTreeMap<String, String>,
+    rules: &Rules,
 ) -> Result<Lowered, LowerError> {
-    lower_again(plan, &BTreeMap::new(), ids, scripts)
+    lower_again(plan, &BTreeMap::new(), ids, scripts, rules)
 }
 
 /// As [`lower()`], for a plan of which some tasks are known by id already.
@@ -123,6 +131,7 @@ pub fn lower_again(
     known: &BTreeMap<String, TaskId>,
     ids: &mut dyn FnMut() -> TaskId,
     scripts: &BTreeMap<String, String>,
+    rules: &Rules,
 ) -> Result<Lowered, LowerError> {
     let mut id_of = |key: &String| known.get(key).copied().unwrap_or_else(&mut *ids);
     let by_key: BTreeMap<String, TaskId> = plan.tasks.iter().map(|task| (task.id.clone(), id_of(&task.id))).collect();
@@ -132,12 +141,16 @@ pub fn lower_again(
         let unknown = |need: &String| LowerError::UnknownNeed { task: task.id.clone(), need: need.clone() };
         let needs = task.needs.iter().map(|need| by_key.get(need).copied().ok_or_else(|| unknown(need)));
         let task_id = by_key.get(&task.id).copied().ok_or_else(|| unknown(&task.id))?;
-        tasks.push(spec(plan, task, task_id, needs.collect::<Result<_, _>>()?)?);
+        tasks.push(spec((plan, task), task_id, needs.collect::<Result<_, _>>()?, rules)?);
     }
-    let plan_policy = policy(plan, plan.approval.as_deref().unwrap_or(POLICY_ASK))?;
-    let replan_policy = policy(plan, plan.replan.as_deref().unwrap_or(POLICY_ASK))?;
+    let name = |named: &Option<String>, kind| named.clone().unwrap_or_else(|| rules.default_for(kind).to_owned());
+    let plan_policy = policy(plan, &name(&plan.approval, Asked::Plan), rules)?;
+    let replan_policy = policy(plan, &name(&plan.replan, Asked::Patch), rules)?;
+    policy(plan, &name(&plan.capabilities, Asked::Capability), rules)?;
+    let apply = plan.apply.as_deref().or(rules.approvals.apply.as_deref());
+    let offers_result = apply.map(|name| policy(plan, name, rules)).transpose()?.is_some();
     let budget = budget_of("budget", &plan.budget)?;
-    Ok(Lowered { tasks, ids: by_key, plan_policy, replan_policy, budget })
+    Ok(Lowered { tasks, ids: by_key, plan_policy, replan_policy, offers_result, budget })
 }
 
 /// The child number `index` of a `foreach` task: same limits and needs, its own key and id. A `when` that speaks of
@@ -261,20 +274,19 @@ pub fn checks_of(task: &Task) -> Result<Vec<CheckSpec>, LowerError> {
     task.checks.iter().map(spec).collect()
 }
 
-/// A policy by name: the built-in ones, then the plan's.
+/// A policy by name: the built-in ones, those of `baton.toml`, then the plan's. It asks if it may ask: what it says about one
+/// request is worked out when that is asked.
 ///
 /// # Errors
 /// [`LowerError::UnknownPolicy`] or [`LowerError::BadDuration`].
-pub fn policy(plan: &Plan, name: &str) -> Result<PolicySpec, LowerError> {
-    let (asks, deadline_ms) = match (name, plan.policies.get(name)) {
-        (POLICY_AUTO, _) => (false, None),
-        (POLICY_ASK, _) => (true, None),
-        (_, Some(policy)) => {
-            (policy.decide.asks(), policy.deadline.as_ref().map(|span| span_ms(name, span)).transpose()?)
-        }
-        (_, None) => return Err(LowerError::UnknownPolicy { name: name.to_owned() }),
+pub fn policy(plan: &Plan, name: &str, rules: &Rules) -> Result<PolicySpec, LowerError> {
+    let own = rules.policy(name, &plan.policies);
+    let deadline_ms = match own {
+        _ if name == POLICY_AUTO || name == POLICY_ASK => None,
+        Some(policy) => policy.deadline.as_ref().map(|span| span_ms(name, span)).transpose()?,
+        None => return Err(LowerError::UnknownPolicy { name: name.to_owned() }),
     };
-    Ok(PolicySpec { name: name.to_owned(), asks, deadline_ms })
+    Ok(PolicySpec { name: name.to_owned(), asks: rules.may_ask(name, &plan.policies), deadline_ms })
 }
 
 /// Whether the task's `when` speaks of `item`, so that it is asked of every child of the `foreach`.
@@ -284,9 +296,20 @@ pub fn when_is_per_item(task: &Task) -> bool {
     task.foreach.is_some() && matches!(expression, Some(Ok(when)) if when.uses_item())
 }
 
-fn spec(plan: &Plan, task: &Task, task_id: TaskId, needs: Vec<TaskId>) -> Result<TaskSpec, LowerError> {
+/// The name of the policy that decides about a task's handoffs.
+#[must_use]
+pub fn approval_of<'a>(plan: &'a Plan, task: &'a Task, rules: &'a Rules) -> &'a str {
+    let named = task.approval.as_deref().or(plan.defaults.approval.as_deref());
+    named.unwrap_or_else(|| rules.default_for(Asked::Handoff))
+}
+
+fn spec(
+    (plan, task): (&Plan, &Task),
+    task_id: TaskId,
+    needs: Vec<TaskId>,
+    rules: &Rules,
+) -> Result<TaskSpec, LowerError> {
     let retries = task.retries.clone().or_else(|| plan.defaults.retries.clone()).unwrap_or_default();
-    let approval = task.approval.as_deref().or(plan.defaults.approval.as_deref()).unwrap_or(POLICY_AUTO);
     Ok(TaskSpec {
         task_id,
         key: task.id.clone(),
@@ -295,7 +318,7 @@ fn spec(plan: &Plan, task: &Task, task_id: TaskId, needs: Vec<TaskId>) -> Result
         backoff_ms: span_ms(&task.id, &retries.backoff)?,
         max_backoff_ms: span_ms(&task.id, &retries.max_backoff)?,
         limits: LimitSpec { start_to_close_ms: timeout_ms(plan, task)?, ..default_limits() },
-        policy: policy(plan, approval)?,
+        policy: policy(plan, approval_of(plan, task, rules), rules)?,
         has_when: task.when.is_some() && !when_is_per_item(task),
         is_foreach: task.foreach.is_some(),
         kind: if task.agent.is_some() { TaskKind::Agent } else { TaskKind::Script },

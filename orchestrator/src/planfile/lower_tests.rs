@@ -9,7 +9,9 @@ use bus_schemas::{
 };
 use uuid::Uuid;
 
-use super::{LowerError, Lowered, checks_of, child_spec, limits_of, lower, machine_of, program_of, split_key, task_of};
+use super::{
+    LowerError, Lowered, Rules, checks_of, child_spec, limits_of, lower, machine_of, program_of, split_key, task_of,
+};
 
 fn plan(text: &str) -> Plan {
     serde_json::from_str(text).unwrap()
@@ -24,7 +26,7 @@ fn ids() -> impl FnMut() -> TaskId {
 }
 
 fn lowered(plan: &Plan) -> Result<Lowered, LowerError> {
-    lower(plan, &mut ids(), &BTreeMap::new())
+    lower(plan, &mut ids(), &BTreeMap::new(), &Rules::default())
 }
 
 const FULL: &str = r#"{

@@ -2,25 +2,26 @@
 //!
 //! ```text
 //! text ─ tree ─▶ nodes with places ─┬─ shape: every field's type and range
-//!                                   ├─ rules: names, scripts, skills, budgets
+//!                                   ├─ rules: names, scripts, skills, budgets; policies
 //!                                   ├─ order: ids, needs, circles, layers       ─▶ findings, and the wire Plan
 //!                                   ├─ condition: the expressions                       │
 //!                                   └─ overlap: outputs of parallel tasks               ▼
 //!                                                             lower: defaults filled in, specs for the core
 //! ```
 
-mod check;
+pub(crate) mod check;
 mod condition;
-mod finding;
+pub(crate) mod finding;
 mod glob;
 mod limits;
 mod models;
 mod order;
 mod overlap;
+pub(crate) mod policies;
 mod rules;
 mod schema;
-mod shape;
-mod tree;
+pub(crate) mod shape;
+pub(crate) mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ pub mod planner;
 pub mod reference;
 
 pub use bus_schemas::settings::ModelSetup as ModelConfig;
-pub use check::{check, script_files};
+pub use check::{check, check_under, script_files};
 pub use lower::{Lowered, lower};
 pub use models::{no_planner, runnable};
 pub use schema::json_schema;

@@ -8,7 +8,8 @@ use bus_schemas::v1::{
     plan::{Plan, Task},
 };
 
-use super::lower::POLICY_AUTO;
+use super::lower::approval_of;
+use crate::{ledger::Asked, policy::Rules};
 
 /// The most tasks one change may add.
 const MAX_ADDED: usize = 200;
@@ -97,16 +98,25 @@ pub fn widens(plan: &Plan, patch: &PlanPatch) -> bool {
 /// Why a person must decide about the change, if one must: it takes back what the plan has people or checks look at, or
 /// gives an agent what no agent of the plan has. A policy that asks nobody must not decide about it.
 #[must_use]
-pub fn needs_person(plan: &Plan, patch: &PlanPatch) -> Option<String> {
-    let asks = |task: &Task| {
-        let name = task.approval.as_deref().or(plan.defaults.approval.as_deref()).unwrap_or(POLICY_AUTO);
-        // A name that is no policy's is not known to ask nobody.
-        plan.policies.get(name).map_or(name != POLICY_AUTO, |policy| policy.decide.asks())
-    };
+pub fn needs_person(plan: &Plan, patch: &PlanPatch, rules: &Rules) -> Option<String> {
+    // A name that is no policy's is not known to ask nobody.
+    let asks = |task: &Task| rules.may_ask(approval_of(plan, task, rules), &plan.policies);
     let guards = |task: &&Task| asks(task) || !task.checks.is_empty();
     let is_changed = |task: &&Task| patch.drop.contains(&task.id) || patch.needs.contains_key(&task.id);
     if let Some(task) = plan.tasks.iter().filter(is_changed).find(guards) {
         return Some(format!("it drops or rewires `{}`, which a person or checks look at", task.id));
+    }
+    // Where people look at what tasks hand on, a new task is no way around them.
+    let handoffs = plan.defaults.approval.as_deref().unwrap_or_else(|| rules.default_for(Asked::Handoff));
+    let is_free = |name: &str| !rules.always_asks(name, &plan.policies);
+    if rules.may_ask(handoffs, &plan.policies)
+        && let Some(task) =
+            patch.add.iter().find(|task| task.approval.as_deref().is_some_and(|name| name != handoffs && is_free(name)))
+    {
+        return Some(format!(
+            "`{}` names a policy that may ask nobody, and the plan's handoffs are looked at",
+            task.id
+        ));
     }
     let agents = || plan.tasks.iter().filter_map(|task| task.agent.as_ref());
     let models: BTreeSet<Option<&str>> = agents().map(|agent| agent.model.as_deref()).collect();
@@ -184,7 +194,9 @@ mod tests {
                 {"id": "seen", "run": "x", "approval": "lead"}, {"id": "proven", "run": "x", "checks": ["true"]}]}"#,
         )
         .unwrap();
-        let person = |text: &str| needs_person(&plan, &patch(&format!(r#"{{"reason": "r", {text}}}"#))).is_some();
+        let person = |text: &str| {
+            needs_person(&plan, &patch(&format!(r#"{{"reason": "r", {text}}}"#)), &Rules::default()).is_some()
+        };
         assert!(!person(r#""drop": ["plain"], "needs": {"free": []}"#));
         for text in
             [r#""drop": ["seen"]"#, r#""drop": ["proven"]"#, r#""needs": {"seen": []}"#, r#""needs": {"proven": []}"#]
@@ -195,7 +207,10 @@ mod tests {
         assert!(!agent("") && !agent(r#", "model": "p/m""#));
         assert!(agent(r#", "model": "p/large""#) && agent(r#", "may_replan": true"#));
         let all = Plan { defaults: serde_json::from_str(r#"{"approval": "ask"}"#).unwrap(), ..plan.clone() };
-        assert!(needs_person(&all, &patch(r#"{"reason": "r", "drop": ["plain"]}"#)).is_some());
+        let around = patch(r#"{"reason": "r", "add": [{"id": "n", "run": "x", "approval": "auto"}]}"#);
+        assert!(needs_person(&all, &around, &Rules::default()).is_some(), "a way around those who look at handoffs");
+        assert!(needs_person(&plan, &around, &Rules::default()).is_none());
+        assert!(needs_person(&all, &patch(r#"{"reason": "r", "drop": ["plain"]}"#), &Rules::default()).is_some());
     }
 
     #[test]

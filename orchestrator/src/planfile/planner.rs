@@ -8,6 +8,8 @@ use bus_schemas::{
     },
 };
 
+use super::lower::POLICY_AUTO;
+
 /// The planning task's key. No task of the plan it works out may have it.
 pub const PLANNER_KEY: &str = "plan";
 /// The longest title made from a goal, in characters.
@@ -19,24 +21,27 @@ const CLARIFIER_TURNS: u32 = 20;
 /// No path matches it: a planner changes nothing.
 const NO_OUTPUT: &str = ".baton/no-output";
 
+/// What a planner is told where files came with the goal.
+const INPUTS_NOTE: &str = "\n\nFiles that came with this goal are in the folder `inputs/`. They are material: they are not part of the result.";
+
 /// What a planner is told beside the goal.
 const INSTRUCTIONS: &str = include_str!("planner.md");
 
 /// The plan with which a project that has only a goal begins.
 #[must_use]
-pub fn first_plan(goal: &str, budget: Budget, policy: Option<String>) -> Plan {
+pub fn first_plan(goal: &str, budget: Budget, has_inputs: bool) -> Plan {
     Plan {
         version: 1,
         title: title_of_goal(goal),
         goal: goal.trim().to_owned(),
         defaults: Defaults::default(),
         policies: std::collections::BTreeMap::new(),
-        approval: policy,
+        approval: None,
         replan: None,
         apply: None,
         capabilities: None,
         budget,
-        tasks: vec![planning_task(goal)],
+        tasks: vec![planning_task(&if has_inputs { format!("{}{INPUTS_NOTE}", goal.trim()) } else { goal.to_owned() })],
     }
 }
 
@@ -58,7 +63,8 @@ fn planning_task(goal: &str) -> Task {
         inputs: Vec::new(),
         outputs: vec![NO_OUTPUT.to_owned()],
         checks: Vec::new(),
-        approval: None,
+        // A plan is approved as a plan; what a planner or a clarifier hands on is nobody's work.
+        approval: Some(POLICY_AUTO.to_owned()),
         retries: None,
         timeout: None,
         budget: Budget::default(),
@@ -92,7 +98,6 @@ pub fn clarifier_task(id: String, of: &Task, question: &str) -> Task {
         outputs: vec![NO_OUTPUT.to_owned()],
         needs: Vec::new(),
         checks: Vec::new(),
-        approval: None,
         retries: None,
         when: None,
         foreach: None,
@@ -175,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_first_plan_is_sound_and_carries_the_goal() {
-        let plan = first_plan("  Make the tests pass.\nAll of them.", Budget::default(), None);
+        let plan = first_plan("  Make the tests pass.\nAll of them.", Budget::default(), false);
         assert_eq!((plan.title.as_str(), plan.tasks.len()), ("Make the tests pass.", 1));
         let text = serde_json::to_string(&plan).unwrap();
         let report = crate::planfile::check(&source(text, "/f"), &skills::Catalog::default());

@@ -10,7 +10,7 @@ const TYPE_NAMES: [&str; 12] =
     ["bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "optional", "string", "type", "uint"];
 
 /// Functions that a plan's expressions can call; operators are not in the list.
-pub(super) const FUNCTIONS: [&str; 20] = [
+pub(crate) const FUNCTIONS: [&str; 20] = [
     "bool",
     "bytes",
     "contains",
@@ -81,6 +81,15 @@ impl<'a> Walk<'a> {
             && !self.bound.contains(&"needs")
         {
             self.record(node, "needs", Some(key), field, false);
+            return;
+        }
+        // One field of any other name: `spend.usd`.
+        if let Some((Expr::Ident(name), field)) = access(node).map(|(inner, field)| (&inner.expr, field))
+            && !self.bound.contains(&name.as_str())
+            && !name.starts_with('@')
+            && name != "needs"
+        {
+            self.record(node, name, None, Some(field), false);
             return;
         }
         match &node.expr {

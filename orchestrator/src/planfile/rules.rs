@@ -11,9 +11,11 @@ use super::{
     glob, limits,
     lower::{POLICY_ASK, POLICY_AUTO},
     order::Tasks,
+    policies,
     shape::MAX_TASKS,
     tree::{Data, Node},
 };
+use crate::policy::Rules;
 
 /// Names of environment variables that the worker sets itself start with this.
 const RESERVED_ENV: &str = "BATON_";
@@ -22,10 +24,12 @@ const RESERVED_ENV: &str = "BATON_";
 pub(super) struct Around<'a> {
     pub(super) scripts: &'a BTreeMap<String, String>,
     pub(super) skills: &'a Catalog,
+    /// What `baton.toml` says, if that is known.
+    pub(super) site: Option<&'a Rules>,
 }
 
 /// Rules for the plan as a whole.
-pub(super) fn check_plan(root: &Node, findings: &mut Findings) {
+pub(super) fn check_plan(root: &Node, site: Option<&Rules>, findings: &mut Findings) {
     if let Some(tasks) = root.get("tasks").filter(|tasks| matches!(tasks.data, Data::List(_))) {
         let count = tasks.elements().len();
         if count == 0 {
@@ -37,11 +41,12 @@ pub(super) fn check_plan(root: &Node, findings: &mut Findings) {
             findings.error(tasks.place, "too_many_tasks", message, Some("use `foreach`, or several plans".to_owned()));
         }
     }
-    check_policies(root, findings);
-    check_policy(root, root, "approval", findings);
-    check_policy(root, root, "replan", findings);
+    policies::check(root.get("policies"), site, findings);
+    for field in ["approval", "replan", "apply", "capabilities"] {
+        check_policy(root, root, field, site, findings);
+    }
     if let Some(defaults) = root.get("defaults") {
-        check_policy(root, defaults, "approval", findings);
+        check_policy(root, defaults, "approval", site, findings);
         check_retries(defaults, findings);
     }
     let any_agent =
@@ -54,7 +59,7 @@ pub(super) fn check_task(root: &Node, tasks: &Tasks<'_>, number: usize, around: 
     let Some(task) = tasks.nodes.get(number).filter(|node| matches!(node.data, Data::Map(_))) else { return };
     let name = tasks.name(number);
     check_program(task, &name, around, findings);
-    check_policy(root, task, "approval", findings);
+    check_policy(root, task, "approval", around.site, findings);
     check_retries(task, findings);
     limits::check_budget(task, root.get("budget"), task.get("agent").is_some(), findings);
     for field in ["inputs", "outputs"] {
@@ -70,27 +75,15 @@ pub(super) fn check_task(root: &Node, tasks: &Tasks<'_>, number: usize, around: 
     }
 }
 
-fn check_policies(root: &Node, findings: &mut Findings) {
-    let Some(Node { data: Data::Map(policies), .. }) = root.get("policies") else { return };
-    for (key, _) in policies {
-        let Some(name) = key.text() else { continue };
-        if name == POLICY_AUTO || name == POLICY_ASK {
-            let message = format!("the policy {} is built in and cannot be defined again", quote(name));
-            findings.error(key.place, "policy_redefined", message, Some("give it another name".to_owned()));
-        } else if name.trim().is_empty() {
-            findings.error(key.place, "empty_field", "a policy's name is empty".to_owned(), None);
-        }
-    }
-}
-
-fn check_policy(root: &Node, holder: &Node, field: &str, findings: &mut Findings) {
+fn check_policy(root: &Node, holder: &Node, field: &str, site: Option<&Rules>, findings: &mut Findings) {
     let Some(node) = holder.get(field) else { return };
     let Some(name) = node.text().filter(|name| !name.trim().is_empty()) else { return };
     let own: Vec<&str> = match root.get("policies").map(|policies| &policies.data) {
         Some(Data::Map(entries)) => entries.iter().filter_map(|(key, _)| key.text()).collect(),
         _ => Vec::new(),
     };
-    let known: Vec<&str> = [POLICY_AUTO, POLICY_ASK].into_iter().chain(own).collect();
+    let shared = site.into_iter().flat_map(|site| site.policies.keys().map(String::as_str));
+    let known: Vec<&str> = [POLICY_AUTO, POLICY_ASK].into_iter().chain(own).chain(shared).collect();
     if !known.contains(&name) {
         let define = "built in are `auto` and `ask`; define it under `policies:` as `{ decide: ask }`";
         let hint = suggestion(name, known.iter().copied()).unwrap_or_else(|| define.to_owned());

@@ -5,6 +5,7 @@ use bus_schemas::v1::plan::Span;
 
 use super::{
     finding::{Findings, quote, suggestion},
+    policies::{POLICY, WHO_FIELDS},
     tree::{Data, Node, Place},
 };
 
@@ -18,18 +19,16 @@ const MAX_DOLLARS: f64 = 1e9;
 const MAX_TURNS: i64 = 10_000;
 /// The longest time a budget may give: a year.
 const MAX_WALL_MS: u64 = 365 * 24 * 60 * 60 * 1000;
-/// The longest time a person may take: ten years.
-const MAX_DEADLINE_MS: u64 = 3650 * 24 * 60 * 60 * 1000;
 
 /// A field of a mapping.
-pub(super) struct Field {
+pub(crate) struct Field {
     pub(super) name: &'static str,
     pub(super) shape: &'static Shape,
     pub(super) is_required: bool,
 }
 
 /// A value's type.
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// Any text, the empty one included.
     Text,
     /// Text with something in it; the code for text without.
@@ -52,17 +51,21 @@ pub(super) enum Shape {
     Names(&'static Shape),
     /// Text, or a mapping with these fields.
     TextOr(&'static str, &'static [Field]),
+    /// One of these words (the code for any other), or a mapping with these fields.
+    WordOr(&'static str, &'static [&'static str], &'static [Field]),
+    /// Who decides: a tree of people.
+    Who,
     /// Anything that JSON can say.
     Json,
     /// Looked at elsewhere.
     Version,
 }
 
-const fn field(name: &'static str, shape: &'static Shape) -> Field {
+pub(crate) const fn field(name: &'static str, shape: &'static Shape) -> Field {
     Field { name, shape, is_required: false }
 }
 
-const fn required(name: &'static str, shape: &'static Shape) -> Field {
+pub(crate) const fn required(name: &'static str, shape: &'static Shape) -> Field {
     Field { name, shape, is_required: true }
 }
 
@@ -85,6 +88,8 @@ pub(super) const PLAN: Shape = Shape::Map(&[
     field("policies", &Shape::Names(&POLICY)),
     field("approval", &TITLE),
     field("replan", &TITLE),
+    field("apply", &TITLE),
+    field("capabilities", &TITLE),
     field("budget", &BUDGET),
     required("tasks", &Shape::List(&TASK)),
 ]);
@@ -94,11 +99,6 @@ pub(super) const DEFAULTS: Shape = Shape::Map(&[
     field("retries", &RETRIES),
     field("timeout", &TIMEOUT),
     field("resources", &RESOURCES),
-]);
-
-pub(super) const POLICY: Shape = Shape::Map(&[
-    required("decide", &Shape::Word("bad_word", &["auto", "ask"])),
-    field("deadline", &Shape::Span(1, MAX_DEADLINE_MS)),
 ]);
 
 pub(super) const TASK: Shape = Shape::Map(&[
@@ -163,7 +163,7 @@ pub(super) const RESOURCES: Shape = Shape::Map(&[
 ]);
 
 /// Compares a value with its shape. `name` says what the value is, for messages: `` `title` ``.
-pub(super) fn compare(node: &Node, shape: &Shape, name: &str, findings: &mut Findings) {
+pub(crate) fn compare(node: &Node, shape: &Shape, name: &str, findings: &mut Findings) {
     match shape {
         Shape::Text | Shape::Filled(_) | Shape::Word(..) | Shape::Span(..) => text(node, shape, name, findings),
         Shape::Whole(code, from, to) => whole(node, code, *from, *to, name, findings),
@@ -178,6 +178,8 @@ pub(super) fn compare(node: &Node, shape: &Shape, name: &str, findings: &mut Fin
                 let name = match name {
                     "`tasks`" => "a task".to_owned(),
                     "`checks`" => "a check".to_owned(),
+                    "`rules`" => "a rule".to_owned(),
+                    "`cases`" => "a case".to_owned(),
                     other => format!("an element of {other}"),
                 };
                 list.iter().for_each(|node| compare(node, element, &name, findings));
@@ -200,6 +202,12 @@ pub(super) fn compare(node: &Node, shape: &Shape, name: &str, findings: &mut Fin
             Data::Text { .. } => text(node, &Shape::Filled(code), name, findings),
             _ => wrong_type(node, name, "text or a mapping", findings),
         },
+        Shape::WordOr(code, words, fields) => match &node.data {
+            Data::Map(_) => map(node, fields, name, findings),
+            Data::Text { .. } => text(node, &Shape::Word(code, words), name, findings),
+            _ => wrong_type(node, name, "text or a mapping", findings),
+        },
+        Shape::Who => map(node, WHO_FIELDS, name, findings),
         Shape::Json => json(node, findings),
         Shape::Version => version(node, findings),
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use skills::Catalog;
 
 use super::{
-    ModelConfig, check, json_schema, runnable, script_files,
+    ModelConfig, check, json_schema, policies, runnable, script_files,
     shape::{self, Field, Shape},
 };
 
@@ -122,7 +122,12 @@ fn the_table_of_fields_and_the_wire_types_agree() {
     for (definition, shape) in [
         (None, &shape::PLAN),
         (Some("Defaults"), &shape::DEFAULTS),
-        (Some("Policy"), &shape::POLICY),
+        (Some("Policy"), &policies::POLICY),
+        (Some("Rule"), &policies::RULE),
+        (Some("Who"), &Shape::Map(policies::WHO_FIELDS)),
+        (Some("Quorum"), &policies::QUORUM),
+        (Some("After"), &policies::AFTER),
+        (Some("Escalation"), &policies::ESCALATION),
         (Some("Task"), &shape::TASK),
         (Some("Script"), &script),
         (Some("Agent"), &shape::AGENT),

@@ -15,9 +15,9 @@ const MAX_COPIED_NODES: usize = 200_000;
 
 /// A place in the text: line and column from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) line: u32,
-    pub(super) column: u32,
+pub(crate) struct Place {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
 }
 
 impl Place {
@@ -29,14 +29,14 @@ impl Place {
 
 /// A value with its place.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) data: Data,
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) data: Data,
 }
 
 /// A value.
 #[derive(Clone, Debug)]
-pub(super) enum Data {
+pub(crate) enum Data {
     Null,
     Bool(bool),
     Int(i64),
@@ -65,7 +65,7 @@ impl Node {
     }
 
     /// The text, if it is text.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.data {
             Data::Text { text, .. } => Some(text),
             _ => None,
@@ -73,7 +73,7 @@ impl Node {
     }
 
     /// The key and the value under `key`; the first one if there are several.
-    pub(super) fn entry(&self, key: &str) -> Option<(&Self, &Self)> {
+    pub(crate) fn entry(&self, key: &str) -> Option<(&Self, &Self)> {
         match &self.data {
             Data::Map(entries) => entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(k, v)| (k, v)),
             _ => None,
@@ -81,12 +81,12 @@ impl Node {
     }
 
     /// The value under `key`.
-    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         self.entry(key).map(|(_, value)| value)
     }
 
     /// The elements of a list; empty for anything else.
-    pub(super) fn elements(&self) -> &[Self] {
+    pub(crate) fn elements(&self) -> &[Self] {
         match &self.data {
             Data::List(list) => list,
             _ => &[],
@@ -110,11 +110,11 @@ impl Node {
 
 /// Why a text is no tree.
 #[derive(Debug)]
-pub(super) struct TreeError {
-    pub(super) place: Place,
-    pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) hint: Option<&'static str>,
+pub(crate) struct TreeError {
+    pub(crate) place: Place,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: Option<&'static str>,
 }
 
 impl TreeError {
@@ -124,7 +124,7 @@ impl TreeError {
 }
 
 /// Reads the one document of a text; `None` if there is nothing in it.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, TreeError> {
+pub(crate) fn parse(text: &str) -> Result<Option<Node>, TreeError> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the plan is larger than {} MiB", MAX_TEXT_BYTES >> 20);
         return Err(TreeError::new(

@@ -3,11 +3,12 @@
 
 use bus_schemas::{
     id::{ApprovalId, HostId, ProjectId, TaskId},
+    json::Json,
     time::UnixMs,
     v1::{
         api::{
-            ApplyOffer, CapabilityView, FailureView, OverBudgetView, QuestionView, RebuildReport, RouteView,
-            SkillProposal, SpendView,
+            ApplyOffer, CapabilityView, FailureView, OverBudgetView, QuestionView, RebuildReport, RememberScope,
+            RememberedView, Risk, RouteView, SkillProposal, SpendView,
         },
         approval::{ApprovalSubject, Decision},
         call::PlanPatch,
@@ -183,8 +184,80 @@ pub enum Change {
         /// How it is decided, and how far that is.
         route: Box<RouteView>,
     },
+    /// Something about a request belongs into the audit log. Not a projection: rebuilding leaves the log as it is.
+    Audited(Box<AuditRow>),
+    /// A decision counts for later requests, too.
+    Remembered(Box<RememberedRow>),
+    /// A remembered decision counted for a request.
+    RememberedUsed {
+        /// The request it counted for.
+        approval_id: ApprovalId,
+        /// The request that was decided.
+        source: ApprovalId,
+        /// Whose decision.
+        by: String,
+    },
+    /// A remembered decision was taken back.
+    RememberedRevoked {
+        /// The request whose decision it was.
+        approval_id: ApprovalId,
+        /// Who took it back.
+        by: String,
+    },
     /// What readers of the feed see of a record.
     Fed(FeedRow),
+}
+
+/// An entry of the audit log, before the log gives it its number and chains it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditRow {
+    /// The journal record it is about; 0 for what happened outside of every project.
+    pub seq: u64,
+    /// When.
+    pub at: UnixMs,
+    /// `noun.verb`.
+    pub kind: &'static str,
+    /// The project.
+    pub project_id: ProjectId,
+    /// The request.
+    pub approval_id: ApprovalId,
+    /// What the request is about, as a word.
+    pub subject: String,
+    /// The digest of what was shown.
+    pub digest: String,
+    /// Who.
+    pub actor: String,
+    /// Over which channel.
+    pub channel: String,
+    /// What belongs to the kind.
+    pub detail: Json,
+}
+
+/// A decision that counts for later requests, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RememberedRow {
+    /// The request that was decided.
+    pub approval_id: ApprovalId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Whose decision.
+    pub by: String,
+    /// The kind of request, as a word.
+    pub kind: String,
+    /// The policy.
+    pub policy: String,
+    /// The thing: a task's key without its index, a host.
+    pub subject: String,
+    /// The folder.
+    pub folder: String,
+    /// For what.
+    pub scope: RememberScope,
+    /// Up to which risk.
+    pub risk: Risk,
+    /// Since when.
+    pub since: UnixMs,
+    /// Until when.
+    pub until: UnixMs,
 }
 
 /// A project, as it starts.
@@ -271,6 +344,8 @@ pub struct ApprovalRow {
     pub about: Option<Box<About>>,
     /// How it is decided.
     pub route: Box<RouteView>,
+    /// A person is asked: nothing decided it in the same breath.
+    pub prompts: bool,
 }
 
 /// What is shown to those who decide; plans are read from the journal instead.
@@ -405,6 +480,11 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// See [`JournalError`].
     fn handoffs(&self, tasks: Vec<TaskId>)
     -> impl Future<Output = Result<Vec<(TaskId, Handoff)>, JournalError>> + Send;
+    /// Decisions people let count for later requests, those that are over or taken back included.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn remembered(&self) -> impl Future<Output = Result<Vec<RememberedView>, JournalError>> + Send;
     /// What is to be published of the feed after `after`: a page of it, with the last record it covers.
     ///
     /// # Errors

@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bus_schemas::{
     id::ProjectId,
-    v1::api::{ApplyRequest, ApplyView, Problem, ProjectView, UndoRequest},
+    v1::{
+        api::{ApplyRequest, ApplyView, ApprovalView, Problem, ProjectView, UndoRequest},
+        approval::Verdict as WireVerdict,
+    },
 };
 
 use super::{
@@ -17,7 +20,7 @@ use crate::{
         shadow::ApplyError,
         sqlite::{ApplyStage, LastApply},
     },
-    plan::event::Fact,
+    plan::event::{Fact, Verdict},
 };
 
 /// How long somebody waits for the folder to be written before they are told that it goes on without them.
@@ -31,6 +34,12 @@ impl Orchestrator {
             let detail = format!("project {project_id} has no result to apply (tasks: {})", state.join(", "));
             return Err(problem("no_result", 409, detail));
         };
+        if !request.dry_run
+            && let Some(asked) = self.read(self.store.apply_request(project_id).await)?
+            && let Some(view) = self.by_vote(&view, asked, &request).await?
+        {
+            return Ok(view);
+        }
         let _turn = self.applying.turn(&view.folder).await;
         if !request.dry_run
             && let Some(last) = self.last_apply(project_id).await?
@@ -40,7 +49,10 @@ impl Orchestrator {
                     let detail = format!("the result of project {project_id} is in the folder already");
                     return Err(hinted("already_applied", 409, detail, "`baton undo` takes it back"));
                 }
-                ApplyStage::Started | ApplyStage::Stalled { .. } => return self.go_on(&view, last, request.by).await,
+                ApplyStage::Started | ApplyStage::Stalled { .. } => {
+                    let by = self.person(&request.channel, &request.by);
+                    return self.go_on(&view, last, by).await;
+                }
                 ApplyStage::Stopped { .. } | ApplyStage::Undone { .. } => {}
             }
         }
@@ -49,10 +61,79 @@ impl Orchestrator {
         let Some(after_commit) = plan.after_commit.clone().filter(|_| !request.dry_run) else {
             return Ok(plan.view(&folder, true));
         };
-        let fact = Fact::ApplyStarted { by: request.by, before_commit: plan.before_commit.clone(), after_commit };
+        let by = self.person(&request.channel, &request.by);
+        let fact = Fact::ApplyStarted { by, before_commit: plan.before_commit.clone(), after_commit };
         self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         self.written(project_id).await?;
         Ok(plan.view(&folder, false))
+    }
+
+    /// Where a policy says who approves an apply, asking for it is a vote. `None` if there is nothing to decide (any more) and it
+    /// can be applied.
+    async fn by_vote(
+        &self,
+        project: &ProjectView,
+        asked: ApprovalView,
+        request: &ApplyRequest,
+    ) -> Result<Option<ApplyView>, Problem> {
+        let project_id = project.project_id;
+        if let Some(decision) = &asked.decision {
+            if decision.verdict == WireVerdict::Approved {
+                return Ok(None);
+            }
+            let detail = format!("the result of project {project_id} may not be applied: {} decided so", decision.by);
+            return Err(hinted(
+                "apply_rejected",
+                409,
+                detail,
+                "`baton diff` shows it; another project can do it otherwise",
+            ));
+        }
+        let fact = Fact::ApprovalDecided {
+            approval_id: asked.approval_id,
+            verdict: Verdict::Approved,
+            digest: asked.digest,
+            by: self.person(&request.channel, &request.by),
+            channel: request.channel.clone(),
+            note: String::new(),
+            remember: None,
+        };
+        let seq = self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
+        let after = self.approval_view(&asked.approval_id.to_string()).await?;
+        if after.decision.is_none() {
+            let detail = format!("your approval counts, and others must agree: {}", after.route.needs);
+            let hint = "it is put into the folder once they did; `baton approvals` shows it";
+            return Err(hinted("waits_for_others", 409, detail, hint));
+        }
+        self.applied_after(project_id, seq).await?;
+        let last = self.last_apply(project_id).await?;
+        let Some(last) = last else { return Err(problem("internal", 500, "an apply left no trace")) };
+        self.changed_by(project, &last).await.map(Some)
+    }
+
+    /// Waits until what was approved is in the folder, or is not going to be.
+    async fn applied_after(&self, project_id: ProjectId, seq: u64) -> Result<(), Problem> {
+        let mut bell = self.handle.bells().listen(project_id);
+        let begun = async {
+            loop {
+                bell.borrow_and_update();
+                if let Some(detail) = self.read(self.store.apply_refused(project_id, seq).await)? {
+                    let detail = format!("the result is approved, but not applied; nothing was written: {detail}");
+                    return Err(hinted("not_applied", 409, detail, "clear that away and apply again"));
+                }
+                if self.last_apply(project_id).await?.is_some_and(|last| last.asked_seq > seq) {
+                    return Ok(());
+                }
+                if bell.changed().await.is_err() {
+                    return Err(problem("shutting_down", 503, "the orchestrator is shutting down"));
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, begun).await {
+            Ok(begun) => begun?,
+            Err(_) => return Err(unfinished()),
+        }
+        self.written(project_id).await
     }
 
     /// Lets an unfinished apply go on, as it was worked out when it began.
@@ -63,8 +144,14 @@ impl Orchestrator {
             resumed.map_err(|e| of_refusal(&e))?;
         }
         self.written(project_id).await?;
-        let shadow = Arc::clone(&self.shadow);
-        let diff = blocking(move || shadow.diff(project_id, &last.before_commit, &last.after_commit)).await?;
+        self.changed_by(view, &last).await
+    }
+
+    /// What an apply changed in the folder.
+    async fn changed_by(&self, view: &ProjectView, last: &LastApply) -> Result<ApplyView, Problem> {
+        let (project_id, shadow) = (view.project_id, Arc::clone(&self.shadow));
+        let (before, after) = (last.before_commit.clone(), last.after_commit.clone());
+        let diff = blocking(move || shadow.diff(project_id, &before, &after)).await?;
         let diff = diff.map_err(|e| problem("repository", 500, e.to_string()))?;
         Ok(ApplyView {
             folder: view.folder.clone(),
@@ -100,10 +187,7 @@ impl Orchestrator {
         };
         match tokio::time::timeout(PATIENCE, done).await {
             Ok(done) => done,
-            Err(_) => {
-                let detail = "the result is not written to the folder yet; it is still being worked on";
-                Err(hinted("apply_unfinished", 409, detail, "`baton apply` waits again, `baton undo` takes it back"))
-            }
+            Err(_) => Err(unfinished()),
         }
     }
 
@@ -142,6 +226,11 @@ impl Orchestrator {
     pub(super) async fn kept(&self, project_id: ProjectId, commit: &str) -> Result<(), Problem> {
         self.handle.keep(project_id, commit).await.map_err(|detail| problem("commit_missing", 503, detail))
     }
+}
+
+fn unfinished() -> Problem {
+    let detail = "the result is not written to the folder yet; it is still being worked on";
+    hinted("apply_unfinished", 409, detail, "`baton apply` waits again, `baton undo` takes it back")
 }
 
 /// What came of an apply; nothing while it is being written.

@@ -129,12 +129,13 @@ impl Orchestrator {
             scripts: BTreeMap::new(),
             folder: Some(seen.project.folder.clone()),
         };
-        let (shelf, models) = (Arc::clone(&self.shelf), Arc::clone(&self.models));
+        let (shelf, models, rules) = (Arc::clone(&self.shelf), Arc::clone(&self.models), Arc::clone(&self.rules));
         let folder = seen.project.folder.clone();
         let planner = seen.tasks.iter().find(|task| task.kind == TaskKind::Planner).map(|task| task.key.clone());
         // As when the plan is adopted: what passes here is not sent back there.
-        let checked =
-            blocking(move || adopt::examined(&source, &shelf.catalog(Some(&folder)), &models, planner.as_deref()));
+        let checked = blocking(move || {
+            adopt::examined(&source, &shelf.catalog(Some(&folder)), (&models, &rules), planner.as_deref())
+        });
         match checked.await {
             Ok(Ok((_, findings))) => Answer::Guest(GuestAnswer::Sound { findings }),
             Ok(Err(findings)) => unsound(findings),
@@ -176,7 +177,7 @@ impl Orchestrator {
             Err(answer) => answer,
             Ok((spec, asks, detail, digest)) => {
                 // The core asks whom the plan names: nobody, here.
-                if let Some(why) = patch::needs_person(plan, &patch).filter(|_| !asks) {
+                if let Some(why) = patch::needs_person(plan, &patch, &self.rules).filter(|_| !asks) {
                     return refused(format!(
                         "a person must decide about this change ({why}), and the plan's `replan` policy asks nobody; \
                          ask a person, or propose a change without it"
@@ -211,10 +212,10 @@ impl Orchestrator {
             scripts: seen.project.scripts.clone(),
             folder: Some(folder.clone()),
         };
-        let (shelf, models) = (Arc::clone(&self.shelf), Arc::clone(&self.models));
+        let (shelf, models, rules) = (Arc::clone(&self.shelf), Arc::clone(&self.models), Arc::clone(&self.rules));
         let checked = blocking(move || {
             let catalog = shelf.catalog(Some(&folder));
-            let plan = adopt::sound(&source, &catalog, &models, None).map_err(unsound)?;
+            let plan = adopt::sound(&source, &catalog, (&models, &rules), None).map_err(unsound)?;
             let kept = shelf.keep(&folder, &catalog, &adopt::skill_names(&plan, &catalog));
             let kept = kept.map_err(|error| match error {
                 NotKept::Unusable(detail) => refused(detail),
@@ -225,7 +226,8 @@ impl Orchestrator {
         let (plan, kept) = checked.await.map_err(|problem| busy(problem.detail))??;
         let known: BTreeMap<String, TaskId> = seen.tasks.iter().map(|task| (task.key.clone(), task.task_id)).collect();
         let ids = &mut || TaskId::from_uuid(self.ids.next());
-        let lowered = lower_again(&plan, &known, ids, &seen.project.scripts).map_err(|e| refused(e.to_string()))?;
+        let lowered =
+            lower_again(&plan, &known, ids, &seen.project.scripts, &self.rules).map_err(|e| refused(e.to_string()))?;
         let is_new = |key: &str| patch.add.iter().any(|task| task.id == key);
         let needs_of = |key: &str| lowered.tasks.iter().find(|task| task.key == key).map(|task| task.needs.clone());
         let spec = PatchSpec {

@@ -12,16 +12,17 @@ use bus_schemas::{
 };
 
 use super::{
+    given,
     orchestrator::Orchestrator,
     problem::{hinted, of_refusal, problem},
 };
 use crate::{
-    adapter::shadow::ImportError,
-    driver::{Detail, ProjectDetail, adopt},
+    adapter::shadow::{ImportError, InputFile},
+    driver::{Detail, ProjectDetail, Refusal, adopt},
     plan::event::{Fact, ProjectCreated, TaskKind, Verdict},
     planfile::{
         self,
-        lower::{POLICY_ASK, POLICY_AUTO, budget_of, lower},
+        lower::{LowerError, POLICY_ASK, POLICY_AUTO, budget_of, lower},
     },
     port::skills::{NotKept, SkillShelf as _},
 };
@@ -29,9 +30,9 @@ use crate::{
 impl Orchestrator {
     /// Checks a plan with the skills of its folder, and says what keeps it from being worked on here.
     pub(super) async fn report(&self, source: PlanSource) -> Result<PlanReport, Problem> {
-        let (shelf, models) = (Arc::clone(&self.shelf), Arc::clone(&self.models));
+        let (shelf, models, rules) = (Arc::clone(&self.shelf), Arc::clone(&self.models), Arc::clone(&self.rules));
         blocking(move || {
-            let mut report = planfile::check(&source, &shelf.catalog(source.folder.as_deref()));
+            let mut report = planfile::check_under(&source, &shelf.catalog(source.folder.as_deref()), Some(&rules));
             if let Some(plan) = &report.plan {
                 let mut found = planfile::runnable(plan, &source, &models);
                 // A plan may be written here and run elsewhere.
@@ -45,11 +46,12 @@ impl Orchestrator {
 
     /// The plan with its skills, if it can be worked on.
     pub(super) async fn sound(&self, source: &PlanSource, folder: &str) -> Result<(Plan, Vec<SkillReview>), Problem> {
-        let (shelf, models) = (Arc::clone(&self.shelf), Arc::clone(&self.models));
+        let (shelf, models, rules) = (Arc::clone(&self.shelf), Arc::clone(&self.models), Arc::clone(&self.rules));
         let (source, folder) = (source.clone(), folder.to_owned());
         let sound = blocking(move || {
             let catalog = shelf.catalog(Some(&folder));
-            let plan = adopt::sound(&source, &catalog, &models, None).map_err(|found| invalid(&source.file, found))?;
+            let plan = adopt::sound(&source, &catalog, (&models, &rules), None)
+                .map_err(|found| invalid(&source.file, found))?;
             let kept = shelf.keep(&folder, &catalog, &adopt::skill_names(&plan, &catalog));
             Ok((plan, kept.map_err(|error| unkept(&error))?))
         });
@@ -58,15 +60,39 @@ impl Orchestrator {
 
     /// Starts a project and returns its id.
     pub(super) async fn create(&self, new: NewProject) -> Result<ProjectId, Problem> {
-        let NewProject { plan: mut source, goal, budget, policy, folder, owner, approve_plan, .. } = new;
+        let (new, preset_plan) = given::with_preset(new, &self.rules)?;
+        let project_id = ProjectId::from_uuid(self.ids.next());
+        let NewProject {
+            plan: mut source,
+            mut goal,
+            budget,
+            policy,
+            mut folder,
+            owner,
+            approve_plan,
+            channel,
+            inputs,
+            apply,
+            ..
+        } = new;
         budget_of("the project", &budget).map_err(|e| problem("bad_budget", 422, e.to_string()))?;
         let is_amount = budget.usd.is_none_or(|usd| usd.is_finite() && usd >= 0.0);
         if !is_amount {
             return Err(problem("bad_budget", 422, "the budget is not an amount of US dollars"));
         }
+        let files = given::files(inputs)?;
+        if folder.is_empty() {
+            folder = self.own_folder(project_id).await?;
+        }
+        let mut shown_goal = None;
+        if let Some(path) = preset_plan {
+            source = given::read_plan(path).await?;
+            shown_goal = goal.take();
+        }
+        let owner = self.person(&channel, &owner);
         let is_planning = goal.is_some();
-        let (plan, kept) = match goal {
-            Some(goal) => self.goal(&goal, budget, policy, &folder).await?,
+        let (mut plan, kept) = match goal {
+            Some(goal) => self.goal(&goal, budget, !files.is_empty(), &folder).await?,
             None => {
                 source.folder = Some(folder.clone());
                 let (mut plan, kept) = self.sound(&source, &folder).await?;
@@ -74,21 +100,24 @@ impl Orchestrator {
                 (plan, kept)
             }
         };
-        let mut lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &source.scripts)
-            .map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
+        plan.approval = plan.approval.or(policy);
+        plan.apply = plan.apply.or(apply);
+        plan.goal = shown_goal.unwrap_or(plan.goal);
+        let mut lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &source.scripts, &self.rules)
+            .map_err(|error| self.unlowered(&error))?;
         if is_planning {
             lowered.tasks.iter_mut().for_each(|task| task.kind = TaskKind::Planner);
         }
-        let skills = adopt::admitted(&plan, kept, lowered.plan_policy.asks && !is_planning);
+        let asks = self.rules.always_asks(&lowered.plan_policy.name, &plan.policies);
+        let skills = adopt::admitted(&plan, kept, asks && !is_planning);
         // A policy approves a plan, but no skill that a person has not seen as it is.
         lowered.plan_policy.asks |= skills.iter().any(SkillReview::needs_approval);
-        let project_id = ProjectId::from_uuid(self.ids.next());
-        let base_commit = self.import(project_id, PathBuf::from(&folder)).await?;
-        let detail = ProjectDetail { folder, owner: owner.clone(), plan, scripts: source.scripts, skills };
+        let base_commit = self.import(project_id, PathBuf::from(&folder), files).await?;
+        let scripts = source.scripts;
+        let detail = ProjectDetail { folder, owner, plan, scripts, skills, channel, edited_by: Vec::new() };
         let plan_digest =
             adopt::plan_digest(&detail, &base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let approval_id = ApprovalId::from_uuid(self.ids.next());
-        let asks = lowered.plan_policy.asks && !is_planning;
         let fact = Fact::ProjectCreated(ProjectCreated {
             project_id,
             tasks: lowered.tasks,
@@ -100,25 +129,43 @@ impl Orchestrator {
             planning: is_planning.then_some(lowered.plan_policy),
             replan_policy: Some(lowered.replan_policy),
             route: None,
-            offers_result: false,
+            offers_result: lowered.offers_result,
         });
+        let (by, channel) = (detail.owner.clone(), detail.channel.clone());
         if let Err(refusal) = self.handle.ask(project_id, fact, Some(Detail::Project(Box::new(detail)))).await {
             self.forget(project_id).await;
             return Err(of_refusal(&refusal));
         }
-        if approve_plan && asks {
+        if approve_plan && !is_planning {
             let fact = Fact::ApprovalDecided {
                 approval_id,
                 verdict: Verdict::Approved,
                 digest: plan_digest,
-                by: owner,
-                channel: "cli".to_owned(),
+                by,
+                channel,
                 note: String::new(),
                 remember: None,
             };
-            self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
+            match self.handle.ask(project_id, fact, None).await {
+                Ok(_) => {}
+                // Nobody was asked, or others must say it: the project waits as it would without the flag.
+                Err(Refusal::Rejected(rejected)) => {
+                    tracing::info!(project.id = %project_id, %rejected, "the plan is not approved by who started it");
+                }
+                Err(refusal) => return Err(of_refusal(&refusal)),
+            }
         }
         Ok(project_id)
+    }
+
+    /// A policy that is not there, as far as a checked plan can name one: from the request, not from the plan.
+    fn unlowered(&self, error: &LowerError) -> Problem {
+        if !matches!(error, LowerError::UnknownPolicy { .. }) {
+            return problem("plan_invalid", 422, error.to_string());
+        }
+        let names = self.rules.policies.keys().map(String::as_str);
+        let known = [POLICY_ASK, POLICY_AUTO].into_iter().chain(names).collect::<Vec<_>>().join(", ");
+        hinted("unknown_policy", 422, error.to_string(), format!("there are {known}"))
     }
 
     /// The first plan of a project that has only a goal.
@@ -126,7 +173,7 @@ impl Orchestrator {
         &self,
         goal: &str,
         budget: Budget,
-        policy: Option<String>,
+        has_inputs: bool,
         folder: &str,
     ) -> Result<(Plan, Vec<SkillReview>), Problem> {
         if goal.trim().is_empty() {
@@ -135,11 +182,7 @@ impl Orchestrator {
         if let Some((detail, hint)) = planfile::no_planner(&self.models) {
             return Err(hinted("no_model", 422, detail, hint));
         }
-        if let Some(name) = policy.as_deref().filter(|name| ![POLICY_ASK, POLICY_AUTO].contains(name)) {
-            let detail = format!("a project with only a goal has the policies `ask` and `auto`, not {name:?}");
-            return Err(problem("unknown_policy", 422, detail));
-        }
-        let plan = planfile::planner::first_plan(goal, budget, policy);
+        let plan = planfile::planner::first_plan(goal, budget, has_inputs);
         let (shelf, folder, planned) = (Arc::clone(&self.shelf), folder.to_owned(), plan.clone());
         let kept = blocking(move || {
             let catalog = shelf.catalog(Some(&folder));
@@ -148,7 +191,8 @@ impl Orchestrator {
         Ok((plan, kept.await?.map_err(|error| unkept(&error))?))
     }
 
-    async fn import(&self, project_id: ProjectId, folder: PathBuf) -> Result<String, Problem> {
+    /// The commit the project begins with: the folder, and beside it the files that came with the request.
+    async fn import(&self, project_id: ProjectId, folder: PathBuf, files: Vec<InputFile>) -> Result<String, Problem> {
         let shadow = Arc::clone(&self.shadow);
         let imported = blocking(move || shadow.import(project_id, &folder)).await?;
         match imported {
@@ -156,7 +200,20 @@ impl Orchestrator {
                 for warning in &imported.warnings {
                     tracing::info!(project.id = %project_id, warning, "folder copied with a remark");
                 }
-                Ok(imported.commit)
+                if files.is_empty() {
+                    return Ok(imported.commit);
+                }
+                let shadow = Arc::clone(&self.shadow);
+                let put = blocking(move || {
+                    shadow.with_inputs(project_id, &imported.commit, &files, &|name, taken| given::unique(name, taken))
+                });
+                match put.await? {
+                    Ok(commit) => Ok(commit),
+                    Err(error) => {
+                        self.forget(project_id).await;
+                        Err(problem("inputs_unusable", 422, error.to_string()))
+                    }
+                }
             }
             Err(error) => {
                 self.forget(project_id).await;
@@ -219,8 +276,7 @@ mod tests {
         let digest_of = adopt::plan_digest;
         let plan: Plan = serde_json::from_str(r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true"}]}"#)?;
         let scripts = BTreeMap::from([("a.sh".to_owned(), "true".to_owned())]);
-        let skills = Vec::new();
-        let detail = ProjectDetail { folder: "/f".to_owned(), owner: "o".to_owned(), plan, scripts, skills };
+        let detail = ProjectDetail { scripts, ..ProjectDetail::new("/f", "o", plan) };
         let digest = digest_of(&detail, "base")?;
         assert_eq!(digest, digest_of(&detail, "base")?);
         assert_ne!(digest, digest_of(&detail, "other")?, "another base commit");

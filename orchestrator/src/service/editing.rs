@@ -77,13 +77,20 @@ impl Orchestrator {
         for (name, text) in &seen.project.scripts {
             scripts.entry(name.clone()).or_insert_with(|| text.clone());
         }
-        let mut lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &scripts)
+        stands(&mut plan, &seen.started.plan);
+        let mut lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &scripts, &self.rules)
             .map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
-        let skills = adopt::admitted(&plan, kept, lowered.plan_policy.asks);
+        let asks = self.rules.always_asks(&lowered.plan_policy.name, &plan.policies);
+        let skills = adopt::admitted(&plan, kept, asks);
         // A policy approves a plan, but no skill that a person has not seen as it is.
         lowered.plan_policy.asks |= skills.iter().any(SkillReview::needs_approval);
-        let owner = seen.project.owner.clone();
-        let detail = ProjectDetail { folder, owner, plan, scripts, skills };
+        let by = self.person("cli", &by);
+        let mut edited_by = seen.project.edited_by.clone();
+        if !edited_by.contains(&by) {
+            edited_by.push(by.clone());
+        }
+        let (owner, channel) = (seen.project.owner.clone(), seen.project.channel.clone());
+        let detail = ProjectDetail { folder, owner, plan, scripts, skills, channel, edited_by };
         let plan_digest =
             adopt::plan_digest(&detail, &seen.base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let fact = Fact::PlanProposed {
@@ -100,6 +107,17 @@ impl Orchestrator {
         };
         let detail = Detail::Project(Box::new(detail));
         self.handle.ask(project_id, fact, Some(detail)).await.map_err(|e| of_refusal(&e)).map(drop)
+    }
+}
+
+/// Who approves the plan, and its result, was said when the project was started: whoever edits it cannot choose that anew.
+fn stands(plan: &mut Plan, started: &Plan) {
+    plan.approval.clone_from(&started.approval);
+    plan.apply.clone_from(&started.apply);
+    for name in [&started.approval, &started.apply].into_iter().flatten() {
+        if let Some(policy) = started.policies.get(name) {
+            plan.policies.insert(name.clone(), policy.clone());
+        }
     }
 }
 
@@ -135,6 +153,19 @@ fn layers(plan: &Plan) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edit_does_not_choose_who_approves_it() {
+        let plan = |text: &str| serde_json::from_str::<Plan>(text).unwrap();
+        let started = plan(
+            r#"{"version":1,"title":"t","approval":"leads","policies":{"leads":{"decide":{"group":"leads"}}},"tasks":[]}"#,
+        );
+        let mut own = plan(
+            r#"{"version":1,"title":"t","approval":"auto","apply":"auto","policies":{"leads":{"decide":"auto"}},"tasks":[]}"#,
+        );
+        stands(&mut own, &started);
+        assert_eq!((&own.approval, &own.apply, &own.policies), (&started.approval, &None, &started.policies));
+    }
 
     #[test]
     fn an_edit_gives_a_planned_project_no_more_than_a_person_did() {

@@ -64,6 +64,32 @@ impl Reader {
     }
 }
 
+/// The feed of every project after `after`, in the journal's order; ends when the orchestrator does.
+pub(super) fn follow_all(
+    store: Store,
+    bells: &Bells,
+    after: u64,
+) -> impl Stream<Item = FeedEvent> + Send + 'static + use<> {
+    let start = (store, bells.listen_all(), after, VecDeque::<FeedEvent>::new());
+    stream::unfold(start, |(store, mut bell, mut after, mut waiting)| async move {
+        loop {
+            if let Some(event) = waiting.pop_front() {
+                after = event.sequence;
+                return Some((event, (store, bell, after, waiting)));
+            }
+            bell.borrow_and_update();
+            match store.all_feed(after).await {
+                Ok(events) if events.is_empty() => bell.changed().await.ok()?,
+                Ok(events) => waiting.extend(events),
+                Err(error) => {
+                    tracing::warn!(%error, "feed of all projects ends early");
+                    return None;
+                }
+            }
+        }
+    })
+}
+
 /// Output goes on until the project, or one task of it, is final.
 pub(super) struct Until {
     store: Store,

@@ -5,6 +5,8 @@ mod calls;
 mod create;
 mod editing;
 mod feed;
+mod given;
+mod ledger;
 mod orchestrator;
 mod problem;
 mod resolve;

@@ -1,16 +1,18 @@
 //! What the API asks, answered.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use bus_schemas::{
     id::ProjectId,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest,
-            DiffView, EditPlanRequest, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource,
-            PlanView, Problem, ProjectView, RebuildReport, TaskView, TellRequest, TellView, UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, AskRequest, AuditEntry, AuditReport, BatchOutcome, BatchRequest,
+            BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView, EditPlanRequest,
+            FatigueView, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView,
+            Problem, ProjectView, RebuildReport, RememberedView, RevokeRequest, TaskView, TellRequest, TellView,
+            UndoRequest, ViewedRequest,
         },
-        approval::{ApprovalSubject, Verdict as WireVerdict},
+        approval::ApprovalSubject,
         skill::SkillReview,
         task::LogChunk,
     },
@@ -33,9 +35,10 @@ use crate::{
     },
     digest,
     driver::{Detail, FolderTurns, Handle},
-    plan::event::{Fact, Verdict},
+    plan::event::Fact,
     planfile::ModelConfig,
-    port::{Ids, Service, journal::JournalError},
+    policy::Rules,
+    port::{Clock, Ids, Preset, Service, journal::JournalError},
 };
 
 /// The running orchestrator, as the API sees it. Cheap to clone.
@@ -48,6 +51,11 @@ pub struct Orchestrator {
     pub(super) ids: Arc<dyn Ids>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) models: Arc<ModelConfig>,
+    /// People, policies and presets.
+    pub(super) rules: Arc<Rules>,
+    /// Where projects without a folder get one.
+    pub(super) data_dir: PathBuf,
+    pub(super) clock: Arc<dyn Clock>,
     /// One apply per folder, from the plan until it is written: the next one then sees what it did.
     pub(super) applying: Arc<FolderTurns>,
 }
@@ -96,7 +104,7 @@ impl Orchestrator {
         Ok(view)
     }
 
-    async fn approval_view(&self, id: &str) -> Result<ApprovalView, Problem> {
+    pub(super) async fn approval_view(&self, id: &str) -> Result<ApprovalView, Problem> {
         let approval_id = resolve::approval(&self.store, id).await?;
         let view = self.read(self.store.approval(approval_id).await)?;
         view.ok_or_else(|| problem("not_found", 404, format!("there is no approval {approval_id}")))
@@ -211,12 +219,8 @@ impl Service for Orchestrator {
     }
 
     async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, Problem> {
-        let mut views = Vec::new();
-        for view in self.read(self.store.approvals(all).await)? {
-            // Plans are large: a listing of everything goes without them.
-            views.push(if all { view } else { self.with_plan(view).await? });
-        }
-        Ok(views)
+        // What a request is about is large: it is read one by one.
+        self.read(self.store.approvals(all).await)
     }
 
     async fn approval(&self, id: &str) -> Result<ApprovalView, Problem> {
@@ -224,27 +228,59 @@ impl Service for Orchestrator {
     }
 
     async fn decide(&self, id: &str, request: DecisionRequest) -> Result<ApprovalView, Problem> {
-        super::talking::short_enough(&request.note)?;
-        let view = self.approval_view(id).await?;
-        let verdict = match request.verdict {
-            WireVerdict::Approved => Verdict::Approved,
-            WireVerdict::ChangesRequested => Verdict::ChangesRequested,
-            WireVerdict::Rejected => Verdict::Rejected,
-            WireVerdict::Expired => {
-                return Err(problem("bad_verdict", 422, "nobody decides that a request expires: time does"));
-            }
+        self.vote(id, request).await
+    }
+
+    async fn decide_batch(&self, request: BatchRequest) -> Result<Vec<BatchOutcome>, Problem> {
+        self.vote_on_all(request).await
+    }
+
+    async fn ask_agent(&self, id: &str, request: AskRequest) -> Result<ApprovalView, Problem> {
+        self.question(id, request).await
+    }
+
+    async fn delegate(&self, id: &str, request: DelegateRequest) -> Result<ApprovalView, Problem> {
+        self.hand_on(id, request).await
+    }
+
+    async fn viewed(&self, id: &str, request: ViewedRequest) -> Result<(), Problem> {
+        self.seen_by(id, request).await
+    }
+
+    async fn remembered(&self) -> Result<Vec<RememberedView>, Problem> {
+        self.read(self.store.remembered().await)
+    }
+
+    async fn revoke(&self, id: &str, request: RevokeRequest) -> Result<RememberedView, Problem> {
+        self.take_back_remembered(id, request).await
+    }
+
+    async fn fatigue(&self) -> Result<FatigueView, Problem> {
+        self.read(self.store.fatigue().await)
+    }
+
+    async fn audit(&self, after: u64, project: Option<&str>) -> Result<Vec<AuditEntry>, Problem> {
+        self.audit_page(after, project).await
+    }
+
+    async fn verify_audit(&self, head: Option<String>) -> Result<AuditReport, Problem> {
+        self.verified(head).await
+    }
+
+    async fn all_feed(&self, after: u64) -> Result<impl Stream<Item = FeedEvent> + Send + 'static, Problem> {
+        Ok(feed::follow_all(self.store.clone(), self.handle.bells(), after))
+    }
+
+    async fn presets(&self) -> Result<Vec<Preset>, Problem> {
+        let preset = |(name, preset): (&String, &crate::policy::Preset)| Preset {
+            name: name.clone(),
+            description: preset.description.clone(),
         };
-        let fact = Fact::ApprovalDecided {
-            approval_id: view.approval_id,
-            verdict,
-            digest: request.digest,
-            by: request.by,
-            channel: request.channel,
-            note: request.note,
-            remember: None,
-        };
-        self.handle.ask(view.project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
-        self.approval(&view.approval_id.to_string()).await
+        Ok(self.rules.presets.iter().map(preset).collect())
+    }
+
+    fn trusts_names(&self) -> bool {
+        self.rules.trusts_names()
     }
 
     async fn plan(&self, id: &str) -> Result<PlanView, Problem> {

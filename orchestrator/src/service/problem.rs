@@ -4,6 +4,9 @@ use bus_schemas::v1::api::Problem;
 
 use crate::{driver::Refusal, plan::Rejected, port::journal::JournalError};
 
+/// Where it is said who must agree.
+const WHO: &str = "`baton approvals ID` shows who must agree";
+
 /// A problem without hint.
 pub(super) fn problem(code: &str, status: u16, detail: impl Into<String>) -> Problem {
     Problem { code: code.to_owned(), status, detail: detail.into(), hint: None, findings: Vec::new() }
@@ -38,6 +41,7 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Problem {
     }
 }
 
+/// The core did not take it. Bridges turn the codes about requests into sentences of their own.
 fn of_rejected(rejected: &Rejected) -> Problem {
     let detail = rejected.to_string();
     match rejected {
@@ -45,14 +49,20 @@ fn of_rejected(rejected: &Rejected) -> Problem {
             hinted("digest_mismatch", 409, detail, "look at it again: it is not what you were shown")
         }
         Rejected::NotPending { .. } => problem("already_decided", 409, detail),
-        Rejected::Expired { .. } => problem("expired", 409, detail),
+        Rejected::Expired { .. } => problem("request_expired", 409, detail),
         Rejected::NoteRequired { .. } => problem("note_required", 422, detail),
         Rejected::UnknownTask { .. } | Rejected::UnknownApproval { .. } => problem("not_found", 404, detail),
         Rejected::Final { .. } | Rejected::WrongProjectState { .. } | Rejected::WrongState { .. } => {
             problem("wrong_state", 409, detail)
         }
-        Rejected::NotEligible { .. } | Rejected::NotYet { .. } => problem("not_eligible", 403, detail),
-        Rejected::SelfApproval { .. } => problem("self_approval", 403, detail),
+        Rejected::NotEligible { .. } => hinted("not_eligible", 403, detail, WHO),
+        Rejected::NotYet { approval_id, by, from } => {
+            let at = jiff::Timestamp::from_millisecond(from.0).map(|at| at.to_string()).unwrap_or_default();
+            let detail = format!("request {approval_id}: {by} has no say in it before {at}");
+            hinted("not_eligible", 403, detail, WHO)
+        }
+        Rejected::SelfApproval { .. } => hinted("self_approval", 403, detail, WHO),
+        Rejected::WrongVerdict { .. } => problem("cannot_send_back", 422, detail),
         Rejected::HandedOn { .. } => problem("handed_on", 409, detail),
         Rejected::AlreadyVoted { .. } => problem("already_voted", 409, detail),
         Rejected::BadDelegation { .. } => problem("bad_delegation", 422, detail),
@@ -70,7 +80,6 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         | Rejected::WrongNonce { .. }
         | Rejected::AlreadyClaimed { .. }
         | Rejected::NotDue { .. }
-        | Rejected::WrongVerdict { .. }
         | Rejected::OverBudget { .. }
         | Rejected::Reserved { .. }
         | Rejected::WithinBudget { .. }

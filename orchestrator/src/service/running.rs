@@ -15,6 +15,7 @@ use crate::{
     },
     driver::{self, FolderTurns, Tasks, World},
     planfile::ModelConfig,
+    policy::Rules,
     port::{
         Clock, Folder, Ids, Shadow,
         journal::{Journal as _, JournalError},
@@ -36,6 +37,8 @@ pub struct OrchestratorOptions {
     pub data_home: Option<PathBuf>,
     /// Which models are configured.
     pub models: ModelConfig,
+    /// People, policies and presets.
+    pub rules: Rules,
     /// The bundled skills' folder.
     pub bundled_skills: Option<PathBuf>,
     /// The clock.
@@ -55,6 +58,7 @@ impl OrchestratorOptions {
             home: None,
             data_home: None,
             models: ModelConfig::default(),
+            rules: Rules::default(),
             bundled_skills: None,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -124,6 +128,7 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         bundled: options.bundled_skills,
     });
     let models = Arc::new(options.models);
+    let rules = Arc::new(options.rules);
     let clock = options.clock;
     let world = World {
         journal: store.clone(),
@@ -134,6 +139,7 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         ids: Arc::clone(&options.ids),
         shelf: Arc::clone(&shelf) as Arc<dyn SkillShelf>,
         models: Arc::clone(&models),
+        rules: Arc::clone(&rules),
         installation: store.installation(),
     };
     let (handle, wires, tasks) = driver::start(world).await?;
@@ -145,6 +151,9 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         ids: Arc::clone(&options.ids),
         shelf,
         models,
+        rules,
+        data_dir: options.data_dir,
+        clock: Arc::clone(&clock),
         applying: Arc::new(FolderTurns::default()),
     };
     let link = match Link::start(&bus, wires.inbound, wires.intake, orchestrator.clone(), clock, options.ids).await {

@@ -11,10 +11,11 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         api::{
-            ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, Conflict, DeadLetterView,
-            DecisionRequest, DiffView, EditPlanRequest, FeedEvent, Finding, Health, HostView, JournalEntry, NewProject,
-            PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport, Severity, TellRequest, TellView,
-            UndoRequest,
+            ApplyRequest, ApplyView, ApprovalView, AskRequest, AskedView, AuditEntry, AuditFinding, AuditReport,
+            BatchOutcome, BatchRequest, BudgetRequest, CancelRequest, Conflict, DeadLetterView, DecisionRequest,
+            DelegateRequest, DelegationView, DiffView, EditPlanRequest, FatigueView, FeedEvent, Finding, Health,
+            HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport,
+            RememberedView, RevokeRequest, Severity, TellRequest, TellView, UndoRequest, ViewedRequest, VoteView,
         },
         approval::{Decision, Verdict},
         handoff::{ChangeKind, ChangedPath, Isolation},
@@ -24,12 +25,16 @@ use bus_schemas::{
     },
 };
 use futures::{Stream, StreamExt as _, stream};
-use orchestrator::{adapter::web::problem, planfile, port::Service};
+use orchestrator::{
+    adapter::web::problem,
+    planfile,
+    port::{Preset, Service},
+};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use super::fixtures::chunk;
-use super::fixtures::{approval, project};
+use super::fixtures::{approval, audited, project, remembered};
 
 /// The digest of the one request.
 pub const DIGEST: &str = "5f1d0c0ffee0000000000000000000000000000000000000000000000000abcd";
@@ -65,6 +70,15 @@ pub struct State {
     pub told: Vec<TellRequest>,
     pub budgets: Vec<BudgetRequest>,
     pub asked_after: Vec<u64>,
+    /// Approvals it takes.
+    pub needed: usize,
+    /// Who saw it.
+    pub views: Vec<ViewedRequest>,
+    pub decided: Vec<DecisionRequest>,
+    pub remembered: RememberedView,
+    pub tampered: bool,
+    /// People are who they say they are.
+    pub trusting: bool,
 }
 
 /// The service. Clones share the state.
@@ -91,6 +105,12 @@ impl Fake {
             told: Vec::new(),
             budgets: Vec::new(),
             asked_after: Vec::new(),
+            needed: 1,
+            views: Vec::new(),
+            decided: Vec::new(),
+            remembered: remembered(),
+            tampered: false,
+            trusting: true,
         };
         Self { state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(0) }
     }
@@ -321,7 +341,7 @@ impl Service for Fake {
     }
 
     async fn undo(&self, id: &str, request: UndoRequest) -> Result<ApplyView, Problem> {
-        self.apply(id, ApplyRequest { by: request.by, dry_run: false }).await
+        self.apply(id, ApplyRequest { by: request.by, channel: "cli".to_owned(), dry_run: false }).await
     }
 
     async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, Problem> {
@@ -344,18 +364,115 @@ impl Service for Fake {
         if approval.decision.is_some() {
             return Err(problem(409, "already_decided", "it was decided already", None));
         }
-        approval.decision = Some(Decision {
-            rule: None,
-            approval_id: approval.approval_id,
-            verdict: request.verdict,
-            digest: request.digest,
-            by: request.by,
-            channel: request.channel,
-            note: request.note,
-            decided_at: UnixMs(1_700_000_000_000),
-        });
+        let mut inner = self.state();
+        let at = UnixMs(1_700_000_000_000);
+        let vote =
+            VoteView { by: request.by.clone(), channel: request.channel.clone(), note: request.note.clone(), at };
+        approval.route.votes.push(vote);
+        if request.verdict != Verdict::Approved || approval.route.votes.len() >= inner.needed {
+            let by: Vec<&str> = approval.route.votes.iter().map(|vote| vote.by.as_str()).collect();
+            approval.decision = Some(Decision {
+                rule: None,
+                approval_id: approval.approval_id,
+                verdict: request.verdict,
+                digest: request.digest.clone(),
+                by: by.join(", "),
+                channel: request.channel.clone(),
+                note: request.note.clone(),
+                decided_at: at,
+            });
+        }
+        inner.decided.push(request);
+        inner.approval = approval.clone();
+        Ok(approval)
+    }
+
+    async fn decide_batch(&self, request: BatchRequest) -> Result<Vec<BatchOutcome>, Problem> {
+        let mut outcomes = Vec::new();
+        for item in request.requests {
+            let one = DecisionRequest {
+                verdict: request.verdict,
+                digest: item.digest,
+                by: request.by.clone(),
+                channel: request.channel.clone(),
+                note: request.note.clone(),
+                remember: None,
+            };
+            let voted = self.decide(&item.approval_id.to_string(), one).await;
+            outcomes.push(BatchOutcome { approval_id: item.approval_id, problem: voted.err() });
+        }
+        Ok(outcomes)
+    }
+
+    async fn ask_agent(&self, id: &str, request: AskRequest) -> Result<ApprovalView, Problem> {
+        let mut approval = self.approval(id).await?;
+        let AskRequest { question, by, channel } = request;
+        let answer = Some("because of \u{1b}[31mthis".to_owned());
+        approval.route.questions.push(AskedView { by, channel, question, at: UnixMs(0), answer });
         self.state().approval = approval.clone();
         Ok(approval)
+    }
+
+    async fn delegate(&self, id: &str, request: DelegateRequest) -> Result<ApprovalView, Problem> {
+        let mut approval = self.approval(id).await?;
+        approval.route.delegations.push(DelegationView { from: request.by, to: request.to, at: UnixMs(0) });
+        self.state().approval = approval.clone();
+        Ok(approval)
+    }
+
+    async fn viewed(&self, id: &str, request: ViewedRequest) -> Result<(), Problem> {
+        self.approval(id).await?;
+        self.state().views.push(request);
+        Ok(())
+    }
+
+    async fn remembered(&self) -> Result<Vec<RememberedView>, Problem> {
+        Ok(vec![self.state().remembered.clone()])
+    }
+
+    async fn revoke(&self, id: &str, request: RevokeRequest) -> Result<RememberedView, Problem> {
+        self.approval(id).await?;
+        let mut inner = self.state();
+        inner.remembered.revoked_by = Some(request.by);
+        Ok(inner.remembered.clone())
+    }
+
+    async fn fatigue(&self) -> Result<FatigueView, Problem> {
+        Ok(FatigueView {
+            finished_projects: 3,
+            prompts: 7,
+            prompts_median: 2,
+            approved_permille: 985,
+            ..FatigueView::default()
+        })
+    }
+
+    async fn audit(&self, after: u64, _project: Option<&str>) -> Result<Vec<AuditEntry>, Problem> {
+        Ok(audited().into_iter().filter(|entry| entry.number > after).take(2).collect())
+    }
+
+    async fn verify_audit(&self, head: Option<String>) -> Result<AuditReport, Problem> {
+        let is_known = head.is_none_or(|head| audited().iter().any(|entry| entry.hash == head));
+        let mut findings = Vec::new();
+        if !is_known {
+            findings.push(AuditFinding { number: 0, problem: "no entry has the hash".to_owned() });
+        }
+        if self.state().tampered {
+            findings.push(AuditFinding { number: 2, problem: "it was changed: its hash is another".to_owned() });
+        }
+        Ok(AuditReport { entries: 3, starts_at: 9, head: audited()[2].hash.clone(), findings })
+    }
+
+    async fn all_feed(&self, _after: u64) -> Result<impl Stream<Item = FeedEvent> + Send + 'static, Problem> {
+        Ok(stream::empty())
+    }
+
+    async fn presets(&self) -> Result<Vec<Preset>, Problem> {
+        Ok(Vec::new())
+    }
+
+    fn trusts_names(&self) -> bool {
+        self.state().trusting
     }
 
     async fn check_plan(&self, source: PlanSource) -> Result<PlanReport, Problem> {

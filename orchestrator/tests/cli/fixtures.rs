@@ -7,7 +7,9 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         agent::Resource,
-        api::{ApprovalView, LimitView, ProjectView, SpendView, TaskView},
+        api::{
+            ApprovalView, AuditEntry, LimitView, ProjectView, RememberScope, RememberedView, Risk, SpendView, TaskView,
+        },
         approval::ApprovalSubject,
         handoff::{CheckEvidence, Handoff, Isolation, Usage},
         project::ProjectState,
@@ -116,6 +118,50 @@ pub fn approval() -> ApprovalView {
         patch: None,
         skill: None,
     }
+}
+
+/// The one remembered decision.
+pub fn remembered() -> RememberedView {
+    RememberedView {
+        approval_id: approval_id(),
+        project_id: project_id(),
+        by: "ann".to_owned(),
+        kind: "handoff".to_owned(),
+        policy: "careful".to_owned(),
+        subject: "scan".to_owned(),
+        folder: "/f".to_owned(),
+        scope: RememberScope::Folder,
+        risk: Risk::Low,
+        since: UnixMs(0),
+        until: UnixMs(i64::MAX),
+        used: 4,
+        revoked_by: None,
+    }
+}
+
+/// The audit log: three entries.
+pub fn audited() -> Vec<AuditEntry> {
+    let entry = |number: u64, kind: &str, actor: &str| AuditEntry {
+        number,
+        sequence: number + 10,
+        at: UnixMs(1_700_000_000_000),
+        kind: kind.to_owned(),
+        project_id: project_id(),
+        approval_id: approval_id(),
+        subject: "handoff".to_owned(),
+        digest: DIGEST.to_owned(),
+        actor: actor.to_owned(),
+        channel: "cli".to_owned(),
+        detail: bus_schemas::json::Json::Null,
+        event_sha256: "e".repeat(64),
+        previous: format!("{:064}", number - 1),
+        hash: format!("{number:064}"),
+    };
+    vec![
+        entry(1, "request.asked", "policy:careful"),
+        entry(2, "request.viewed", "ann"),
+        entry(3, "decision.made", "ann\u{1b}[2J"),
+    ]
 }
 
 /// A piece of output of the one task.

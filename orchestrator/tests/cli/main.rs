@@ -7,6 +7,7 @@ mod commands;
 mod fake;
 mod fixtures;
 mod following;
+mod ledger;
 mod skills;
 mod up;
 mod world;

@@ -33,7 +33,7 @@ fn envelope<T: Message>(body: T) -> Envelope<T> {
 }
 
 fn request(dry_run: bool) -> ApplyRequest {
-    ApplyRequest { by: "ann".to_owned(), dry_run }
+    ApplyRequest { by: "ann".to_owned(), channel: "cli".to_owned(), dry_run }
 }
 
 /// Takes one offer and hands on the content of `changed` as a commit.

@@ -19,7 +19,7 @@ use super::{
     bundle::IMPORTS,
     diff::{describe, tree_changes},
     error::ApplyError,
-    git::{Git, commit_id},
+    git::Git,
     merge::{Collision, merge_trees},
 };
 use crate::port::ShadowError;
@@ -61,6 +61,8 @@ impl ApplyPlan {
 impl ShadowRepos {
     /// Works out what the change from `base` to `result` means for the folder as it is now. Writes nothing to it.
     ///
+    /// Files the project was started with ([`Self::with_inputs`]) are neither the folder's nor the result's.
+    ///
     /// Files the result changes count as the folder's even when they are ignored, so that none is overwritten unseen.
     ///
     /// # Errors
@@ -74,7 +76,8 @@ impl ShadowRepos {
         folder: &Path,
     ) -> Result<ApplyPlan, ApplyError> {
         let git = self.git(project_id);
-        let (base, result) = (commit_id(base)?, commit_id(result)?);
+        let (base, result) = self.without_inputs(project_id, base, result)?;
+        let (base, result) = (base.as_str(), result.as_str());
         let touched: BTreeSet<String> =
             tree_changes(&git, base, result)?.into_iter().map(|change| change.path).collect();
         let now = self.snapshot(project_id, folder, touched)?;

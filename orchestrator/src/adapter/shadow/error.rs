@@ -191,3 +191,20 @@ mod tests {
         assert!(matches!(ApplyError::io("write", "a", denied), ApplyError::Io { .. }));
     }
 }
+
+/// Files could not be put beside a folder's.
+#[derive(Debug, thiserror::Error)]
+pub enum InputsError {
+    /// The folder has something else in their place.
+    #[error("the folder holds a file named `inputs`, where the files the project starts with would be: rename it")]
+    Taken,
+    /// A name that is no plain file name.
+    #[error("{name:?} cannot be the name of a file the project starts with")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// The repository failed.
+    #[error(transparent)]
+    Repository(#[from] ShadowError),
+}

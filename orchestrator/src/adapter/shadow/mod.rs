@@ -19,6 +19,7 @@ mod folder;
 mod git;
 mod history;
 mod import;
+mod inputs;
 mod merge;
 mod path;
 mod record;
@@ -30,8 +31,9 @@ mod undo;
 mod write;
 
 pub use apply::ApplyPlan;
-pub use error::{ApplyError, ImportError};
+pub use error::{ApplyError, ImportError, InputsError};
 pub use import::Imported;
+pub use inputs::InputFile;
 pub use repos::ShadowRepos;
 pub use scan::FolderLimits;
 pub use write::WriteReport;

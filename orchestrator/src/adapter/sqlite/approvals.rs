@@ -7,7 +7,7 @@ use bus_schemas::{
     time::UnixMs,
     v1::api::ApprovalView,
 };
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
     row::{get_id, get_json, get_json_opt},
@@ -38,15 +38,48 @@ impl Store {
         .await
     }
 
-    /// Requests to people: the pending ones, or all, oldest first. Without the plans they are about.
+    /// Requests to people: the pending ones, or all, oldest first. Without what they are about: that is large, and read
+    /// one by one.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, JournalError> {
         self.read("list approvals", move |connection| {
             let which = if all { "TRUE" } else { "approval.closed = 0" };
-            let sql = format!("SELECT {APPROVAL} WHERE {which} ORDER BY asked_at, approval_id");
+            let sql = format!("SELECT {APPROVAL} WHERE {which} ORDER BY approval.asked_at, approval.approval_id");
             connection.prepare_cached(&sql)?.query_map([], approval)?.collect()
+        })
+        .await
+    }
+
+    /// The last request about putting a project's result into its folder.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn apply_request(&self, project_id: ProjectId) -> Result<Option<ApprovalView>, JournalError> {
+        self.read("look for a request", move |connection| {
+            let sql = format!(
+                "SELECT {APPROVAL} WHERE approval.project_id = ?1 AND approval.subject ->> '$.kind' = 'apply'
+                 ORDER BY approval.asked_at DESC LIMIT 1"
+            );
+            connection.prepare_cached(&sql)?.query_row([project_id.to_string()], approval).optional()
+        })
+        .await
+    }
+
+    /// Why an approved result was not put into the folder, if a record after `seq` says so.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn apply_refused(&self, project_id: ProjectId, seq: u64) -> Result<Option<String>, JournalError> {
+        self.read("look for the apply", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT event ->> '$.fact.detail' FROM journal WHERE project_id = ?1 AND seq > ?2 AND kind = 'apply_refused'
+                     ORDER BY seq DESC LIMIT 1",
+                )?
+                .query_row(params![project_id.to_string(), seq], |row| row.get(0))
+                .optional()
         })
         .await
     }
@@ -58,7 +91,14 @@ impl Store {
     pub async fn approval(&self, approval_id: ApprovalId) -> Result<Option<ApprovalView>, JournalError> {
         self.read("read an approval", move |connection| {
             let sql = format!("SELECT {APPROVAL} WHERE approval.approval_id = ?1");
-            connection.prepare_cached(&sql)?.query_row([approval_id.to_string()], approval).optional()
+            let found = connection.prepare_cached(&sql)?.query_row([approval_id.to_string()], approval).optional()?;
+            let Some(mut view) = found else { return Ok(None) };
+            let about: Option<About> = connection
+                .prepare_cached("SELECT body FROM approval_about WHERE approval_id = ?1")?
+                .query_row([approval_id.to_string()], |row| get_json(row, 0))
+                .optional()?;
+            show(&mut view, about);
+            Ok(Some(view))
         })
         .await
     }
@@ -66,12 +106,11 @@ impl Store {
 
 const APPROVAL: &str = "approval.approval_id, approval.project_id, project.title, approval.subject,
     task.key, approval.digest, approval.policy, approval.asked_at, approval.expires_at, approval.decision,
-    approval.about
+    approval.route
     FROM approval JOIN project USING (project_id) LEFT JOIN task ON task.task_id = approval.task_id";
 
 fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
-    let about: Option<About> = get_json_opt(row, 10)?;
-    let mut view = ApprovalView {
+    Ok(ApprovalView {
         approval_id: ApprovalId::from_uuid(get_id(row, 0)?),
         project_id: ProjectId::from_uuid(get_id(row, 1)?),
         project_title: row.get(2)?,
@@ -94,8 +133,12 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
         skill: None,
         capability: None,
         apply: None,
-        route: bus_schemas::v1::api::RouteView::default(),
-    };
+        route: get_json(row, 10)?,
+    })
+}
+
+/// Adds what a request is about.
+fn show(view: &mut ApprovalView, about: Option<About>) {
     match about {
         Some(About::Handoff(handoff)) => view.handoff = Some(handoff),
         Some(About::Question(question)) => view.question = Some(question),
@@ -109,5 +152,4 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
         Some(About::Apply(offer)) => view.apply = Some(offer),
         None => {}
     }
-    Ok(view)
 }

@@ -5,11 +5,11 @@ use bus_schemas::{
     time::UnixMs,
     v1::api::{FeedEvent, TaskView},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::{
     query::{TASK, task},
-    row::{get_id_opt, get_json, get_word},
+    row::{get_id, get_id_opt, get_json, get_word},
     store::Store,
 };
 use crate::port::journal::JournalError;
@@ -34,24 +34,49 @@ impl Store {
     pub async fn feed(&self, project_id: ProjectId, after: u64) -> Result<FeedPage, JournalError> {
         self.read("read a feed", move |connection| feed(connection, project_id, after)).await
     }
+
+    /// What the feeds of all projects have after `after`, in the journal's order: a page of it.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn all_feed(&self, after: u64) -> Result<Vec<FeedEvent>, JournalError> {
+        self.read("read the feed", move |connection| {
+            let snapshot = connection.unchecked_transaction()?;
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            events(&snapshot, "seq > ?1", params![after])
+        })
+        .await
+    }
 }
 
 fn feed(connection: &Connection, project_id: ProjectId, after: u64) -> rusqlite::Result<FeedPage> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let sql = format!(
-        "SELECT seq, at, kind, task_key, project_state, text, tasks, approval_id FROM feed
-         WHERE project_id = ?1 AND seq > ?2 ORDER BY seq LIMIT {FEED_PAGE}"
-    );
     // One snapshot for the page, its tasks and the question whether there is more to come.
     let transaction = connection.unchecked_transaction()?;
-    let mut statement = transaction.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![project_id.to_string(), after], |row| {
+    let events = events(&transaction, "project_id = ?1 AND seq > ?2", params![project_id.to_string(), after])?;
+    let settled: bool = transaction
+        .prepare_cached("SELECT settled FROM project WHERE project_id = ?1")?
+        .query_row([project_id.to_string()], |row| row.get(0))
+        .optional()?
+        .unwrap_or(true);
+    let ended = settled && events.len() < FEED_PAGE as usize;
+    Ok(FeedPage { events, ended })
+}
+
+/// A page of what `which` says.
+fn events(connection: &Connection, which: &str, values: &[&dyn ToSql]) -> rusqlite::Result<Vec<FeedEvent>> {
+    let sql = format!(
+        "SELECT seq, at, kind, task_key, project_state, text, tasks, approval_id, project_id FROM feed
+         WHERE {which} ORDER BY seq LIMIT {FEED_PAGE}"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(values, |row| {
         let tasks: Vec<TaskId> = get_json(row, 6)?;
         let event = FeedEvent {
             sequence: row.get(0)?,
             kind: row.get(2)?,
             at: UnixMs(row.get(1)?),
-            project_id,
+            project_id: ProjectId::from_uuid(get_id(row, 8)?),
             task_key: row.get(3)?,
             project_state: get_word(row, 4)?,
             text: row.get(5)?,
@@ -64,17 +89,11 @@ fn feed(connection: &Connection, project_id: ProjectId, after: u64) -> rusqlite:
     for row in rows {
         let (mut event, tasks) = row?;
         for task_id in tasks {
-            event.tasks.extend(feed_task(&transaction, task_id)?);
+            event.tasks.extend(feed_task(connection, task_id)?);
         }
         events.push(event);
     }
-    let settled: bool = transaction
-        .prepare_cached("SELECT settled FROM project WHERE project_id = ?1")?
-        .query_row([project_id.to_string()], |row| row.get(0))
-        .optional()?
-        .unwrap_or(true);
-    let ended = settled && events.len() < FEED_PAGE as usize;
-    Ok(FeedPage { events, ended })
+    Ok(events)
 }
 
 /// A task as it is now, without its handoff.

@@ -3,17 +3,23 @@
 //! projections, which are derived from the journal alone.
 
 mod approvals;
+mod audit;
+#[cfg(test)]
+mod audit_tests;
+mod fatigue;
 mod feed;
 mod letters;
 mod open;
 mod project;
 mod query;
 mod rebuild;
+mod remembered;
 mod row;
 mod store;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 pub use feed::FeedPage;

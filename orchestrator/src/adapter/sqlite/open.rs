@@ -8,8 +8,11 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 /// Numbered migrations; the database's `user_version` says how many it has seen.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../../migrations/0001_first.sql"), include_str!("../../../migrations/0002_agents.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../../migrations/0001_first.sql"),
+    include_str!("../../../migrations/0002_agents.sql"),
+    include_str!("../../../migrations/0003_ledger.sql"),
+];
 /// The projections' tables, with `{s}` for the schema.
 const PROJECTIONS: &str = include_str!("projections.sql");
 

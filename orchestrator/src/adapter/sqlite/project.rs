@@ -3,11 +3,15 @@
 use bus_schemas::{id::TaskId, v1::approval::ApprovalSubject};
 use rusqlite::{Connection, params};
 
-use super::row::{json, word};
-use crate::port::journal::{ApprovalRow, Change, FeedRow, ProjectRow, TaskRow};
+use super::{
+    audit,
+    row::{json, word},
+};
+use crate::port::journal::{ApprovalRow, Change, FeedRow, ProjectRow, RememberedRow, TaskRow};
 
 /// The tables of the projections, in the order they are compared and swapped.
-pub(super) const TABLES: [&str; 6] = ["project", "task", "handoff", "failure", "approval", "feed"];
+pub(super) const TABLES: [&str; 9] =
+    ["project", "task", "handoff", "failure", "approval", "approval_about", "remembered", "remembered_use", "feed"];
 
 /// Applies changes in order. `schema` is `main` or `temp`.
 pub(super) fn apply(connection: &Connection, schema: &str, changes: &[Change]) -> rusqlite::Result<()> {
@@ -94,12 +98,48 @@ fn apply_one(connection: &Connection, schema: &str, change: &Change) -> rusqlite
             "UPDATE {s}.approval SET closed = 1, decision = ?2 WHERE approval_id = ?1",
             params![approval_id.to_string(), decision.as_ref().map(json).transpose()?],
         ),
-        Change::Reshown { approval_id, expires_at, .. } => execute(
-            "UPDATE {s}.approval SET expires_at = ?2 WHERE approval_id = ?1",
-            params![approval_id.to_string(), expires_at.map(|at| at.0)],
+        Change::Reshown { approval_id, expires_at, route } => execute(
+            "UPDATE {s}.approval SET expires_at = ?2, route = ?3 WHERE approval_id = ?1",
+            params![approval_id.to_string(), expires_at.map(|at| at.0), json(route)?],
+        ),
+        // Truth, not a projection: while rebuilding, the log stays as it is.
+        Change::Audited(row) if schema == "main" => audit::append(connection, row),
+        Change::Audited(_) => Ok(()),
+        Change::Remembered(row) => remember(connection, schema, row),
+        Change::RememberedUsed { approval_id, source, by } => execute(
+            "INSERT OR IGNORE INTO {s}.remembered_use (source, person, approval_id) VALUES (?1, ?2, ?3)",
+            params![source.to_string(), by, approval_id.to_string()],
+        ),
+        Change::RememberedRevoked { approval_id, by } => execute(
+            "UPDATE {s}.remembered SET revoked_by = ?2 WHERE approval_id = ?1 AND revoked_by IS NULL",
+            params![approval_id.to_string(), by],
         ),
         Change::Fed(row) => feed(connection, schema, row),
     }
+}
+
+fn remember(connection: &Connection, schema: &str, row: &RememberedRow) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO {schema}.remembered
+             (approval_id, person, project_id, kind, policy, subject, folder, scope, risk, since, until)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .execute(params![
+            row.approval_id.to_string(),
+            row.by,
+            row.project_id.to_string(),
+            row.kind,
+            row.policy,
+            row.subject,
+            row.folder,
+            word(&row.scope)?,
+            word(&row.risk)?,
+            row.since.0,
+            row.until.0
+        ])
+        .map(drop)
 }
 
 /// Numbers of a host may exceed what a column holds.
@@ -162,23 +202,25 @@ fn add_task(connection: &Connection, schema: &str, row: &TaskRow) -> rusqlite::R
 fn ask(connection: &Connection, schema: &str, row: &ApprovalRow) -> rusqlite::Result<()> {
     let sql = format!(
         "INSERT INTO {schema}.approval
-             (approval_id, project_id, task_id, subject, digest, policy, asked_at, expires_at, about)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+             (approval_id, project_id, task_id, subject, digest, policy, asked_at, expires_at, route, batch, prompts)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
     );
-    connection
-        .prepare_cached(&sql)?
-        .execute(params![
-            row.approval_id.to_string(),
-            row.project_id.to_string(),
-            task_of(&row.subject).map(|task| task.to_string()),
-            json(&row.subject)?,
-            row.digest,
-            row.policy,
-            row.asked_at.0,
-            row.expires_at.map(|at| at.0),
-            row.about.as_ref().map(json).transpose()?
-        ])
-        .map(drop)
+    connection.prepare_cached(&sql)?.execute(params![
+        row.approval_id.to_string(),
+        row.project_id.to_string(),
+        task_of(&row.subject).map(|task| task.to_string()),
+        json(&row.subject)?,
+        row.digest,
+        row.policy,
+        row.asked_at.0,
+        row.expires_at.map(|at| at.0),
+        json(&row.route)?,
+        Some(row.route.batch.as_str()).filter(|batch| !batch.is_empty()),
+        row.prompts
+    ])?;
+    let Some(about) = &row.about else { return Ok(()) };
+    let sql = format!("INSERT INTO {schema}.approval_about (approval_id, body) VALUES (?1, ?2)");
+    connection.prepare_cached(&sql)?.execute(params![row.approval_id.to_string(), json(about)?]).map(drop)
 }
 
 /// The task a request is about.

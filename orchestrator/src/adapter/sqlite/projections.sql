@@ -70,10 +70,47 @@ CREATE TABLE IF NOT EXISTS {s}.approval (
     asked_at    INTEGER NOT NULL,
     expires_at  INTEGER,
     closed      INTEGER NOT NULL DEFAULT 0,
-    about       TEXT,
+    -- How it is decided, and how far that is (a RouteView).
+    route       TEXT    NOT NULL,
+    -- Requests with the same key can be shown together.
+    batch       TEXT,
+    -- A person was asked.
+    prompts     INTEGER NOT NULL,
     decision    TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS {s}.approval_by_project ON approval (project_id);
+CREATE INDEX IF NOT EXISTS {s}.approval_pending ON approval (asked_at, approval_id) WHERE closed = 0;
+
+-- What is shown of a request: large, and never needed for a list.
+CREATE TABLE IF NOT EXISTS {s}.approval_about (
+    approval_id TEXT PRIMARY KEY,
+    body        TEXT NOT NULL
+);
+
+-- Decisions that count for later requests, too.
+CREATE TABLE IF NOT EXISTS {s}.remembered (
+    approval_id TEXT    NOT NULL,
+    person      TEXT    NOT NULL,
+    project_id  TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    policy      TEXT    NOT NULL,
+    subject     TEXT    NOT NULL,
+    folder      TEXT    NOT NULL,
+    scope       TEXT    NOT NULL,
+    risk        TEXT    NOT NULL,
+    since       INTEGER NOT NULL,
+    until       INTEGER NOT NULL,
+    revoked_by  TEXT,
+    PRIMARY KEY (approval_id, person)
+) WITHOUT ROWID;
+
+-- The requests a remembered decision counted for.
+CREATE TABLE IF NOT EXISTS {s}.remembered_use (
+    source      TEXT NOT NULL,
+    person      TEXT NOT NULL,
+    approval_id TEXT NOT NULL,
+    PRIMARY KEY (source, person, approval_id)
+) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS {s}.feed (
     seq           INTEGER PRIMARY KEY,

@@ -7,7 +7,10 @@ use std::{
 
 use bus_schemas::{
     id::{ProjectId, TaskId},
-    v1::{api::RebuildReport, handoff::Handoff},
+    v1::{
+        api::{RebuildReport, RememberedView},
+        handoff::Handoff,
+    },
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Semaphore;
@@ -29,7 +32,7 @@ const READERS: usize = 3;
 /// The store of one data directory. Cheap to clone; the writer ends, and the directory is free, when the last clone is gone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    writer: Writer,
+    pub(super) writer: Writer,
     readers: Arc<Readers>,
     installation: Uuid,
 }
@@ -215,6 +218,11 @@ impl Journal for Store {
             Ok(found)
         })
         .await
+    }
+
+    async fn remembered(&self) -> Result<Vec<RememberedView>, JournalError> {
+        // The method of the same name that is not this trait's.
+        Self::remembered(self).await
     }
 
     async fn tellings(&self, after: u64) -> Result<(u64, Vec<FeedMessage>), JournalError> {

@@ -142,7 +142,7 @@ async fn a_full_disk_is_told_apart_and_what_was_there_stays() {
 }
 
 /// The writer thread of a dropped store lets the directory go a moment later.
-async fn reopen(dir: &std::path::Path) -> Store {
+pub(super) async fn reopen(dir: &std::path::Path) -> Store {
     loop {
         match Store::open(dir, Uuid::from_u128(43)) {
             Err(OpenError::InUse { .. }) => tokio::task::yield_now().await,

@@ -1,12 +1,14 @@
 //! The API's first client.
 
+mod ledger;
+
 use std::{collections::VecDeque, path::PathBuf, pin::Pin, time::Duration};
 
 use bus_schemas::v1::{
     api::{
-        ApplyRequest, ApplyView, ApprovalView, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DiffView,
-        EditPlanRequest, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView,
-        Problem, ProjectView, RebuildReport, TellRequest, TellView, UndoRequest,
+        ApplyRequest, ApplyView, BudgetRequest, CancelRequest, DeadLetterView, DiffView, EditPlanRequest, FeedEvent,
+        Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView, Problem, ProjectView,
+        RebuildReport, TellRequest, TellView, UndoRequest,
     },
     task::LogChunk,
 };
@@ -321,30 +323,6 @@ impl Client {
         self.post("undo", &["projects", id, "undo"], request).await
     }
 
-    /// `GET /v1/approvals`
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, ClientError> {
-        self.get("list approvals", &["approvals"], &[("all", all.to_string())]).await
-    }
-
-    /// `GET /v1/approvals/{id}`
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn approval(&self, id: &str) -> Result<ApprovalView, ClientError> {
-        self.get("read the approval", &["approvals", id], &[]).await
-    }
-
-    /// `POST /v1/approvals/{id}/decision`
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn decide(&self, id: &str, request: &DecisionRequest) -> Result<ApprovalView, ClientError> {
-        self.post("decide", &["approvals", id, "decision"], request).await
-    }
-
     /// `POST /v1/plans/check`
     ///
     /// # Errors
@@ -403,7 +381,7 @@ fn decoded<T: DeserializeOwned>(
 }
 
 /// What every client begins with: no proxy of the environment, and cryptography named, which reqwest leaves to the program.
-pub(super) fn http() -> reqwest::ClientBuilder {
+pub(in crate::adapter) fn http() -> reqwest::ClientBuilder {
     // It was installed before, the second time.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy()

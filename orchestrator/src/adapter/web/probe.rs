@@ -15,7 +15,7 @@ pub async fn get_status(url: &str, timeout: Duration) -> Result<(u16, String), S
 }
 
 /// The innermost reason: what a person can act on.
-pub(super) fn root(error: &dyn std::error::Error) -> String {
+pub(in crate::adapter) fn root(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

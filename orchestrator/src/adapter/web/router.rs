@@ -14,8 +14,8 @@ use axum::{
     routing::{get, post},
 };
 use bus_schemas::v1::api::{
-    ApplyRequest, BudgetRequest, CancelRequest, DecisionRequest, EditPlanRequest, NewProject, PlanSource, Problem,
-    TellRequest, UndoRequest,
+    ApplyRequest, BudgetRequest, CancelRequest, EditPlanRequest, NewProject, PlanSource, Problem, TellRequest,
+    UndoRequest,
 };
 use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     extract::{Body, Params},
-    guard,
+    guard, ledger,
+    peer::Peer,
     problem::{ApiError, problem},
 };
 use crate::port::Service;
@@ -31,10 +32,13 @@ use crate::port::Service;
 /// A plan with its scripts is the largest body there is.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
+/// The channel of requests that name none.
+const CLI: &str = "cli";
+
 /// What every route can reach.
 #[derive(Clone)]
-struct Api<S> {
-    service: S,
+pub(super) struct Api<S> {
+    pub(super) service: S,
     /// Ends the streams, which would otherwise hold the server open.
     shutdown: CancellationToken,
 }
@@ -56,12 +60,10 @@ pub fn router<S: Service>(service: S, shutdown: CancellationToken) -> Router {
         .route("/v1/projects/{id}/cancel", post(cancel::<S>))
         .route("/v1/projects/{id}/apply", post(apply::<S>))
         .route("/v1/projects/{id}/undo", post(undo::<S>))
-        .route("/v1/approvals", get(approvals::<S>))
-        .route("/v1/approvals/{id}", get(approval::<S>))
-        .route("/v1/approvals/{id}/decision", post(decide::<S>))
         .route("/v1/plans/check", post(check_plan::<S>))
         .route("/v1/dead-letters", get(dead_letters::<S>))
         .route("/v1/rebuild", post(rebuild::<S>))
+        .merge(ledger::routes::<S>())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -77,10 +79,10 @@ async fn no_method(method: Method, uri: Uri) -> ApiError {
     ApiError(problem(405, "no_method", format!("{} does not take {method}", uri.path()), None))
 }
 
-type Answer = Result<Response, ApiError>;
+pub(super) type Answer = Result<Response, ApiError>;
 
 /// A value as JSON, a problem as itself.
-fn answer<T: Serialize>(result: Result<T, Problem>) -> Answer {
+pub(super) fn answer<T: Serialize>(result: Result<T, Problem>) -> Answer {
     result.map(|value| Json(value).into_response()).map_err(ApiError)
 }
 
@@ -96,7 +98,8 @@ async fn projects<S: Service>(State(api): State<Api<S>>) -> Answer {
     answer(api.service.projects().await)
 }
 
-async fn create_project<S: Service>(State(api): State<Api<S>>, Body(new): Body<NewProject>) -> Answer {
+async fn create_project<S: Service>(State(api): State<Api<S>>, peer: Peer, Body(mut new): Body<NewProject>) -> Answer {
+    new.owner = peer.person(api.service.trusts_names(), &new.channel, new.owner)?;
     let project = api.service.create_project(new).await?;
     Ok((StatusCode::CREATED, Json(project)).into_response())
 }
@@ -179,72 +182,62 @@ async fn plan<S: Service>(State(api): State<Api<S>>, Path(id): Path<String>) -> 
 
 async fn edit_plan<S: Service>(
     State(api): State<Api<S>>,
+    peer: Peer,
     Path(id): Path<String>,
-    Body(request): Body<EditPlanRequest>,
+    Body(mut request): Body<EditPlanRequest>,
 ) -> Answer {
+    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
     answer(api.service.edit_plan(&id, request).await)
 }
 
 async fn tell<S: Service>(
     State(api): State<Api<S>>,
+    peer: Peer,
     Path(id): Path<String>,
-    Body(request): Body<TellRequest>,
+    Body(mut request): Body<TellRequest>,
 ) -> Answer {
+    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
     answer(api.service.tell(&id, request).await)
 }
 
 async fn budget<S: Service>(
     State(api): State<Api<S>>,
+    peer: Peer,
     Path(id): Path<String>,
-    Body(request): Body<BudgetRequest>,
+    Body(mut request): Body<BudgetRequest>,
 ) -> Answer {
+    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
     answer(api.service.budget(&id, request).await)
 }
 
 async fn cancel<S: Service>(
     State(api): State<Api<S>>,
+    peer: Peer,
     Path(id): Path<String>,
-    Body(request): Body<CancelRequest>,
+    Body(mut request): Body<CancelRequest>,
 ) -> Answer {
+    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
     answer(api.service.cancel(&id, request).await)
 }
 
 async fn apply<S: Service>(
     State(api): State<Api<S>>,
+    peer: Peer,
     Path(id): Path<String>,
-    Body(request): Body<ApplyRequest>,
+    Body(mut request): Body<ApplyRequest>,
 ) -> Answer {
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.apply(&id, request).await)
 }
 
 async fn undo<S: Service>(
     State(api): State<Api<S>>,
+    peer: Peer,
     Path(id): Path<String>,
-    Body(request): Body<UndoRequest>,
+    Body(mut request): Body<UndoRequest>,
 ) -> Answer {
+    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
     answer(api.service.undo(&id, request).await)
-}
-
-#[derive(Deserialize)]
-struct ApprovalsParams {
-    #[serde(default)]
-    all: bool,
-}
-
-async fn approvals<S: Service>(State(api): State<Api<S>>, Params(params): Params<ApprovalsParams>) -> Answer {
-    answer(api.service.approvals(params.all).await)
-}
-
-async fn approval<S: Service>(State(api): State<Api<S>>, Path(id): Path<String>) -> Answer {
-    answer(api.service.approval(&id).await)
-}
-
-async fn decide<S: Service>(
-    State(api): State<Api<S>>,
-    Path(id): Path<String>,
-    Body(request): Body<DecisionRequest>,
-) -> Answer {
-    answer(api.service.decide(&id, request).await)
 }
 
 async fn check_plan<S: Service>(State(api): State<Api<S>>, Body(source): Body<PlanSource>) -> Answer {

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, middleware};
+use axum::{Router, extract::connect_info::Connected, middleware, serve::IncomingStream};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     guard::{self, Guard},
+    peer::Peer,
     router,
 };
 use crate::{
@@ -122,7 +123,9 @@ async fn run<L>(listener: L, app: Router, shutdown: &CancellationToken) -> io::R
 where
     L: axum::serve::Listener,
     L::Addr: std::fmt::Debug,
+    Peer: for<'a> Connected<IncomingStream<'a, L>>,
 {
+    let app = app.into_make_service_with_connect_info::<Peer>();
     let serving = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let deadline = async {
         shutdown.cancelled().await;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod import;
+mod inputs;
 mod property;
 mod refuse;
 mod stopped;

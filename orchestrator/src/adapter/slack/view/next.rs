@@ -1,0 +1,150 @@
+//! What a project has spent, and what follows when a request is approved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bus_schemas::v1::{
+    agent::Resource,
+    api::{ApprovalView, LimitView, ProjectView, SpendView, TaskView},
+    approval::ApprovalSubject,
+    handoff::Handoff,
+    task::TaskState,
+};
+
+use super::{
+    figures::{amount, count, name, of_resource, span, usd},
+    text::{code, list},
+};
+
+/// Tasks named.
+const NAMED: usize = 8;
+/// A task's key, as code.
+const KEY: usize = 80;
+/// All of a part.
+const PART: usize = 700;
+
+/// What was spent and what is left of each limit; nothing if nothing was used and nothing is limited.
+pub(super) fn spend(project: &SpendView, handoff: Option<&Handoff>) -> Option<String> {
+    let mut facts = Vec::new();
+    let limit = |resource| project.limits.iter().find(|limit| limit.resource == resource);
+    let assumed = if project.price_assumed { "~" } else { "" };
+    match limit(Resource::Usd) {
+        Some(limit) => facts.push(of_limit(limit, project.usd_nanos, assumed)),
+        None if project.calls > 0 => facts.push(format!("{assumed}{}", usd(project.usd_nanos))),
+        None => {}
+    }
+    match limit(Resource::Tokens) {
+        Some(limit) => facts.push(of_limit(limit, project.tokens, "")),
+        None if project.calls > 0 => facts.push(format!("{} tokens", amount(project.tokens))),
+        None => {}
+    }
+    match limit(Resource::VmMs) {
+        Some(limit) => facts.push(of_limit(limit, project.vm_ms, "")),
+        None if project.vm_ms > 0 => facts.push(format!("{} VM time", span(project.vm_ms))),
+        None => {}
+    }
+    for other in project.limits.iter().filter(|limit| matches!(limit.resource, Resource::WallMs | Resource::Turns)) {
+        facts.push(format!("{}: {}", name(other.resource), of_limit(other, other.used, "")));
+    }
+    if facts.is_empty() {
+        return None;
+    }
+    let mut text = format!("💳 *Spent so far*: {}", facts.join(" · "));
+    if let Some(usage) = handoff.map(|handoff| &handoff.usage) {
+        let mut own = vec![format!("{} VM time", span(usage.vm_ms))];
+        if usage.spend.calls > 0 {
+            let calls = count(usize::try_from(usage.spend.calls).unwrap_or(usize::MAX), "model call");
+            own.push(format!("{}, {} tokens, {calls}", usd(usage.spend.usd_nanos), amount(usage.spend.tokens.total())));
+        }
+        text.push_str(&format!("\nof it for this: {}", own.join(" · ")));
+    }
+    Some(text)
+}
+
+fn of_limit(limit: &LimitView, used: u64, assumed: &str) -> String {
+    let left = of_resource(limit.resource, limit.limit.saturating_sub(limit.used.max(used)));
+    let mark = if limit.warned >= 80 { "⚠️ " } else { "" };
+    format!(
+        "{mark}{assumed}{} of {} ({left} left)",
+        of_resource(limit.resource, used),
+        of_resource(limit.resource, limit.limit)
+    )
+}
+
+/// What follows when it is approved.
+pub(super) fn next(approval: &ApprovalView, project: &ProjectView) -> String {
+    let key = approval.task_key.as_deref().unwrap_or("the task");
+    let what = match approval.subject {
+        ApprovalSubject::Plan => first_tasks(approval, project),
+        ApprovalSubject::Handoff { .. } => followers(project, key),
+        ApprovalSubject::Question { .. } => {
+            format!("{} goes on with the answer. An answer allows nothing else.", code(key, KEY))
+        }
+        ApprovalSubject::Budget { .. } | ApprovalSubject::Capability { .. } => format!("{} goes on.", code(key, KEY)),
+        ApprovalSubject::Patch { .. } => "The plan changes; what is done stays done.".to_owned(),
+        ApprovalSubject::Skill { .. } => "The skill is admitted; every project may use it then.".to_owned(),
+        ApprovalSubject::Apply => "The folder is changed as shown; `baton undo` takes it back.".to_owned(),
+    };
+    let when = match approval.subject {
+        ApprovalSubject::Question { .. } => "When answered",
+        _ => "When approved",
+    };
+    format!("▶️ *{when}*: {what}")
+}
+
+fn first_tasks(approval: &ApprovalView, project: &ProjectView) -> String {
+    let keys: Vec<&str> = match &approval.plan {
+        Some(plan) => plan.tasks.iter().filter(|task| task.needs.is_empty()).map(|task| task.id.as_str()).collect(),
+        None => project.tasks.iter().filter(|task| task.needs.is_empty()).map(|task| task.key.as_str()).collect(),
+    };
+    if keys.is_empty() { "the work begins.".to_owned() } else { starts(&keys) }
+}
+
+/// Which tasks the handoff sets free, and which still wait for others then.
+fn followers(project: &ProjectView, key: &str) -> String {
+    let base = |key: &str| key.split_once('[').map_or_else(|| key.to_owned(), |(parent, _)| parent.to_owned());
+    let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
+    let done: BTreeSet<&str> = project
+        .tasks
+        .iter()
+        .filter(|task| matches!(task.state, TaskState::Completed | TaskState::Unverified | TaskState::Skipped))
+        .map(|task| task.key.as_str())
+        .collect();
+    // A need on a task with children is met when all its children are done.
+    for task in project.tasks.iter().filter(|task| task.key != key && !done.contains(task.key.as_str())) {
+        *waiting.entry(base(&task.key)).or_default() += 1;
+    }
+    let met = |need: &str| (need == key || base(key) == need || done.contains(need)) && !waiting.contains_key(need);
+    let after: Vec<&TaskView> = project
+        .tasks
+        .iter()
+        .filter(|task| matches!(task.state, TaskState::Blocked | TaskState::Ready))
+        .filter(|task| task.needs.iter().any(|need| need == key || *need == base(key)))
+        .collect();
+    let (free, held): (Vec<&TaskView>, Vec<&TaskView>) =
+        after.into_iter().partition(|task| task.needs.iter().all(|need| met(need)));
+    let mut lines = Vec::new();
+    if !free.is_empty() {
+        lines.push(starts(&free.iter().map(|task| task.key.as_str()).collect::<Vec<_>>()));
+    }
+    for task in held.iter().take(NAMED) {
+        let open: Vec<String> =
+            task.needs.iter().filter(|need| !met(need)).take(3).map(|need| code(need, KEY)).collect();
+        lines.push(format!("{} still waits for {}.", code(&task.key, KEY), open.join(", ")));
+    }
+    if lines.is_empty() {
+        let open = project.tasks.iter().filter(|task| task.key != key && !task.state.is_final()).count();
+        return match open {
+            0 => "nothing waits for it; the project's result is put together.".to_owned(),
+            _ => format!("nothing waits for it; {} elsewhere are still open.", count(open, "task")),
+        };
+    }
+    list(&lines, free.len().min(1) + held.len(), PART)
+}
+
+fn starts(keys: &[&str]) -> String {
+    let mut named: Vec<String> = keys.iter().take(NAMED).map(|key| code(key, KEY)).collect();
+    if keys.len() > NAMED {
+        named.push(format!("{} more", keys.len() - NAMED));
+    }
+    format!("{} {}.", named.join(", "), if keys.len() == 1 { "starts" } else { "start" })
+}

@@ -1,0 +1,104 @@
+//! How a request is decided, as text: the part of its card that is the same for everything that can be asked.
+
+use bus_schemas::v1::api::{ApplyOffer, ApprovalView, Capability, CapabilityView, Risk};
+
+use super::{
+    render::{ago, changed, clock, count, now, span},
+    style::{Paint, Style, clean, clean_line},
+};
+
+/// Risk, who must agree, the deadline, votes, questions: a line for each that has something to say.
+pub(super) fn route(style: Style, approval: &ApprovalView) -> String {
+    let label = |text: &str| style.paint(Paint::Dim, text);
+    let route = &approval.route;
+    let (name, paint) = risk(route.risk);
+    let reasons = clean_line(&route.risk_reasons.join("; "));
+    let reasons = if reasons.is_empty() { String::new() } else { format!(": {reasons}") };
+    let mut text = format!("{} {}{reasons}\n", label("risk"), style.paint(paint, name));
+    if !route.needs.is_empty() {
+        text.push_str(&format!("{} {}\n", label("needs"), clean_line(&route.needs)));
+    }
+    if !route.excluded.is_empty() {
+        let who = clean_line(&route.excluded.join(", "));
+        text.push_str(&format!("{} {who} started or edited it and cannot approve it\n", label("not")));
+    }
+    if let Some(at) = approval.expires_at.filter(|_| approval.decision.is_none()) {
+        let then = match route.at_deadline.as_str() {
+            "approve" => "then it is approved if the risk is low, else rejected",
+            "escalate" => "then others may decide, too",
+            _ => "then it is rejected",
+        };
+        let left = if at.0 > now().0 { format!("in {}", span(at.since(now()))) } else { "over".to_owned() };
+        text.push_str(&format!("{} {} ({left}): {then}\n", label("deadline"), clock(at, true)));
+    }
+    for vote in &route.votes {
+        let note = if vote.note.is_empty() { String::new() } else { format!(": {}", clean_line(&vote.note)) };
+        let (by, channel) = (clean_line(&vote.by), clean_line(&vote.channel));
+        let sign = style.paint(Paint::Green, "✓");
+        text.push_str(&format!("{} {sign} {by} over {channel} {}{note}\n", label("vote"), ago(now(), vote.at)));
+    }
+    for one in &route.delegations {
+        text.push_str(&format!(
+            "{} {} decides for {}\n",
+            label("delegated"),
+            clean_line(&one.to),
+            clean_line(&one.from)
+        ));
+    }
+    for asked in &route.questions {
+        text.push_str(&format!(
+            "{} {} asks: {}\n",
+            label("question"),
+            clean_line(&asked.by),
+            clean_line(&asked.question)
+        ));
+        let answer = asked.answer.as_deref().map_or_else(|| "(no answer yet)".to_owned(), clean);
+        for line in answer.trim().lines() {
+            text.push_str(&format!("  {} {line}\n", style.paint(Paint::Dim, "│")));
+        }
+    }
+    if !route.problem.is_empty() {
+        let heading = style.paint(Paint::Yellow, "the policy has an error, therefore you are asked:");
+        text.push_str(&format!("{heading} {}\n", clean_line(&route.problem)));
+    }
+    for shadow in &route.shadow {
+        text.push_str(&format!("{} {}\n", label("would have"), clean_line(shadow)));
+    }
+    if !route.batch.is_empty() {
+        text.push_str(&format!(
+            "{} {} (`baton approve --batch` decides all that are alike)\n",
+            label("batch"),
+            clean_line(&route.batch)
+        ));
+    }
+    text
+}
+
+/// What a risk is called, and its colour.
+pub(super) const fn risk(risk: Risk) -> (&'static str, Paint) {
+    match risk {
+        Risk::Low => ("low", Paint::Green),
+        Risk::Medium => ("medium", Paint::Yellow),
+        Risk::High => ("high", Paint::Red),
+    }
+}
+
+/// What an agent asks for.
+pub(super) fn capability(style: Style, view: &CapabilityView) -> String {
+    let Capability::Host { host } = &view.capability;
+    let mut text = format!("\n{} {}\n", style.paint(Paint::Bold, "It asks to reach the host"), clean_line(host));
+    text.push_str(&format!("{}\n", style.paint(Paint::Dim, "why (the agent's own words)")));
+    for line in clean(view.reason.trim()).lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text.push_str("approved, this task may reach it from now on; rejected, it goes on without\n");
+    text
+}
+
+/// What comes into the folder.
+pub(super) fn offer(style: Style, offer: &ApplyOffer) -> String {
+    let lines = format!("+{} −{} lines", offer.lines_added, offer.lines_removed);
+    let heading =
+        format!("{} in {}  {lines}", count(offer.changed_paths.len(), "changed path"), clean_line(&offer.folder));
+    format!("\n{}\n{}", style.paint(Paint::Bold, heading), changed(style, &offer.changed_paths))
+}

@@ -1,0 +1,183 @@
+use bus_schemas::{
+    id::ApprovalId,
+    v1::ledger::{RememberScope, Risk as WireRisk},
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    people::Member,
+    policy::{Approvals, CheckFacts, ProjectFacts, TaskFacts},
+};
+
+fn rules(policies: &str, approvals: Approvals) -> Rules {
+    let member = |group: &str| Member { groups: vec![group.to_owned()], ..Member::default() };
+    let members = [("ann", "leads"), ("bob", "leads"), ("eve", "ops")];
+    let members = members.map(|(name, group)| (name.to_owned(), member(group)));
+    Rules::new(members.into(), serde_json::from_str(policies).unwrap(), approvals, BTreeMap::new()).unwrap()
+}
+
+fn proven() -> Facts {
+    Facts {
+        checks: CheckFacts { total: 1, passed: 1, failed: 0 },
+        task: TaskFacts { key: "fix[3]".to_owned(), ..TaskFacts::default() },
+        project: ProjectFacts { folder: "/f".to_owned(), ..ProjectFacts::default() },
+        started_by: "ann".to_owned(),
+        lines_added: 3,
+        ..Facts::of(Asked::Handoff)
+    }
+}
+
+fn project(number: u128) -> ProjectId {
+    ProjectId::from_uuid(Uuid::from_u128(number))
+}
+
+fn routed(rules: &Rules, facts: &Facts, name: &str, remembered: &[RememberedView]) -> Route {
+    let own = BTreeMap::new();
+    route(&Asking { rules, own: &own, facts, project_id: project(1), remembered, now: UnixMs(1000) }, name)
+}
+
+fn eligible(route: &Route) -> String {
+    match &route.ruling {
+        Ruling::Auto => "auto".to_owned(),
+        Ruling::Ask(who) => needs(who),
+    }
+}
+
+#[test]
+fn built_in_policies_need_no_definition() {
+    let rules = rules("{}", Approvals::default());
+    assert!(!routed(&rules, &proven(), "auto", &[]).asks());
+    assert_eq!(eligible(&routed(&rules, &proven(), "ask", &[])), "one of everyone (ann, bob, eve)");
+    let unknown = routed(&rules, &proven(), "nowhere", &[]);
+    assert!(unknown.asks() && unknown.problem.unwrap().contains("no policy `nowhere`"));
+    assert_eq!(eligible(&routed(&Rules::default(), &proven(), "ask", &[])), "anybody");
+}
+
+#[test]
+fn an_error_never_approves_and_makes_nothing_easier() {
+    let rules = rules(
+        r#"{"p": {"decide": "auto", "rules": [
+            {"name": "bad", "when": "paths[9] == \"x\"", "decide": "auto"},
+            {"name": "two", "when": "risk == \"high\"", "decide": {"quorum": {"n": 2, "of": "leads"}}}]},
+            "q": {"decide": "auto", "rules": [{"name": "bad", "when": "lines", "decide": "auto"}]}}"#,
+        Approvals::default(),
+    );
+    let route = routed(&rules, &proven(), "p", &[]);
+    assert_eq!(eligible(&route), "two of leads (ann, bob)");
+    assert!(route.problem.unwrap().starts_with("rule `bad`"));
+    let route = routed(&rules, &proven(), "q", &[]);
+    assert_eq!(eligible(&route), "one of everyone (ann, bob, eve)");
+}
+
+#[test]
+fn who_started_or_edited_it_is_left_out() {
+    let rules = rules(
+        r#"{"self": {"decide": "ask", "no_self_approval": true}, "two": {"decide": {"quorum": {"n": 2, "of": "everyone"}}},
+            "lone": {"decide": {"person": "ann"}, "no_self_approval": true}}"#,
+        Approvals::default(),
+    );
+    let facts = Facts { edited_by: vec!["bob".to_owned()], ..proven() };
+    assert_eq!(routed(&rules, &facts, "self", &[]).excluded, ["ann", "bob"]);
+    assert_eq!(routed(&rules, &facts, "ask", &[]).excluded, [] as [&str; 0]);
+    assert_eq!(
+        routed(&rules, &facts, "two", &[]).excluded,
+        ["bob"],
+        "two shall look at it: the editor is none of them"
+    );
+    let lone = routed(&rules, &facts, "lone", &[]);
+    assert!(lone.asks() && lone.problem.unwrap().contains("too few people"));
+}
+
+#[test]
+fn the_stricter_of_both_counts() {
+    let policies = r#"{"net": {"decide": "auto", "deadline": "1h", "at_deadline": "approve", "no_self_approval": true,
+            "rules": [{"name": "big", "when": "lines > 2", "decide": {"group": "ops"}}]},
+        "lead": {"decide": {"group": "leads"}, "deadline": "2h"},
+        "free": {"decide": "auto"}}"#;
+    let always = |name: &str| rules(policies, Approvals { always: Some(name.to_owned()), ..Approvals::default() });
+    let both = routed(&always("net"), &proven(), "lead", &[]);
+    assert_eq!(eligible(&both), "one of leads (ann, bob), and one of ops (eve)");
+    assert_eq!((both.deadline_ms, both.at_deadline.clone()), (Some(3_600_000), AtDeadline::Reject));
+    assert_eq!(both.excluded, ["ann"]);
+    let added = routed(&always("net"), &proven(), "auto", &[]);
+    assert_eq!((added.policy.as_str(), added.rule.as_deref()), ("net", Some("big")));
+    let own = routed(&always("free"), &proven(), "lead", &[]);
+    assert_eq!(eligible(&own), "one of leads (ann, bob)");
+    let question = routed(&always("lead"), &Facts::of(Asked::Question), "ask", &[]);
+    assert_eq!(eligible(&question), "one of everyone (ann, bob, eve)", "questions are for anybody");
+}
+
+#[test]
+fn rules_that_only_watch_decide_nothing() {
+    let rules = rules(
+        r#"{"p": {"decide": "ask", "shadow": true, "rules": [
+            {"name": "a", "when": "lines > 100", "decide": "auto"}, {"name": "b", "when": "lines < 100", "decide": "auto"},
+            {"name": "c", "when": "true", "decide": {"person": "eve"}}]},
+            "r": {"decide": "ask", "rules": [{"name": "w", "when": "paths[1] == \"\"", "decide": "auto", "shadow": true},
+            {"name": "x", "when": "true", "decide": "auto"}]}}"#,
+        Approvals::default(),
+    );
+    let route = routed(&rules, &proven(), "p", &[]);
+    assert!(route.asks() && route.rule.is_none());
+    assert_eq!(route.shadow, [("b".to_owned(), "auto".to_owned())], "only the rule that would have decided");
+    let route = routed(&rules, &proven(), "r", &[]);
+    assert_eq!((route.asks(), route.rule.as_deref(), route.problem), (false, Some("x"), None));
+    assert!(route.shadow[0].1.starts_with("error: "));
+}
+
+#[test]
+fn what_is_remembered_counts_for_the_same_thing_only() {
+    let rules = rules(r#"{"two": {"decide": {"quorum": {"n": 2, "of": "everyone"}}}}"#, Approvals::default());
+    let approval_id = ApprovalId::from_uuid(Uuid::from_u128(9));
+    let decision = RememberedView {
+        approval_id,
+        project_id: project(1),
+        by: "eve".to_owned(),
+        kind: "handoff".to_owned(),
+        policy: "ask".to_owned(),
+        subject: "fix".to_owned(),
+        folder: "/f".to_owned(),
+        scope: RememberScope::Project,
+        risk: WireRisk::Low,
+        since: UnixMs(500),
+        until: UnixMs(2000),
+        used: 0,
+        revoked_by: None,
+    };
+    let used = |decision: RememberedView, facts: Facts, policy: &str| {
+        !routed(&rules, &facts, policy, &[decision]).remembered.is_empty()
+    };
+    let is_used = |change: &dyn Fn(&mut RememberedView)| {
+        let mut decision = decision.clone();
+        change(&mut decision);
+        used(decision, proven(), "ask")
+    };
+    assert!(is_used(&|_| {}));
+    assert!(!is_used(&|d| d.until = UnixMs(1000)));
+    assert!(!is_used(&|d| d.project_id = project(2)));
+    assert!(is_used(&|d| (d.project_id, d.scope) = (project(2), RememberScope::Folder)));
+    assert!(!is_used(&|d| (d.project_id, d.scope, d.folder) = (project(2), RememberScope::Folder, "/g".to_owned())));
+    assert!(!is_used(&|d| d.subject = "fix[3]".to_owned()));
+    assert!(!is_used(&|d| d.kind = "capability".to_owned()));
+    assert!(!is_used(&|d| d.revoked_by = Some("ann".to_owned())));
+    assert!(!used(decision.clone(), proven(), "two"), "another policy");
+    assert!(!used(decision.clone(), Facts { questions: 1, ..proven() }, "ask"), "a higher risk");
+    let high = RememberedView { risk: WireRisk::High, ..decision.clone() };
+    assert!(!used(high, Facts { paths: vec!["a.pem".to_owned()], ..proven() }, "ask"), "never for a high risk");
+    let twice = routed(&rules, &proven(), "ask", &[decision.clone(), decision]);
+    assert_eq!(twice.remembered, [("eve".to_owned(), approval_id)], "a person counts once");
+}
+
+#[test]
+fn equal_requests_of_low_risk_share_a_key() {
+    let rules = rules("{}", Approvals::default());
+    let batch = |facts: &Facts| routed(&rules, facts, "ask", &[]).batch;
+    let first = batch(&proven()).unwrap();
+    let second = Facts { task: TaskFacts { key: "fix[4]".to_owned(), ..TaskFacts::default() }, ..proven() };
+    assert_eq!(batch(&second), Some(first));
+    assert_eq!(batch(&Facts { questions: 1, ..proven() }), None, "not of low risk");
+    assert_eq!(batch(&Facts::of(Asked::Plan)), None);
+    let off = Rules { approvals: Approvals { batch: false, ..Approvals::default() }, ..rules };
+    assert_eq!(routed(&off, &proven(), "ask", &[]).batch, None);
+}
