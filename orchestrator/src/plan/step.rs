@@ -51,13 +51,21 @@
 //!
 //! 14. *submitted, working → ready*: the provider is busy; ready again when it lets calls through. Also a pause for a budget
 //!     that was raised meanwhile.
-//! 15. *ready, submitted, working → input_required*: a question to a person, or a limit of a budget (from ready:
-//!     `BudgetReached`, where an offer was rejected as over its budget). Tasks that wait for the same limit share one
-//!     request. Answered, or the limit raised (by the decision or by `BudgetRaised`): *→ ready*. A question nobody wants to
-//!     answer: arrow 12. A limit nobody wants to raise: *→ failed*, and whoever reaches that limit later fails, too.
+//! 15. *ready, submitted, working → input_required*: a question to a person, a host that people must grant, or a limit of a
+//!     budget (from ready: `BudgetReached`, where an offer was rejected as over its budget). Tasks that wait for the same
+//!     limit share one request. Answered, the host granted or not, or the limit raised (by the decision or by
+//!     `BudgetRaised`): *→ ready*. A question nobody wants to answer: arrow 12. A limit nobody wants to raise: *→ failed*,
+//!     and whoever reaches that limit later fails, too. A host that was refused is not asked about again: the task goes on
+//!     at once, with a note that says no.
 //! 16. *submitted, working → blocked → ready*: the handoff of a needed task goes back with a question. A clarifier, a new
 //!     task for the agent of the needed one, answers; when it ends, well or badly, the task goes on with its answer as a
 //!     note. Once per needed task; a question that cannot be put is a failed attempt (arrow 6).
+//!
+//! Requests: every one is the [ledger](crate::ledger)'s, which says who decides, when, and once. A vote, a delegation, a
+//! reminder moves no task; the decision does, in the same step. Whoever waits for a decision can ask the agent whose handoff
+//! or plan it is about (`ApprovalQuestioned`): a clarifier answers while the task goes on waiting, and ends with the decision.
+//! It is offered in *awaiting_approval*, too. A decision that people want to be remembered is kept so (`Approval::remembered`)
+//! until somebody takes that back; whether it counts for a later request is in that request's route.
 //!
 //! Planning, for the one task of a project that begins with a planner:
 //!
@@ -77,7 +85,9 @@
 //! this. A plan that is refused makes the project *rejected*; one that is to be changed goes back to its planner
 //! (*awaiting_approval* → *planning*), or, without one, makes the project *rejected*, too: a new plan is a new project.
 //! Until a plan is approved, `PlanProposed` can put another in its place. A planner that ends badly makes the project
-//! *failed*. Results are applied and undone only in *completed*.
+//! *failed*. Results are applied and undone only in *completed*. Where the project says so, people are asked first
+//! (`OfferResult`, answered by `ApplyOffered`): approved, the result is applied (`ApplyResult`); else nothing is written and
+//! the project keeps the reason. Somebody who applies it by hand closes the request.
 
 mod apply;
 mod approval;
