@@ -11,9 +11,9 @@ use bus_schemas::{
         api::{
             ApplyRequest, ApplyView, ApprovalView, AskRequest, AskedView, AuditEntry, AuditReport, BatchOutcome,
             BatchRequest, BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView,
-            EditPlanRequest, FatigueView, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource,
-            PlanView, Problem, ProjectView, RebuildReport, RememberedView, RevokeRequest, TellRequest, TellView,
-            UndoRequest, ViewedRequest, VoteView,
+            EditPlanRequest, FatigueView, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport,
+            PlanSource, PlanView, Problem, ProjectView, RebuildReport, RememberedView, RevokeRequest, TellRequest,
+            TellView, UndoRequest, ViewedRequest, VoteView,
         },
         approval::{Decision, Verdict},
         project::ProjectState,
