@@ -49,6 +49,9 @@ pub enum Command {
     /// Look at plans, and edit one that waits for approval
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// Test approval policies, or list those of the configuration
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// List projects
     Ps,
     /// Show a project and its tasks
@@ -258,6 +261,18 @@ pub struct RunArgs {
     /// Return as soon as it is started
     #[arg(long, short)]
     pub detach: bool,
+}
+
+/// Commands about policies.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Run a table of requests against policies, and say which are not decided as expected
+    Test {
+        /// The table, in YAML
+        file: PathBuf,
+    },
+    /// The policies of the configuration, and what they decide about
+    List,
 }
 
 /// Commands about plans.

@@ -39,6 +39,7 @@ mod models;
 mod money;
 mod plan;
 mod plan_edit;
+mod policy;
 mod ps;
 mod rebuild;
 mod remembered;

@@ -28,7 +28,9 @@ async fn look(context: &Context) -> Result<Exit, CliError> {
     }
     let web = Access::of(&config.slack).and_then(|access| Morphism::new(&access)).map_err(refused)?;
     let settings = SocketSettings::new(&web).map_err(refused)?;
-    let findings = check(&web, &config.slack, &[], &settings).await;
+    let members = config.members.iter().filter_map(|(name, member)| Some((name.clone(), member.slack.clone()?)));
+    let members: Vec<(String, String)> = members.collect();
+    let findings = check(&web, &config.slack, &members, &settings).await;
     let mut failed = 0;
     let mut warned = 0;
     for finding in findings {

@@ -180,7 +180,7 @@ policy = "careful"
     );
     assert_eq!(
         wrong("plan = \"careful\"", "paln = \"careful\""),
-        "C/baton.toml:10:1: unknown key `approvals.paln`; did you mean `approvals.plan`?"
+        "C/baton.toml:9:1: unknown key `approvals.paln`; did you mean `approvals.plan`?"
     );
     assert_eq!(
         wrong("budget = ", "bugdet = "),

@@ -11,7 +11,7 @@ use super::{
 use crate::config::Slack;
 
 /// The bot's scopes, and what each is for. `deploy/slack/manifest.yaml` asks for exactly these.
-pub const SCOPES: [(&str, &str); 15] = [
+pub const SCOPES: [(&str, &str); 14] = [
     ("app_mentions:read", "hears when somebody names it in a channel"),
     ("channels:history", "finds its own messages again after a crash, in channels"),
     ("channels:read", "looks channels up"),
@@ -26,7 +26,6 @@ pub const SCOPES: [(&str, &str); 15] = [
     ("im:write", "writes to people directly"),
     ("users:read", "shows names instead of ids"),
     ("users:read.email", "knows a member by the address as well"),
-    ("reactions:write", "marks a message it has taken up"),
 ];
 
 /// How a check came out.

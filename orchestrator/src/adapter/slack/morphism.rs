@@ -350,7 +350,7 @@ fn retry_after(response: &reqwest::Response) -> Option<Duration> {
 pub(super) fn jittered(pause: Duration) -> Duration {
     let mut random = [0; 2];
     // Without randomness everybody waits the longest.
-    let share = getrandom::fill(&mut random).map_or(u32::from(u16::MAX), |()| u32::from(u16::from_le_bytes(random)));
+    let share = getrandom::fill(&mut random).map_or(u16::MAX, |()| u16::from_le_bytes(random));
     pause / 2 + pause.mul_f64(f64::from(share) / f64::from(u16::MAX)) / 2
 }
 
