@@ -21,7 +21,7 @@ use crate::{
 /// How long until a card is tried again, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How long until a project that is just being started is looked at again.
-const STARTING: Duration = Duration::from_millis(200);
+const STARTING: Duration = Duration::from_millis(500);
 /// So many people get a card of their own in their direct messages; more are told in the channel only.
 const DIRECT: usize = 8;
 

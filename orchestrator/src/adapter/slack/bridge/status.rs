@@ -87,8 +87,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if !project.state.is_final() {
             return Ok(true);
         }
-        self.sum_up(&project, &thread).await?;
-        if !thread.closed && project.pending_approvals.is_empty() {
+        let summed_up = self.sum_up(&project, &thread).await?;
+        if summed_up && !thread.closed && project.pending_approvals.is_empty() {
             thread.closed = true;
             core.desk.set_thread(project_id, thread).await.map_err(|e| e.to_string())?;
         }
@@ -142,13 +142,13 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         core.desk.set_thread(project.project_id, thread.clone()).await.map_err(|e| e.to_string())
     }
 
-    /// The last message of a project, with the result attached.
-    async fn sum_up(&self, project: &ProjectView, thread: &Thread) -> Result<(), String> {
+    /// The last message of a project, with the result attached; `false` if it is too early for it.
+    async fn sum_up(&self, project: &ProjectView, thread: &Thread) -> Result<bool, String> {
         let core = &*self.0;
         let id = project.project_id.to_string();
         // The result is merged a moment after the last task: what is said before would be said without it.
         if project.state == ProjectState::Completed && project.result_commit.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         let diff = match &project.result_commit {
             Some(_) => Some(core.service.diff(&id, None).await.map_err(|problem| problem.detail)?),
@@ -175,10 +175,10 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             closed: false,
         };
         match self.put(&want).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(Unsaid::Nowhere(error)) => {
                 tracing::warn!(%error, project.id = %project.project_id, "Slack: a summary has no place");
-                Ok(())
+                Ok(true)
             }
             Err(Unsaid::Later(why)) => Err(why),
         }
