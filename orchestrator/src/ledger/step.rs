@@ -255,7 +255,7 @@ pub fn step(request: &mut Request, event: Event<'_>) -> Result<Vec<Command>, Rej
 /// The next instant at which something happens to a request by itself.
 #[must_use]
 pub fn next_at(request: &Request) -> Option<UnixMs> {
-    let Some(who) = request.who().filter(|_| request.decision.is_none()) else { return None };
+    let who = request.who().filter(|_| request.decision.is_none())?;
     let reminder = request.route.reminder_ms.filter(|_| request.reminders < REMINDERS);
     let reminder = reminder.map(|ms| request.reminded_at.unwrap_or(request.asked_at).plus_ms(ms.max(1)));
     let widened = who.next_wait(request.widened_ms).map(|wait| request.asked_at.plus_ms(wait));

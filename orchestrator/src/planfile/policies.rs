@@ -94,11 +94,11 @@ pub(crate) fn check_known(policies: Option<&Node>, people: &People, findings: &m
 fn one(policy: &Node, people: Option<&People>, findings: &mut Findings) {
     let mut names: BTreeMap<&str, Place> = BTreeMap::new();
     for rule in policy.get("rules").map(Node::elements).unwrap_or_default() {
-        if let Some((node, name)) = rule.get("name").and_then(|node| Some((node, node.text()?))) {
-            if let Some(first) = names.insert(name, node.place) {
-                let message = format!("the rule {} is there already, in line {}", quote(name), first.line);
-                findings.error(node.place, "duplicate_rule", message, Some("give it another name".to_owned()));
-            }
+        if let Some((node, name)) = rule.get("name").and_then(|node| Some((node, node.text()?)))
+            && let Some(first) = names.insert(name, node.place)
+        {
+            let message = format!("the rule {} is there already, in line {}", quote(name), first.line);
+            findings.error(node.place, "duplicate_rule", message, Some("give it another name".to_owned()));
         }
         if let Some(when) = rule.get("when") {
             condition(when, findings);

@@ -30,6 +30,9 @@ pub struct InputFile {
     pub content: Vec<u8>,
 }
 
+/// Makes a safe name of the one given, another than those that are taken.
+pub type Unique = dyn Fn(&str, &dyn Fn(&str) -> bool) -> String;
+
 impl ShadowRepos {
     /// A commit over `commit` that also holds these files under `inputs/`; those of the folder there keep their names, the
     /// others get another one.
@@ -41,7 +44,7 @@ impl ShadowRepos {
         project_id: ProjectId,
         commit: &str,
         files: &[InputFile],
-        unique: &dyn Fn(&str, &dyn Fn(&str) -> bool) -> String,
+        unique: &Unique,
     ) -> Result<String, InputsError> {
         let commit = commit_id(commit)?;
         self.exclusively(project_id, || {

@@ -102,7 +102,7 @@ impl Change<'_> {
     pub(super) fn carry_out_apply(&mut self, approval_id: ApprovalId, decision: &Decision) {
         let Decision { verdict, by, note, .. } = decision;
         match verdict {
-            Decided::Approved => return self.command(Command::ApplyResult { approval_id }),
+            Decided::Approved => self.command(Command::ApplyResult { approval_id }),
             Decided::Expired => self.not_applied(note),
             Decided::Rejected | Decided::ChangesRequested => self.not_applied(&format!("{by}: {note}")),
         }

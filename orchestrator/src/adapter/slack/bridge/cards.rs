@@ -84,10 +84,10 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         }
         // A copy that could not be there is forgotten by now.
         let copies = core.desk.copies(&card_name(approval_id)).await.map_err(|e| e.to_string())?;
-        if view.decision.is_none() {
-            if let Err(why) = self.put_up(&view, &project, thread.as_ref(), &copies).await {
-                failed = failed.or(Some(why));
-            }
+        if view.decision.is_none()
+            && let Err(why) = self.put_up(&view, &project, thread.as_ref(), &copies).await
+        {
+            failed = failed.or(Some(why));
         }
         self.tell_about(&view).await?;
         failed.map_or(Ok(()), Err)

@@ -202,7 +202,7 @@ fn mentions_and_direct_messages_are_read_with_their_files() {
 
     let direct = changed(said_to_app("message"), |v| v["event"]["channel_type"] = json!("im"));
     assert!(matches!(read(Kind::Event, &direct), Ok(Inbound::Direct(_))));
-    let with_file = changed(direct.clone(), |v| v["event"]["subtype"] = json!("file_share"));
+    let with_file = changed(direct, |v| v["event"]["subtype"] = json!("file_share"));
     assert!(matches!(read(Kind::Event, &with_file), Ok(Inbound::Direct(_))));
     let untyped = changed(said_to_app("message"), |v| v["event"]["channel"] = json!("D1"));
     assert!(matches!(read(Kind::Event, &untyped), Ok(Inbound::Direct(_))));
