@@ -147,6 +147,8 @@ impl Slack {
     /// If the machine has no ports.
     #[must_use]
     pub fn start() -> Self {
+        // Building an HTTP client asks for one, even if it never speaks TLS; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -174,8 +174,19 @@ fn cores_are_pure() {
 
 #[test]
 fn only_adapters_touch_the_world() {
-    let worldly =
-        ["async_nats", "rusqlite", "reqwest", "slack_morphism", "lettre", "axum", "hyper", "hyper_util", "rustls"];
+    let worldly = [
+        "async_nats",
+        "rusqlite",
+        "reqwest",
+        "slack_morphism",
+        "tokio_tungstenite",
+        "lettre",
+        "axum",
+        "hyper",
+        "hyper_rustls",
+        "hyper_util",
+        "rustls",
+    ];
     for service in ["orchestrator", "worker", "vm-pool"] {
         for (path, code) in sources(&format!("{service}/src")) {
             let worldly_room =

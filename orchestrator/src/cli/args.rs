@@ -49,6 +49,9 @@ pub enum Command {
     /// Look at plans, and edit one that waits for approval
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// Test approval policies, or list those of the configuration
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// List projects
     Ps,
     /// Show a project and its tasks
@@ -184,6 +187,9 @@ pub enum Command {
     /// Find, check, add and admit skills
     #[command(subcommand)]
     Skills(super::skills::SkillsCommand),
+    /// Slack: check the app, its tokens and its channel
+    #[command(subcommand)]
+    Slack(SlackCommand),
     /// Print a completion script
     Completions {
         /// For which shell
@@ -257,6 +263,18 @@ pub struct RunArgs {
     pub detach: bool,
 }
 
+/// Commands about policies.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Run a table of requests against policies, and say which are not decided as expected
+    Test {
+        /// The table, in YAML
+        file: PathBuf,
+    },
+    /// The policies of the configuration, and what they decide about
+    List,
+}
+
 /// Commands about plans.
 #[derive(Clone, Debug, Subcommand)]
 pub enum PlanCommand {
@@ -287,6 +305,13 @@ pub enum PlanCommand {
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
+}
+
+/// Commands about Slack.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum SlackCommand {
+    /// Say what is missing for Baton to work in Slack, and how to mend it
+    Check,
 }
 
 /// A project.

@@ -11,8 +11,8 @@ use super::{
     args::{Cli, Command},
     ask, audit, budget, cancel, child, completions, dead_letters,
     decide::{self, Say},
-    diff, doctor, down, hosts, logs, models, plan, ps, rebuild, remembered, replay, run, serve, skills, status, tell,
-    up, watch,
+    diff, doctor, down, hosts, logs, models, plan, policy, ps, rebuild, remembered, replay, run, serve, skills, slack,
+    status, tell, up, watch,
 };
 use crate::paths::Env;
 
@@ -81,6 +81,7 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Serve(args) => serve::serve(context, args).await,
         Command::Run(args) => run::run(context, &args).await,
         Command::Plan(command) => plan::plan(context, command).await,
+        Command::Policy(command) => policy::policy(context, command),
         Command::Ps => ps::ps(context).await,
         Command::Status(args) => status::status(context, &args.project).await,
         Command::Watch { project, until_asked } => watch::watch(context, &project, until_asked).await,
@@ -113,6 +114,7 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Doctor => doctor::doctor(context).await,
         Command::Hosts => hosts::hosts(context).await,
         Command::Skills(command) => skills::skills(context, command),
+        Command::Slack(command) => slack::slack(context, command).await,
         Command::Completions { shell } => completions::completions(context, shell),
         Command::Child(args) => child::child(&args),
     }

@@ -60,7 +60,8 @@ pub(super) async fn doctor(context: &Context) -> Result<Exit, CliError> {
     Ok(if failed == 0 { Exit::Ok } else { Exit::Environment })
 }
 
-fn line(context: &Context, check: &Check) -> String {
+/// A check for people.
+pub(super) fn line(context: &Context, check: &Check) -> String {
     let style = context.ui.out;
     let (sign, paint) = match check.health {
         Health::Ok => ('✓', Paint::Green),

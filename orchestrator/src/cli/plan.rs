@@ -67,7 +67,9 @@ async fn report(context: &Context, source: &PlanSource) -> Result<PlanReport, Cl
             let bundled = bundled_skills();
             let (folder, data) = (source.folder.as_deref().map(Path::new), data_home(&context.env));
             let roots = roots_with_data(folder, home.as_deref(), data.as_deref(), bundled.as_deref());
-            Ok(planfile::check(source, &Catalog::discover(&roots)))
+            // A configuration that cannot be read says nothing about people.
+            let rules = context.config(Vec::new()).ok().and_then(|(config, _)| config.rules().ok());
+            Ok(planfile::check_under(source, &Catalog::discover(&roots), rules.as_ref()))
         }
         other => Ok(other?),
     }

@@ -12,12 +12,13 @@ use super::{CliError, Context, Exit, args::ServeArgs, error::chain};
 use crate::{
     adapter::{
         shadow::FolderLimits,
+        slack::{Access, Patience, bridge::Settings},
         web::{self, Listeners, ServerError},
     },
     config::{Config, Overrides, Secret},
     paths::{self, Paths, private_dir},
     planfile::ModelConfig,
-    service::{OrchestratorOptions, StartError, start},
+    service::{OrchestratorOptions, SlackOptions, StartError, start},
 };
 
 impl From<StartError> for CliError {
@@ -72,8 +73,22 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Exit, Cl
         stop.cancel();
         tracing::info!("stopping");
     });
+    let slack = match slack_options(&config) {
+        Some(options) => match service.bridge_slack(&paths.state_dir, options).await {
+            Ok(slack) => Some(slack),
+            Err(why) => {
+                // Work goes on: requests can be decided on the command line.
+                tracing::error!("Slack is off until the next start: {why} (`baton slack check` looks at all of it)");
+                None
+            }
+        },
+        None => None,
+    };
     let token = config.orchestrator.token.as_ref().map(Secret::expose);
     let served = web::serve(listeners, service, token, shutdown).await;
+    if let Some(slack) = slack {
+        slack.stop().await;
+    }
     // What is committed is safe whether or not this ends well; a bus that is gone must not keep the process.
     if tokio::time::timeout(STOP_TIMEOUT, running.stop()).await.is_err() {
         tracing::warn!("stopped without waiting any longer");
@@ -99,6 +114,35 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
     options.data_home = paths::data_home(&context.env);
     options.bundled_skills = paths::bundled_skills();
     Ok(options)
+}
+
+/// What Slack needs, if it is configured.
+fn slack_options(config: &Config) -> Option<SlackOptions> {
+    let slack = &config.slack;
+    let bot_token = slack.bot_token.clone().filter(|_| slack.is_on())?;
+    for complaint in slack.complaints() {
+        tracing::warn!("Slack: {complaint}");
+    }
+    // None of these is ever to be seen in a channel, wherever an agent may have found it.
+    let known = [&slack.bot_token, &slack.app_token, &slack.signing_secret, &config.orchestrator.token];
+    let settings = Settings {
+        channel: slack.channel.clone(),
+        max_snippet_bytes: usize::try_from(slack.max_snippet_bytes).unwrap_or(usize::MAX),
+        status_every: slack.status_pause(),
+        allow_everyone: slack.allow_everyone,
+        secrets: known.into_iter().flatten().map(|secret| secret.expose().to_owned()).collect(),
+        ..Settings::default()
+    };
+    Some(SlackOptions {
+        access: Access {
+            api_url: slack.api_url.clone(),
+            bot_token,
+            app_token: slack.app_token.clone(),
+            patience: Patience::default(),
+        },
+        events: slack.signing_secret.clone().zip(slack.events_listen),
+        settings,
+    })
 }
 
 fn flags(args: &ServeArgs) -> Overrides {

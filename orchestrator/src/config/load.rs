@@ -9,7 +9,7 @@ use bus_schemas::settings::{MODEL_KEYS, PROVIDER_KEYS, provider_variable};
 use serde::Deserialize as _;
 use toml::{Table, Value, de::DeTable};
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, SLACK_VARIABLES};
 use crate::{
     paths::{Env, Paths},
     people::MEMBER_KEYS,
@@ -200,6 +200,9 @@ fn variables(env: &Env, file: &Table) -> Result<Vec<(String, String, String, Str
             found.push((name.to_owned(), "bus".to_owned(), "nats_server".to_owned(), text.to_owned()));
         } else if name == "BATON_LOG" {
             found.push((name.to_owned(), "orchestrator".to_owned(), "log".to_owned(), text.to_owned()));
+        } else if SLACK_VARIABLES.contains(&name) && !text.is_empty() {
+            let key = name.trim_start_matches("SLACK_").to_lowercase();
+            found.push((name.to_owned(), "slack".to_owned(), key, text.to_owned()));
         }
         let Some(tail) = name.strip_prefix("BATON_").filter(|_| !RESERVED.contains(&name)) else { continue };
         let lower = tail.to_lowercase();
@@ -292,6 +295,7 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
     if config.orchestrator.token.as_ref().is_some_and(|token| token.expose().len() < 16) {
         return invalid("orchestrator.token", "too short to be a secret: use at least 16 characters");
     }
+    config.slack.validate()?;
     let folder = &config.folder;
     if folder.max_file_mib == 0 || folder.max_total_mib == 0 || folder.max_files == 0 {
         return invalid("folder", "a limit of 0 would refuse every folder");

@@ -180,7 +180,7 @@ policy = "careful"
     );
     assert_eq!(
         wrong("plan = \"careful\"", "paln = \"careful\""),
-        "C/baton.toml:10:1: unknown key `approvals.paln`; did you mean `approvals.plan`?"
+        "C/baton.toml:9:1: unknown key `approvals.paln`; did you mean `approvals.plan`?"
     );
     assert_eq!(
         wrong("budget = ", "bugdet = "),
@@ -215,4 +215,28 @@ policy = "careful"
     let variables = env(&[("BATON_APPROVALS_PLAN", "ask"), ("BATON_APPROVALS_BATCH", "false")]);
     let (config, _) = load(&paths, None, &variables, Vec::new()).unwrap();
     assert_eq!((config.approvals.plan.as_deref(), config.approvals.batch), (Some("ask"), false));
+}
+
+#[test]
+fn slacks_secrets_come_from_the_environment_and_are_not_shown() {
+    let (_dir, paths) = world(Some("[slack]\nchannel = 'C1'\nbot_token = 'xoxb-file-token'\n"));
+    let set = env(&[
+        ("SLACK_BOT_TOKEN", "xoxb-env-token"),
+        ("SLACK_APP_TOKEN", "xapp-env-token"),
+        ("SLACK_SIGNING_SECRET", ""),
+    ]);
+    let (config, sources) = load(&paths, None, &set, Vec::new()).unwrap();
+    assert_eq!(config.slack.bot_token, Some(Secret::new("xoxb-env-token".to_owned())));
+    assert_eq!(config.slack.signing_secret, None, "an empty variable is none");
+    assert!(config.slack.is_on() && config.slack.complaints().is_empty());
+    assert!(!format!("{config:?} {sources:?}").contains("-token"));
+    let (config, _) = load(&paths, None, &env(&[("BATON_SLACK_CHANNEL", "C2")]), Vec::new()).unwrap();
+    assert_eq!(config.slack.channel.as_deref(), Some("C2"));
+    // Somebody else's variable of that name does not break every command; `baton slack check` says what it is.
+    let (config, _) = load(&paths, None, &env(&[("SLACK_BOT_TOKEN", "xoxp-a-person")]), Vec::new()).unwrap();
+    assert!(!config.slack.is_on());
+    assert_eq!(config.slack.complaints().len(), 2);
+    assert!(error("[slack]\nstatus_every = '10ms'\n").contains("at least 1s"));
+    assert!(error("[slack]\nevents_listen = '0.0.0.0:80'\n").contains("set SLACK_SIGNING_SECRET"));
+    assert!(error("[slack]\nchanel = 'C1'\n").contains("did you mean `slack.channel`?"));
 }

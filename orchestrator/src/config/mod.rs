@@ -6,7 +6,9 @@
 mod error;
 mod load;
 mod model;
+mod slack;
 
 pub use error::ConfigError;
 pub use load::{Overrides, Source, load};
 pub use model::{Bus, Config, Folder, Orchestrator, Pool, Secret};
+pub use slack::{SLACK_API_URL, SLACK_VARIABLES, Slack};

@@ -8,6 +8,7 @@ use bus_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::Slack;
 use crate::{
     people::Member,
     policy::{Approvals, Preset, Rules, RulesError},
@@ -37,6 +38,8 @@ pub struct Config {
     pub approvals: Approvals,
     /// Ways to start a project with one word.
     pub presets: BTreeMap<String, Preset>,
+    /// Slack.
+    pub slack: Slack,
 }
 
 impl Config {

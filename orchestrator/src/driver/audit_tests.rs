@@ -19,6 +19,7 @@ use crate::{
     ledger::{Route, Ruling, Who},
     plan::event::{Event, Fact, ProjectCreated, RememberScope, RememberSpec, Verdict},
     planfile::lower::lower,
+    policy::Rules,
     port::journal::{Batch, Journal, Record},
 };
 
@@ -49,7 +50,7 @@ impl Log {
         let text = r#"{"version":1,"title":"t","tasks":[{"id":"one","run":"true","approval":"ask"}]}"#;
         let plan: plan::Plan = serde_json::from_str(text).unwrap();
         let mut ids = || TaskId::from_uuid(Uuid::from_u128(number + 1000));
-        let lowered = lower(&plan, &mut ids, &BTreeMap::new()).unwrap();
+        let lowered = lower(&plan, &mut ids, &BTreeMap::new(), &Rules::default()).unwrap();
         let task_id = lowered.tasks[0].task_id;
         let created = ProjectCreated {
             project_id,
@@ -64,13 +65,7 @@ impl Log {
             route: Some(Box::new(route)),
             offers_result: false,
         };
-        let detail = ProjectDetail {
-            folder: "/f".to_owned(),
-            owner: "dan".to_owned(),
-            plan,
-            scripts: BTreeMap::new(),
-            skills: Vec::new(),
-        };
+        let detail = ProjectDetail::new("/f", "dan", plan);
         let detail = Detail::Project(Box::new(detail));
         self.happen(project_id, 0, Fact::ProjectCreated(created), Some(detail)).await;
         (project_id, task_id)

@@ -51,8 +51,6 @@ pub enum Detail {
     Apply(Box<ApplyOffer>),
     /// Beside `ApprovalQuestioned`: the task that answers.
     Clarifier(Box<plan::Task>),
-    /// Beside `ApplyOffered`.
-    Apply(Box<ApplyOffer>),
 }
 
 /// What is kept of a new project.

@@ -151,7 +151,7 @@ fn references_are_found_wherever_they_are() {
         [
             ("needs", Some("scan"), Some("result"), false),
             ("needs", Some("per-file"), Some("results"), false),
-            ("item", None, None, false),
+            ("item", None, Some("b"), false),
             ("other", None, None, true),
             ("zero", None, None, false),
         ]

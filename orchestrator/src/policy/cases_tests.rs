@@ -98,3 +98,15 @@ fn what_is_wrong_with_a_table_has_a_place() {
     assert_eq!(wrong("    deadline: 2d\n", "    at_deadline: approve\n").0, "no_deadline");
     assert_eq!(wrong("decide: { any_of: [ { person: ann }, {", "decide: { any_of: [ {").0, "yaml_syntax");
 }
+
+#[test]
+fn the_worked_example_of_the_document_passes() {
+    let document = std::fs::read_to_string("../docs/approvals.md").unwrap();
+    let tables: Vec<&str> = document.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+    let table = tables.iter().find(|table| table.contains("cases:")).unwrap();
+    let report = report(table);
+    assert!(report.passed() && report.cases.len() == 2, "{report:?}");
+    for (name, _) in crate::policy::VARIABLES {
+        assert!(document.contains(&format!("`{name}`")), "docs/approvals.md does not describe `{name}`");
+    }
+}

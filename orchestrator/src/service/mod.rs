@@ -11,7 +11,9 @@ mod orchestrator;
 mod problem;
 mod resolve;
 mod running;
+mod slack;
 mod talking;
 
 pub use orchestrator::Orchestrator;
 pub use running::{OrchestratorOptions, Running, StartError, start};
+pub use slack::{Slack, SlackOptions};

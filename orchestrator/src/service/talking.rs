@@ -68,6 +68,7 @@ impl Orchestrator {
             Some(key) => Some(self.task(project_id, &key).await?.task_id),
             None => None,
         };
+        let by = self.person("cli", &by);
         let fact = Fact::BudgetRaised { task_id, budget: limits, by, channel: "cli".to_owned() };
         self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e)).map(drop)
     }

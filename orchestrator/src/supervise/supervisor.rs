@@ -17,7 +17,7 @@ use super::{
     process::end,
 };
 use crate::{
-    config::Config,
+    config::{Config, SLACK_VARIABLES},
     paths::{Env, Paths, PathsError, private_dir},
 };
 
@@ -100,12 +100,14 @@ pub fn plan(
     let host = vm_pool(launcher, env)?;
     let mut specs = Vec::new();
     let keys = key_variables(config);
+    let secrets = SLACK_VARIABLES.map(str::to_owned);
     let (nats, url, credentials, health) = match &config.bus.url {
         Some(url) => (None, url.clone(), config.bus.credentials.clone(), None),
         None => {
             let server = find(config, paths, env)?;
             let managed = prepare(paths)?;
-            specs.push(Spec { withheld: keys.clone(), ..managed.spec(&server) });
+            let withheld = keys.iter().chain(&secrets).cloned().collect();
+            specs.push(Spec { withheld, ..managed.spec(&server) });
             (Some(server), managed.url, Some(managed.credentials), Some(managed.health_url))
         }
     };
@@ -140,7 +142,7 @@ pub fn plan(
         program: host,
         args,
         env: &[],
-        withheld: Vec::new(),
+        withheld: secrets.to_vec(),
         grace: HOST_GRACE,
         health_url: None,
     });

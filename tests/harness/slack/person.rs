@@ -372,11 +372,13 @@ fn value(element: &Value, given: Option<&str>) -> Option<Value> {
             let given = given.map(|g| g.split(',').filter(|g| !g.is_empty()).map(option).collect::<Vec<Value>>());
             json!({ "type": kind, "selected_options": given.unwrap_or(initial) })
         }
-        "users_select" => json!({ "type": kind, "selected_user": given.or(element["initial_user"].as_str()) }),
+        "users_select" => json!({ "type": kind, "selected_user": given.or_else(|| element["initial_user"].as_str()) }),
         "conversations_select" => {
-            json!({ "type": kind, "selected_conversation": given.or(element["initial_conversation"].as_str()) })
+            json!({ "type": kind, "selected_conversation": given.or_else(|| element["initial_conversation"].as_str()) })
         }
-        "channels_select" => json!({ "type": kind, "selected_channel": given.or(element["initial_channel"].as_str()) }),
+        "channels_select" => {
+            json!({ "type": kind, "selected_channel": given.or_else(|| element["initial_channel"].as_str()) })
+        }
         _ => return None,
     };
     Some(filled)

@@ -164,5 +164,8 @@ impl Slack {
 
 fn short(args: &Value) -> String {
     let text = args.to_string();
-    text.char_indices().nth(600).map_or(text.clone(), |(end, _)| format!("{}…", text.get(..end).unwrap_or_default()))
+    match text.char_indices().nth(600) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }

@@ -307,7 +307,7 @@ pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) violations: Vec<String>,
     pub(super) faults: Vec<Planned>,
-    /// Until when a method must not be called, and since when the caller knows.
+    /// Until when a method (and channel) must not be called, and since when the caller knows.
     pub(super) cooldowns: HashMap<String, (Instant, Instant)>,
     pub(super) tickets: BTreeSet<String>,
     pub(super) links: Vec<Link>,

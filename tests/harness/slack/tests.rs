@@ -11,9 +11,14 @@ use super::{APP_TOKEN, Ack, BOT_TOKEN, Fault, Signed, Slack, TEAM_CHANNEL, check
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// A client; the local Slack installed what building one takes.
+fn client() -> reqwest::Client {
+    reqwest::Client::new()
+}
+
 async fn call(slack: &Slack, method: &str, token: &str, args: &Value) -> (u16, Value) {
     let url = format!("{}/{method}", slack.api_url());
-    let request = reqwest::Client::new().post(url).bearer_auth(token).json(args);
+    let request = client().post(url).bearer_auth(token).json(args);
     let answer = request.send().await.expect("an answer");
     let status = answer.status().as_u16();
     (status, answer.json().await.unwrap_or(Value::Null))
@@ -34,9 +39,8 @@ async fn socket(slack: &Slack) -> Socket {
 
 async fn next(socket: &mut Socket) -> Value {
     loop {
-        match socket.next().await.expect("a frame").expect("no error") {
-            Message::Text(text) => return serde_json::from_str(text.as_str()).expect("json"),
-            _ => {}
+        if let Message::Text(text) = socket.next().await.expect("a frame").expect("no error") {
+            return serde_json::from_str(text.as_str()).expect("json");
         }
     }
 }
@@ -83,15 +87,8 @@ async fn a_card_is_posted_clicked_changed_and_found_again() {
     ok(&slack, "chat.update", update).await;
     assert!(slack.post(&post).actions().is_empty());
     let url = format!("{}/conversations.history?channel={TEAM_CHANNEL}&include_all_metadata=true", slack.api_url());
-    let found: Value = reqwest::Client::new()
-        .get(url)
-        .bearer_auth(BOT_TOKEN)
-        .send()
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("json");
+    let found: Value =
+        client().get(url).bearer_auth(BOT_TOKEN).send().await.expect("an answer").json().await.expect("json");
     assert_eq!(found["messages"][0]["metadata"]["event_payload"]["id"], "1");
     slack.no_violations();
 }
@@ -202,7 +199,7 @@ async fn faults_come_as_told_and_impatience_is_noticed() {
     let slack = Slack::start();
     slack.fails("chat.postMessage", 1, Fault::LostAnswer);
     let url = format!("{}/chat.postMessage", slack.api_url());
-    let request = reqwest::Client::new().post(url).bearer_auth(BOT_TOKEN).json(&card());
+    let request = client().post(url).bearer_auth(BOT_TOKEN).json(&card());
     let lost = match request.send().await {
         Ok(answer) => answer.bytes().await.is_err(),
         Err(_) => true,
@@ -279,7 +276,7 @@ async fn sockets_are_refreshed_doubled_and_fed_rubbish() {
 async fn files_go_up_in_three_steps_and_come_down_with_the_token() {
     let slack = Slack::start();
     let url = format!("{}/files.getUploadURLExternal?filename=a.txt&length=5", slack.api_url());
-    let client = reqwest::Client::new();
+    let client = client();
     let place: Value =
         client.get(url).bearer_auth(BOT_TOKEN).send().await.expect("an answer").json().await.expect("json");
     client.post(place["upload_url"].as_str().expect("a url")).body("hello").send().await.expect("an answer");

@@ -120,7 +120,7 @@ impl Shared {
             object.remove("token");
         }
         let fault = self.fault_of(method);
-        if let Some(seconds) = self.is_limited(method, fault.as_ref()) {
+        if let Some(seconds) = self.is_limited(&limit_of(method, &args), fault.as_ref()) {
             self.note(method, args, "ratelimited");
             let wait = [(header::RETRY_AFTER, seconds.to_string())];
             let body = json!({ "ok": false, "error": "ratelimited" }).to_string();
@@ -177,20 +177,28 @@ impl Shared {
         Some(planned.fault.clone())
     }
 
-    /// For how many more seconds the method must not be called, if it must not.
-    fn is_limited(&self, method: &str, fault: Option<&Fault>) -> Option<u64> {
+    /// For how many more seconds what is limited must not be called, if it must not.
+    fn is_limited(&self, limit: &str, fault: Option<&Fault>) -> Option<u64> {
         let now = Instant::now();
         let mut state = self.state();
-        if let Some((until, since)) = state.cooldowns.get(method).copied().filter(|(until, _)| *until > now) {
+        if let Some((until, since)) = state.cooldowns.get(limit).copied().filter(|(until, _)| *until > now) {
             if now.duration_since(since) > ON_THEIR_WAY {
                 let early = until.duration_since(now);
-                state.violation(format!("{method}: called {early:?} before Retry-After was over"));
+                state.violation(format!("{limit}: called {early:?} before Retry-After was over"));
             }
             return Some(until.duration_since(now).as_secs() + 1);
         }
         let Some(Fault::RateLimited(wait)) = fault else { return None };
-        state.cooldowns.insert(method.to_owned(), (now + *wait, now));
+        state.cooldowns.insert(limit.to_owned(), (now + *wait, now));
         Some(wait.as_secs().max(1))
+    }
+}
+
+/// What a limit is about: a method; for posting, a method and a channel.
+fn limit_of(method: &str, args: &Value) -> String {
+    match method {
+        "chat.postMessage" => format!("{method} {}", args["channel"].as_str().unwrap_or_default()),
+        _ => method.to_owned(),
     }
 }
 

@@ -19,7 +19,7 @@ tasks:
 
 fn playing<F>(play: impl Fn(Played) -> F + Send + Sync + 'static) -> Player
 where
-    F: std::future::Future<Output = Ending> + Send + 'static,
+    F: Future<Output = Ending> + Send + 'static,
 {
     Arc::new(move |played| Box::pin(play(played)))
 }

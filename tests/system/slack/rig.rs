@@ -47,7 +47,7 @@ tasks:
 pub(crate) struct Office {
     pub(crate) slack: Slack,
     pub(crate) serve: Serve,
-    pub(crate) nats: NatsServer,
+    _nats: NatsServer,
     _host: HostSim,
 }
 
@@ -81,7 +81,7 @@ impl Office {
             Some(player) => HostSim::playing(&bus, 2, player).await,
             None => HostSim::start(&bus, 2).await,
         };
-        Self { slack, serve, nats, _host: host }
+        Self { slack, serve, _nats: nats, _host: host }
     }
 
     async fn opened(mut self) -> Self {

@@ -13,18 +13,24 @@ use super::rig::{Office, PATIENCE, says};
 
 const PLAN: &str = r#"{"version": 1, "title": "worked out", "tasks": [{"id": "one", "run": "true", "checks": ["true"], "approval": "auto"}]}"#;
 
-type Offers = Arc<Mutex<Vec<bus_schemas::v1::task::Offer>>>;
+pub(crate) type Offers = Arc<Mutex<Vec<bus_schemas::v1::task::Offer>>>;
 
 /// A planner that always has the same plan; keeps what was offered.
 fn planner() -> (Player, Offers) {
+    planning(PLAN)
+}
+
+/// A planner that always has this plan.
+pub(crate) fn planning(plan: &str) -> (Player, Offers) {
     let offers = Offers::default();
-    let kept = Arc::clone(&offers);
+    let (kept, plan) = (Arc::clone(&offers), plan.to_owned());
     let player: Player = Arc::new(move |played: Played| {
         kept.lock().expect("no poison").push(played.offer.clone());
+        let plan = plan.clone();
         Box::pin(async move {
             let plans = matches!(&played.offer.program, Program::Agent(work) if work.role == Role::Planner);
             if plans {
-                return played.handoff_with(|handoff| handoff.result = serde_json::from_str(PLAN).ok());
+                return played.handoff_with(|handoff| handoff.result = serde_json::from_str(&plan).ok());
             }
             played.handoff()
         })
@@ -33,7 +39,7 @@ fn planner() -> (Player, Offers) {
 }
 
 /// From the plan's card to the end; returns the card.
-async fn goes_on(office: &Office, channel: &str, root: &str) -> Post {
+pub(crate) async fn goes_on(office: &Office, channel: &str, root: &str) -> Post {
     let project = office.only_project().await;
     let approval = office.asked().await;
     assert_eq!(approval.subject, ApprovalSubject::Plan);

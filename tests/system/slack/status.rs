@@ -7,53 +7,59 @@ use harness::{
     wait,
 };
 
-use super::rig::{Office, PATIENCE, says};
+use serde_json::json;
+
+use super::{
+    rig::{Office, PATIENCE, says},
+    starting::{goes_on, planning},
+};
+
+const SMALL: &str = r#"{"version": 1, "title": "small", "tasks": [{"id": "only", "run": "true", "checks": ["true"], "approval": "auto"}]}"#;
 
 /// Between two edits of one message; a little less than is configured, since both ends measure.
 const LEAST: Duration = Duration::from_millis(900);
 
 #[tokio::test]
 async fn one_status_message_is_edited_in_place_and_not_too_often() {
-    let office = Office::open("status_every = \"1s\"\n").await;
-    let mut plan = "version: 1\ntitle: many steps\napproval: auto\ntasks:\n".to_owned();
-    for number in 0..40_u32 {
-        let needs = number.checked_sub(1).map(|before| format!(" needs: [t{before}],")).unwrap_or_default();
-        plan.push_str(&format!("  - {{ id: t{number},{needs} run: 'true', checks: ['true'] }}\n"));
-    }
-    let project = office.project(&plan).await;
-    office.completed(&project).await;
-    let is_status = |post: &Post| post.channel == TEAM_CHANNEL && post.shown().contains("many steps");
-    let status =
-        office.slack.wait_for_message("the finished status", |p| is_status(p) && p.shown().contains("40")).await;
-    says(&status.shown(), &["many steps"]);
-    // Not one message for each of some 160 events.
-    let posted = office.slack.posts().iter().filter(|post| post.is_ours()).count();
-    assert!(posted <= 4, "{posted} messages");
-    for post in office.slack.posts() {
-        let edits = post.edits;
-        for pair in edits.windows(2) {
-            let [earlier, later] = pair else { continue };
-            assert!(later.duration_since(*earlier) >= LEAST, "{:?} between two edits", later.duration_since(*earlier));
-        }
+    let tasks = (0..40_u32).map(|number| {
+        let needs: Vec<String> = number.checked_sub(1).map(|before| format!("t{before}")).into_iter().collect();
+        json!({ "id": format!("t{number}"), "needs": needs, "run": "true", "checks": ["true"], "approval": "auto" })
+    });
+    let plan = json!({ "version": 1, "title": "many steps", "tasks": tasks.collect::<Vec<_>>() });
+    let (player, _) = planning(&plan.to_string());
+    let office = Office::played("status_every = \"1s\"\n", player).await;
+    let said = office.slack.person("U0ANN").mentions(TEAM_CHANNEL, "Do many steps", &[]).acked().await;
+    goes_on(&office, TEAM_CHANNEL, &said.ts).await;
+    let is_status = |post: &Post| named(post, "status");
+    let status = office.slack.wait_for_message("the finished status", |p| is_status(p) && p.shown().contains("41")).await;
+    assert_eq!(status.thread_ts.as_deref(), Some(said.ts.as_str()), "thread = project");
+    says(&status.shown(), &["many steps", "▓"]);
+    office.slack.wait_for_message("the summary", |post| named(post, "summary")).await;
+    // Not one message for each of some 160 events: the status, the plan's card, the summary.
+    let ours: Vec<Post> = office.slack.posts().into_iter().filter(Post::is_ours).collect();
+    assert!(ours.len() <= 4 && ours.iter().filter(|post| is_status(post)).count() == 1, "{ours:#?}");
+    for pair in status.edits.windows(2) {
+        let [earlier, later] = pair else { continue };
+        assert!(later.duration_since(*earlier) >= LEAST, "{:?} between two edits", later.duration_since(*earlier));
     }
     office.slack.no_violations();
 }
 
 #[tokio::test]
-async fn the_end_is_summed_up() {
-    let office = Office::open("").await;
-    let (project, _, card) = office.waiting().await;
-    office.slack.person("U0ANN").clicks(&card, "baton.approve").acked().await;
-    office.completed(&project).await;
-    let summary = office
-        .slack
-        .wait_for_message("the summary", |post| {
-            post.metadata.as_ref().is_some_and(|m| m.to_string().contains("summary"))
-                || post.shown().contains("What was done")
-        })
-        .await;
-    says(&summary.shown(), &["completed", "one"]);
+async fn the_end_is_summed_up_with_the_result() {
+    let (player, _) = planning(SMALL);
+    let office = Office::played("", player).await;
+    let said = office.slack.person("U0ANN").mentions(TEAM_CHANNEL, "Do one thing", &[]).acked().await;
+    goes_on(&office, TEAM_CHANNEL, &said.ts).await;
+    let summary = office.slack.wait_for_message("the summary", |post| named(post, "summary")).await;
+    assert_eq!(summary.thread_ts.as_deref(), Some(said.ts.as_str()));
+    says(&summary.shown(), &["small", "completed", "only"]);
     office.slack.no_violations();
+}
+
+/// A message of this kind: its name is in its metadata.
+fn named(post: &Post, kind: &str) -> bool {
+    post.metadata.as_ref().is_some_and(|metadata| metadata.to_string().contains(&format!("\"{kind}:")))
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub enum Inbound {
     Shortcut(MessageShortcut),
     /// Somebody named the app in a channel.
     Mention(Said),
+    /// Somebody wrote in a thread of a channel.
+    Reply(Said),
     /// Somebody wrote to the app.
     Direct(Said),
     /// Somebody opened the app's Home tab.

@@ -19,7 +19,7 @@ use super::{
     web::{Answer, Auth, Channel, Found, Message, Place, Search, SlackError, SlackWeb, Upload, User, View, Whisper},
     wire::{self, Fault, Hosts},
 };
-use crate::config::Secret;
+use crate::config::{Secret, Slack};
 
 /// How long calls may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,22 @@ pub struct Access {
     pub app_token: Option<Secret>,
     /// How long calls may take.
     pub patience: Patience,
+}
+
+impl Access {
+    /// How the configuration says.
+    ///
+    /// # Errors
+    /// A sentence: there is no bot token.
+    pub fn of(slack: &Slack) -> Result<Self, String> {
+        let token = slack.bot_token.clone().ok_or("there is no bot token: set SLACK_BOT_TOKEN (xoxb-…)")?;
+        Ok(Self {
+            api_url: slack.api_url.clone(),
+            bot_token: token,
+            app_token: slack.app_token.clone(),
+            patience: Patience::default(),
+        })
+    }
 }
 
 /// Speaks to Slack. Cheap to clone.
@@ -334,7 +350,7 @@ fn retry_after(response: &reqwest::Response) -> Option<Duration> {
 pub(super) fn jittered(pause: Duration) -> Duration {
     let mut random = [0; 2];
     // Without randomness everybody waits the longest.
-    let share = getrandom::fill(&mut random).map_or(u32::from(u16::MAX), |()| u32::from(u16::from_le_bytes(random)));
+    let share = getrandom::fill(&mut random).map_or(u16::MAX, |()| u16::from_le_bytes(random));
     pause / 2 + pause.mul_f64(f64::from(share) / f64::from(u16::MAX)) / 2
 }
 

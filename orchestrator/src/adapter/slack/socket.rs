@@ -117,6 +117,14 @@ pub async fn run<W: SlackWeb, R: Receiver>(
     state.send_replace(SocketState::Stopped);
 }
 
+/// Whether a connection can be had: opens one, waits for Slack's hello, closes it.
+///
+/// # Errors
+/// A sentence: why not.
+pub async fn probe<W: SlackWeb>(web: &W, settings: &SocketSettings) -> Result<(), String> {
+    connection::probe(web, settings).await
+}
+
 /// A connection, as its keeper sees it.
 struct Kept {
     id: u64,

@@ -15,6 +15,7 @@ mod query;
 mod rebuild;
 mod remembered;
 mod row;
+mod slack;
 mod store;
 mod tell;
 #[cfg(test)]
@@ -25,4 +26,5 @@ mod writer;
 pub use feed::FeedPage;
 pub use open::OpenError;
 pub use query::{ApplyStage, Backlog, LastApply, Thing};
+pub use slack::{SlackDesk, SlackStore};
 pub use store::Store;

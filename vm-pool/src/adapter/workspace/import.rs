@@ -14,7 +14,7 @@ use super::{
     WorkspaceError,
     extensions::refuse_large_extensions,
     git,
-    listing::{changes_between, tree_of},
+    listing::{changes_between, lines_between, tree_of},
     manifest::{Manifest, Planned},
     store::{is_commit_id, ref_of},
 };
@@ -44,6 +44,10 @@ pub struct Committed {
     pub commit: String,
     /// What it changes.
     pub changed: Vec<ChangedPath>,
+    /// How many lines come; binary files have none.
+    pub lines_added: u64,
+    /// How many go.
+    pub lines_removed: u64,
 }
 
 /// Validates a tar of changes and commits it on top of the base, under `refs/baton/<commit>`.
@@ -60,7 +64,8 @@ pub fn import(repo: &Path, tar: &mut File, request: &ImportRequest<'_>) -> Resul
     refuse_large_extensions(&mut *tar)?;
     tar.rewind().map_err(rewound)?;
     let mut manifest = Manifest::read(io::BufReader::new(&mut *tar), request.limit_bytes)?;
-    let unchanged = || Committed { commit: request.base.to_owned(), changed: Vec::new() };
+    let unchanged =
+        || Committed { commit: request.base.to_owned(), changed: Vec::new(), lines_added: 0, lines_removed: 0 };
     if manifest.deleted.is_empty() && manifest.planned.is_empty() {
         return Ok(unchanged());
     }
@@ -72,7 +77,8 @@ pub fn import(repo: &Path, tar: &mut File, request: &ImportRequest<'_>) -> Resul
         return Ok(unchanged());
     }
     git::run(repo, "update-ref", [&ref_of(&commit)?, &commit], &[])?;
-    Ok(Committed { commit, changed })
+    let (lines_added, lines_removed) = lines_between(repo, request.base, &commit)?;
+    Ok(Committed { commit, changed, lines_added, lines_removed })
 }
 
 /// Streams blobs and the commit into `git fast-import` and returns the commit's id.

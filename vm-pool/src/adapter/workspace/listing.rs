@@ -86,3 +86,27 @@ pub(super) fn changes_between(repo: &Path, base: &str, commit: &str) -> Result<V
     }
     Ok(changes)
 }
+
+/// A file that is larger counts as binary, so that no comparison takes for ever.
+const LARGEST_TEXT: &str = "8m";
+
+/// How many lines came and went from `base` to `commit`. Binary files count none.
+pub(super) fn lines_between(repo: &Path, base: &str, commit: &str) -> Result<(u64, u64), WorkspaceError> {
+    let mut diff = git::command(repo, "diff-tree");
+    diff.args(["-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv", base, commit]);
+    diff.envs([
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "core.bigFileThreshold"),
+        ("GIT_CONFIG_VALUE_0", LARGEST_TEXT),
+    ]);
+    let listed = git::finish(&mut diff, "diff-tree", |_| Ok(()))?;
+    let (mut added, mut removed) = (0_u64, 0_u64);
+    for line in listed.split(|&b| b == 0) {
+        let mut fields = line.split(|&b| b == b'\t').map(|field| std::str::from_utf8(field).unwrap_or_default());
+        // A binary file has `-` in their place.
+        let mut number = || fields.next().and_then(|field| field.trim().parse().ok()).unwrap_or(0);
+        added = added.saturating_add(number());
+        removed = removed.saturating_add(number());
+    }
+    Ok((added, removed))
+}

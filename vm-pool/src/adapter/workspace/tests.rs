@@ -211,7 +211,9 @@ fn changes_come_in_as_a_commit_and_go_on_as_a_bundle() {
         Item::Link(EntryType::Link, b"copy", b"crlf.txt"),
         Item::File(b"new/empty", 0o600, b""),
     ]);
-    let Committed { commit, changed } = lab.import(&mut tar).unwrap();
+    let Committed { commit, changed, lines_added, lines_removed } = lab.import(&mut tar).unwrap();
+    assert_eq!((lines_added, lines_removed), lines_by_git(&lab.repo(), &lab.base, &commit));
+    assert!(lines_added >= 4 && lines_removed >= 2, "{lines_added} {lines_removed}");
     let seen: Vec<(String, ChangeKind, u64)> = changed.into_iter().map(|c| (c.path, c.kind, c.bytes)).collect();
     let want = [
         ("copy", ChangeKind::Added, 13),
@@ -247,12 +249,36 @@ fn changes_come_in_as_a_commit_and_go_on_as_a_bundle() {
     assert_eq!(git(&out, &["status", "--porcelain"]), "");
 }
 
+/// As a person would count them.
+fn lines_by_git(repo: &Path, base: &str, commit: &str) -> (u64, u64) {
+    let shown = git(repo, &["diff", "--numstat", "--no-renames", base, commit]);
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok()).unwrap_or(0);
+    shown
+        .lines()
+        .map(|line| line.split('\t'))
+        .fold((0, 0), |(added, removed), mut fields| (added + number(fields.next()), removed + number(fields.next())))
+}
+
+#[test]
+fn lines_are_counted_and_large_or_binary_files_have_none() {
+    let lab = lab();
+    let lines = |items: &[Item<'_>]| {
+        let committed = lab.import(&mut tar_of(items)).unwrap();
+        (committed.lines_added, committed.lines_removed)
+    };
+    assert_eq!(lines(&[Item::File(b"a", 0o644, b"1\n2\n3"), Item::File(b"b\tc", 0o644, b"1\n")]), (4, 0));
+    assert_eq!(lines(&[Item::File(b"a", 0o644, b"1\0\n2\n")]), (0, 0));
+    let (added, removed) = lines(&[Item::Deleted(&["crlf.txt"])]);
+    assert!(added == 0 && removed > 0, "{removed}");
+}
+
 #[test]
 fn no_change_is_the_base() {
     let lab = lab();
     for items in [vec![], vec![Item::File(b"empty", 0o644, b"")], vec![Item::Deleted(&["never/was"])]] {
         let committed = lab.import(&mut tar_of(&items)).unwrap();
-        assert_eq!(committed, Committed { commit: lab.base.clone(), changed: vec![] });
+        let nothing = Committed { commit: lab.base.clone(), changed: vec![], lines_added: 0, lines_removed: 0 };
+        assert_eq!(committed, nothing);
     }
 }
 

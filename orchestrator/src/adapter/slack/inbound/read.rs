@@ -92,10 +92,12 @@ fn event(payload: &Value) -> Result<Inbound, String> {
                 || text(event, &["channel"]).is_some_and(|channel| channel.starts_with('D')),
                 |kind| kind == "im",
             );
-            if !spoken || !direct {
-                return Ok(Inbound::Nothing);
+            let threaded = text(event, &["thread_ts"]).is_some_and(|root| Some(root) != text(event, &["ts"]));
+            match (spoken, direct, threaded) {
+                (true, true, _) => said(event, "the message").map(Inbound::Direct),
+                (true, false, true) => said(event, "the message").map(Inbound::Reply),
+                _ => Ok(Inbound::Nothing),
             }
-            said(event, "the message").map(Inbound::Direct)
         }
         "app_home_opened" if matches!(text(event, &["tab"]), None | Some("home")) => {
             Ok(Inbound::HomeOpened { user: must(event, "the event app_home_opened", &[&["user"]])? })

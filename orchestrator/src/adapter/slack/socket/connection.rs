@@ -61,7 +61,7 @@ impl<W: SlackWeb, R: Receiver> Connection<W, R> {
     pub(super) async fn run(self) {
         let close = self.close.clone();
         let opened = tokio::select! {
-            opened = self.open() => opened,
+            opened = open(&self.web, &self.settings) => opened,
             () = close.cancelled() => Err("it was closed".to_owned()),
         };
         let why = match opened {
@@ -74,15 +74,6 @@ impl<W: SlackWeb, R: Receiver> Connection<W, R> {
     async fn say(&self, happening: Happening) {
         // A keeper that stops does not listen any more.
         let _ = self.tell.send((self.id, happening)).await;
-    }
-
-    async fn open(&self) -> Result<Socket, String> {
-        let limit = self.settings.connect;
-        let late = |what: &str| format!("{what} took longer than {} ms", limit.as_millis());
-        let address = timeout(limit, self.web.open_socket()).await.map_err(|_| late("asking for an address"))?;
-        let address = address.map_err(|error| error.to_string())?;
-        let socket = timeout(limit, connect(&address, &self.settings)).await.map_err(|_| late("connecting"))??;
-        Ok(socket)
     }
 
     /// Serves until the connection ends; says why.
@@ -151,6 +142,33 @@ impl<W: SlackWeb, R: Receiver> Connection<W, R> {
         in_hand.detach_all();
         why
     }
+}
+
+async fn open<W: SlackWeb>(web: &W, settings: &SocketSettings) -> Result<Socket, String> {
+    let limit = settings.connect;
+    let late = |what: &str| format!("{what} took longer than {} ms", limit.as_millis());
+    let address = timeout(limit, web.open_socket()).await.map_err(|_| late("asking for an address"))?;
+    let address = address.map_err(|error| error.to_string())?;
+    timeout(limit, connect(&address, settings)).await.map_err(|_| late("connecting"))?
+}
+
+/// Opens a connection, waits for `hello` and closes it. What Slack sent meanwhile is not acknowledged: it sends that again.
+pub(super) async fn probe<W: SlackWeb>(web: &W, settings: &SocketSettings) -> Result<(), String> {
+    let mut socket = open(web, settings).await?;
+    let greeted = async {
+        while let Some(frame) = socket.next().await {
+            match frame {
+                Ok(Message::Text(text)) if matches!(sort(text.as_str()), Frame::Hello) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(told(&error)),
+            }
+        }
+        Err("Slack closed it".to_owned())
+    };
+    timeout(settings.connect, greeted).await.map_err(|_| "Slack did not say hello".to_owned())??;
+    // It is well whether or not it closes politely.
+    let _ = timeout(FAREWELL, socket.close(None)).await;
+    Ok(())
 }
 
 /// Lets acknowledgements under way go out, then closes.

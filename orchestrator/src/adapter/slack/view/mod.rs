@@ -249,6 +249,6 @@ fn capitalised(text: &str) -> String {
 #[cfg(test)]
 mod extreme_tests;
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;
 #[cfg(test)]
 mod tests;

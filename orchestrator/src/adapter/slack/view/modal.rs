@@ -56,9 +56,9 @@ pub struct Origin {
     /// The thread, if it was opened from a message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thread_ts: Option<String>,
-    /// The message whose files become inputs.
+    /// The key under which the message was kept whose files become inputs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message_ts: Option<String>,
+    pub message: Option<String>,
 }
 
 /// A preset or policy that can be chosen.

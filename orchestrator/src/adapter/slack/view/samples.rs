@@ -24,13 +24,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 /// 2026-11-22 21:05 UTC.
-pub(super) const NOW: UnixMs = UnixMs(1_795_381_500_000);
+pub(in crate::adapter::slack) const NOW: UnixMs = UnixMs(1_795_381_500_000);
 
-pub(super) fn approval_id(number: u128) -> ApprovalId {
+pub(in crate::adapter::slack) fn approval_id(number: u128) -> ApprovalId {
     ApprovalId::from_uuid(Uuid::from_u128((0x0193_abcd_0000_7000_8000 << 48) | number))
 }
 
-pub(super) fn project_id() -> ProjectId {
+pub(in crate::adapter::slack) fn project_id() -> ProjectId {
     ProjectId::from_uuid(Uuid::from_u128(0x0193_abcd_0001_7000_8000 << 48))
 }
 
@@ -38,7 +38,7 @@ fn task_id() -> TaskId {
     TaskId::from_uuid(Uuid::from_u128(0x0193_abcd_0002_7000_8000 << 48))
 }
 
-pub(super) fn task(key: &str, title: &str, needs: &[&str], state: TaskState) -> TaskView {
+pub(in crate::adapter::slack) fn task(key: &str, title: &str, needs: &[&str], state: TaskState) -> TaskView {
     TaskView {
         task_id: task_id(),
         key: key.to_owned(),
@@ -58,7 +58,7 @@ pub(super) fn task(key: &str, title: &str, needs: &[&str], state: TaskState) -> 
     }
 }
 
-pub(super) fn project() -> ProjectView {
+pub(in crate::adapter::slack) fn project() -> ProjectView {
     let mut report = task("report", "Write the report", &["scan"], TaskState::InputRequired);
     report.attempt = 2;
     ProjectView {
@@ -99,7 +99,7 @@ pub(super) fn project() -> ProjectView {
     }
 }
 
-pub(super) fn request(subject: ApprovalSubject) -> ApprovalView {
+pub(in crate::adapter::slack) fn request(subject: ApprovalSubject) -> ApprovalView {
     ApprovalView {
         approval_id: approval_id(1),
         project_id: project_id(),
@@ -140,7 +140,7 @@ fn attempt() -> (TaskId, u32) {
     (task_id(), 2)
 }
 
-pub(super) fn check(name: &str, passed: bool) -> CheckEvidence {
+pub(in crate::adapter::slack) fn check(name: &str, passed: bool) -> CheckEvidence {
     CheckEvidence {
         name: name.to_owned(),
         run: "cargo test".to_owned(),
@@ -153,11 +153,11 @@ pub(super) fn check(name: &str, passed: bool) -> CheckEvidence {
     }
 }
 
-pub(super) fn path(path: &str, kind: ChangeKind, bytes: u64) -> ChangedPath {
+pub(in crate::adapter::slack) fn path(path: &str, kind: ChangeKind, bytes: u64) -> ChangedPath {
     ChangedPath { path: path.to_owned(), kind, bytes }
 }
 
-pub(super) fn handoff() -> ApprovalView {
+pub(in crate::adapter::slack) fn handoff() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Handoff { task_id, attempt });
     view.handoff = Some(Handoff {
@@ -238,7 +238,7 @@ pub(super) fn handoff() -> ApprovalView {
     view
 }
 
-pub(super) fn proven() -> ApprovalView {
+pub(in crate::adapter::slack) fn proven() -> ApprovalView {
     let mut view = handoff();
     if let Some(handoff) = &mut view.handoff {
         handoff.evidence = vec![check("it builds", true)];
@@ -255,7 +255,7 @@ pub(super) fn proven() -> ApprovalView {
     view
 }
 
-pub(super) fn the_plan() -> Plan {
+pub(in crate::adapter::slack) fn the_plan() -> Plan {
     serde_json::from_value(json!({
         "version": 1,
         "title": "Audit",
@@ -271,7 +271,7 @@ pub(super) fn the_plan() -> Plan {
     .expect("a sound plan")
 }
 
-pub(super) fn plan() -> ApprovalView {
+pub(in crate::adapter::slack) fn plan() -> ApprovalView {
     let mut view = request(ApprovalSubject::Plan);
     view.plan = Some(the_plan());
     view.scripts = BTreeMap::from([("scripts/scan.sh".to_owned(), "c".repeat(64))]);
@@ -300,7 +300,7 @@ pub(super) fn plan() -> ApprovalView {
     view
 }
 
-pub(super) fn question() -> ApprovalView {
+pub(in crate::adapter::slack) fn question() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Question { task_id, attempt });
     let options = vec!["Markdown".to_owned(), "HTML & CSS".to_owned()];
@@ -308,7 +308,7 @@ pub(super) fn question() -> ApprovalView {
     view
 }
 
-pub(super) fn budget() -> ApprovalView {
+pub(in crate::adapter::slack) fn budget() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Budget { task_id, attempt });
     view.over_budget = Some(OverBudgetView {
@@ -320,7 +320,7 @@ pub(super) fn budget() -> ApprovalView {
     view
 }
 
-pub(super) fn capability() -> ApprovalView {
+pub(in crate::adapter::slack) fn capability() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Capability { task_id, attempt });
     view.capability = Some(CapabilityView {
@@ -332,7 +332,7 @@ pub(super) fn capability() -> ApprovalView {
     view
 }
 
-pub(super) fn patch() -> ApprovalView {
+pub(in crate::adapter::slack) fn patch() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Patch { task_id, attempt });
     let plan = the_plan();
@@ -346,7 +346,7 @@ pub(super) fn patch() -> ApprovalView {
     view
 }
 
-pub(super) fn skill() -> ApprovalView {
+pub(in crate::adapter::slack) fn skill() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Skill { task_id, attempt });
     let text = "---\nname: audit\ndescription: How to audit\n---\n# Audit\n```sh\nls\n```\n";
@@ -358,7 +358,7 @@ pub(super) fn skill() -> ApprovalView {
     view
 }
 
-pub(super) fn apply() -> ApprovalView {
+pub(in crate::adapter::slack) fn apply() -> ApprovalView {
     let mut view = request(ApprovalSubject::Apply);
     view.apply = Some(ApplyOffer {
         folder: "/srv/repo".to_owned(),
@@ -372,7 +372,7 @@ pub(super) fn apply() -> ApprovalView {
 }
 
 /// One of every kind, with a name.
-pub(super) fn every() -> Vec<(&'static str, ApprovalView)> {
+pub(in crate::adapter::slack) fn every() -> Vec<(&'static str, ApprovalView)> {
     vec![
         ("handoff", handoff()),
         ("proven", proven()),
@@ -386,7 +386,12 @@ pub(super) fn every() -> Vec<(&'static str, ApprovalView)> {
     ]
 }
 
-pub(super) fn decided(mut view: ApprovalView, verdict: Verdict, by: &str, channel: &str) -> ApprovalView {
+pub(in crate::adapter::slack) fn decided(
+    mut view: ApprovalView,
+    verdict: Verdict,
+    by: &str,
+    channel: &str,
+) -> ApprovalView {
     view.decision = Some(Decision {
         approval_id: view.approval_id,
         verdict,

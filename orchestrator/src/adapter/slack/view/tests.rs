@@ -325,7 +325,7 @@ fn people_write_in_modals() {
         files: 2,
         ..Prefill::default()
     };
-    let origin = Origin { channel: "C0123".to_owned(), thread_ts: Some("1.2".to_owned()), message_ts: None };
+    let origin = Origin { channel: "C0123".to_owned(), thread_ts: Some("1.2".to_owned()), message: None };
     let views = [
         ("modal-goal", modal::goal_modal(&presets, &[], &prefill, &origin)),
         ("modal-changes", modal::changes_modal(&approval, &about)),

@@ -1,0 +1,55 @@
+//! What comes in: kept first, then what cannot wait, then lined up.
+
+use serde_json::Value;
+
+use super::{
+    core::Bridge,
+    desk::{Desk, InboxRow},
+    forms,
+};
+use crate::{
+    adapter::slack::{Envelope, Inbound, Receiver, SlackWeb},
+    port::Service,
+};
+
+impl<S: Service, W: SlackWeb, D: Desk> Receiver for Bridge<S, W, D> {
+    async fn keep(&self, envelope: &Envelope) -> Result<bool, String> {
+        let row = InboxRow { key: envelope.key.clone(), raw: envelope.raw.clone(), received_at: envelope.received_at };
+        self.0.desk.keep(row).await.map_err(|error| error.to_string())
+    }
+
+    async fn receive(&self, envelope: Envelope) -> Option<Value> {
+        match &envelope.inbound {
+            // Said in the form itself, while it is still open.
+            Ok(Inbound::Submitted(submission)) if self.0.crew.may(&submission.user) => {
+                if let Some(errors) = forms::errors(submission) {
+                    self.finish(&envelope.key, "the form was not complete").await;
+                    return Some(errors);
+                }
+            }
+            // A form opens within three seconds or never.
+            Ok(Inbound::Click(click)) if self.opens(click) => {
+                let (bridge, click, key) = (self.clone(), click.clone(), envelope.key);
+                self.background(async move { bridge.open_for(&click, &key).await });
+                return None;
+            }
+            Ok(Inbound::Command(slash)) if slash.text.is_empty() && self.0.crew.may(&slash.user) => {
+                let (bridge, slash, key) = (self.clone(), slash.clone(), envelope.key);
+                self.background(async move { bridge.open_goal(&slash, &key).await });
+                return None;
+            }
+            Ok(Inbound::Shortcut(shortcut)) if self.0.crew.may(&shortcut.user) => {
+                let (bridge, shortcut, key) = (self.clone(), shortcut.clone(), envelope.key);
+                self.background(async move { bridge.open_delegate(&shortcut, &key).await });
+                return None;
+            }
+            Ok(Inbound::Closed(_) | Inbound::Nothing) => {
+                self.finish(&envelope.key, "of no interest").await;
+                return None;
+            }
+            _ => {}
+        }
+        self.line_up(envelope, false);
+        None
+    }
+}

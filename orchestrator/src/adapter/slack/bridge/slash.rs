@@ -1,0 +1,156 @@
+//! `/baton …`.
+
+use bus_schemas::v1::api::{ApprovalView, ProjectView};
+
+use super::{
+    answers,
+    core::Bridge,
+    desk::Desk,
+    post::Asker,
+    start::Order,
+    work::{Later, Outcome},
+};
+use crate::{
+    adapter::slack::{
+        Envelope, SlackWeb,
+        inbound::{MessageShortcut, Slash},
+        view::{self, text},
+    },
+    port::Service,
+};
+
+/// Lines of a listing.
+const LINES: usize = 20;
+/// All of an answer.
+const ALL: usize = 2_800;
+
+const HELP: &str = "*Baton* works on what you give it, and asks people before anything leaves its machines.\n\
+    • `/baton GOAL` starts a project; `/baton` alone opens a form with folder, budget and policy\n\
+    • mention me with a goal, write to me directly, or use *Delegate this* in a message's menu: files come along\n\
+    • write in a project's thread to tell its agents something, or to answer the question that waits there\n\
+    • `/baton approvals` lists what waits for you, `/baton status` what is worked on\n\
+    • the Home tab shows both";
+
+impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
+    /// A slash command.
+    pub(super) async fn command(&self, slash: &Slash, envelope: &Envelope, again: bool) -> Outcome {
+        let asker = Asker {
+            user: slash.user.clone(),
+            channel: Some(slash.channel.clone()).filter(|channel| !channel.is_empty()),
+            thread_ts: None,
+            response_url: slash.response_url.clone(),
+        };
+        let word = slash.text.trim();
+        if word.eq_ignore_ascii_case("help") {
+            self.whisper(&asker, HELP.to_owned()).await;
+            return Ok("helped".to_owned());
+        }
+        if !self.0.crew.may(&slash.user) {
+            return self.turn_away(&asker).await;
+        }
+        match word.to_ascii_lowercase().as_str() {
+            "" => {
+                // Its form opens at once or never; this command waited through a restart.
+                let said =
+                    "I was just being restarted when you wrote that: please write `/baton` again, or `/baton GOAL`.";
+                self.whisper(&asker, said.to_owned()).await;
+                Ok("the form could not be opened".to_owned())
+            }
+            "approvals" => {
+                let said = self.waiting_for(&slash.user).await?;
+                self.whisper(&asker, said).await;
+                Ok("listed".to_owned())
+            }
+            "status" => {
+                let said = self.worked_on().await?;
+                self.whisper(&asker, said).await;
+                Ok("listed".to_owned())
+            }
+            _ => {
+                let channel = if slash.channel.is_empty() { slash.user.clone() } else { slash.channel.clone() };
+                let order = Order {
+                    asker,
+                    goal: super::talk::unescaped(word),
+                    channel,
+                    at: Some(envelope.received_at),
+                    ..Order::default()
+                };
+                self.start(order, again).await
+            }
+        }
+    }
+
+    /// A shortcut whose form could not be opened any more.
+    pub(super) async fn shortcut_late(&self, shortcut: &MessageShortcut) -> Outcome {
+        let asker = Asker {
+            user: shortcut.user.clone(),
+            channel: Some(shortcut.channel.clone()),
+            thread_ts: shortcut.message.thread_ts.clone(),
+            response_url: shortcut.response_url.clone(),
+        };
+        if !self.0.crew.may(&shortcut.user) {
+            return self.turn_away(&asker).await;
+        }
+        let said = "I was just being restarted when you chose that, and its form can no longer be opened: please choose it again.";
+        self.whisper(&asker, said.to_owned()).await;
+        Ok("the form could not be opened".to_owned())
+    }
+
+    async fn waiting_for(&self, user: &str) -> Result<String, Later> {
+        let me = self.0.crew.name(user);
+        let pending = self.0.service.approvals(false).await.map_err(Later)?;
+        let mine: Vec<&ApprovalView> = pending.iter().filter(|view| view::home::is_for(view, &me)).collect();
+        if mine.is_empty() {
+            let others = if pending.is_empty() { String::new() } else { format!(" ({} for others.)", pending.len()) };
+            return Ok(format!(":white_check_mark: Nothing waits for you.{others}"));
+        }
+        let mut lines = Vec::new();
+        for view in mine.iter().take(LINES) {
+            let link = self.link_of(view).await.map_or_else(String::new, |link| format!(" — <{link}|card>"));
+            let until = view.expires_at.map_or_else(String::new, |at| format!(", until {}", text::date(at)));
+            lines.push(format!("• {}{until}{link}", answers::about(view)));
+        }
+        Ok(format!(
+            "*{} for you:*\n{}",
+            view::figures::count(mine.len(), "request"),
+            text::list(&lines, mine.len(), ALL)
+        ))
+    }
+
+    /// A link to the card of a request, if it has one.
+    pub(super) async fn link_of(&self, view: &ApprovalView) -> Option<String> {
+        let copy = self.main_copy(view).await.ok()??;
+        self.0.web.permalink(&copy.place?).await.ok()
+    }
+
+    async fn worked_on(&self) -> Result<String, Later> {
+        let projects = self.0.service.projects().await.map_err(Later)?;
+        let open: Vec<&ProjectView> = projects.iter().filter(|project| !project.state.is_final()).collect();
+        if open.is_empty() {
+            return Ok("Nothing is worked on. `/baton GOAL` starts something.".to_owned());
+        }
+        let lines: Vec<String> = open
+            .iter()
+            .take(LINES)
+            .map(|project| {
+                let counts: Vec<String> =
+                    project.counts.iter().map(|(state, number)| format!("{number} {state}")).collect();
+                let waits = match project.pending_approvals.len() {
+                    0 => String::new(),
+                    number => format!("; {} waiting for people", view::figures::count(number, "request")),
+                };
+                format!(
+                    "• *{}* of {}: {}{waits}",
+                    text::line(&project.title, 100),
+                    text::line(&project.owner, 60),
+                    text::line(&counts.join(", "), 200)
+                )
+            })
+            .collect();
+        Ok(format!(
+            "*{} worked on:*\n{}",
+            view::figures::count(open.len(), "project"),
+            text::list(&lines, open.len(), ALL)
+        ))
+    }
+}

@@ -1,0 +1,199 @@
+//! A project begins in Slack: by a mention, a direct message, a command, a form.
+
+use std::sync::atomic::Ordering;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bus_schemas::{
+    time::UnixMs,
+    v1::{
+        api::{Input, NewProject, ProjectView},
+        plan::Budget,
+    },
+};
+
+use super::{
+    answers,
+    core::Bridge,
+    desk::{Desk, Thread},
+    post::{Asker, Want},
+    work::{Later, Outcome, unkept},
+};
+use crate::{
+    adapter::slack::{
+        SlackWeb,
+        inbound::SlackFile,
+        view::{figures, text},
+    },
+    port::Service,
+};
+
+/// Files of one message.
+const FILES: usize = 20;
+/// One file.
+const FILE_BYTES: u64 = 10 * 1024 * 1024;
+/// All of them.
+const ALL_BYTES: u64 = 25 * 1024 * 1024;
+
+/// A project to be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Order {
+    /// Who wants it, and where they are answered.
+    pub asker: Asker,
+    /// What for.
+    pub goal: String,
+    /// The channel it is to live in.
+    pub channel: String,
+    /// The message its thread hangs on; without one its first message is it.
+    pub thread_ts: Option<String>,
+    /// What came with the message.
+    pub files: Vec<SlackFile>,
+    /// One of those in `baton.toml`.
+    pub preset: Option<String>,
+    /// Its folder; empty for a new one.
+    pub folder: String,
+    /// The most it may use.
+    pub budget: Budget,
+    /// Who approves its plan.
+    pub policy: Option<String>,
+    /// When it was ordered.
+    pub at: Option<UnixMs>,
+}
+
+/// Counts the projects that are being started while it lives.
+struct Starting<'a>(&'a std::sync::atomic::AtomicUsize);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
+    /// Starts a project and gives it its thread.
+    pub(super) async fn start(&self, order: Order, again: bool) -> Outcome {
+        let core = &*self.0;
+        let user = order.asker.user.clone();
+        if order.goal.trim().is_empty() {
+            self.whisper(&order.asker, "What is to be done? Write it behind my name, or use `/baton`.".to_owned())
+                .await;
+            return Ok("refused: no goal".to_owned());
+        }
+        core.starting.fetch_add(1, Ordering::SeqCst);
+        let _starting = Starting(&core.starting);
+        let (inputs, refused) = self.fetch(&order.files).await;
+        let view = match self.started_before(&order, again).await? {
+            Some(view) => view,
+            None => {
+                let new = NewProject {
+                    goal: Some(order.goal.clone()),
+                    budget: order.budget.clone(),
+                    policy: order.policy.clone(),
+                    preset: order.preset.clone(),
+                    folder: order.folder.clone(),
+                    owner: user.clone(),
+                    channel: "slack".to_owned(),
+                    inputs,
+                    ..NewProject::default()
+                };
+                match core.service.create_project(new).await {
+                    Ok(view) => view,
+                    Err(problem) if answers::is_passing(&problem) => return Err(Later(problem)),
+                    Err(problem) => {
+                        self.whisper(&order.asker, answers::plain(&problem)).await;
+                        return Ok(format!("refused: {}", problem.code));
+                    }
+                }
+            }
+        };
+        let project_id = view.project_id;
+        let thread = Thread {
+            channel: order.channel.clone(),
+            thread_ts: order.thread_ts.clone(),
+            started_by: user,
+            closed: false,
+        };
+        core.desk.set_thread(project_id, thread).await.map_err(|error| Later(unkept(&error.to_string())))?;
+        core.projects.mark(project_id);
+        if !refused.is_empty() {
+            self.name_refused(&order, &view, &refused).await;
+        }
+        Ok(format!("project {project_id} started"))
+    }
+
+    /// The project this very order made before the program was ended: of the same person, with the same goal, not older than
+    /// the order, and without a thread, which is what was missing.
+    async fn started_before(&self, order: &Order, again: bool) -> Result<Option<ProjectView>, Later> {
+        let Some(at) = order.at.filter(|_| again) else { return Ok(None) };
+        let core = &*self.0;
+        let owner = core.crew.name(&order.asker.user);
+        for view in core.service.projects().await.map_err(Later)? {
+            if view.owner != owner || view.goal != order.goal || view.created_at < at {
+                continue;
+            }
+            let thread = core.desk.thread(view.project_id).await.map_err(|error| Later(unkept(&error.to_string())))?;
+            if thread.is_none() {
+                return Ok(Some(view));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fetches what came with a message; what cannot be taken is named with the reason.
+    async fn fetch(&self, files: &[SlackFile]) -> (Vec<Input>, Vec<String>) {
+        let (mut inputs, mut refused, mut total) = (Vec::new(), Vec::new(), 0_u64);
+        for (number, file) in files.iter().enumerate() {
+            let name = safe_name(file, &inputs);
+            let why = if number >= FILES {
+                format!("only {FILES} files are taken")
+            } else if file.size > FILE_BYTES {
+                format!("it has {}, at most {} are taken", figures::size(file.size), figures::size(FILE_BYTES))
+            } else if total.saturating_add(file.size) > ALL_BYTES {
+                format!("all files together may have {}", figures::size(ALL_BYTES))
+            } else if let Some(url) = &file.url_private_download {
+                match self.0.web.download(url, FILE_BYTES.min(ALL_BYTES - total)).await {
+                    Ok(bytes) => {
+                        total = total.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX)).min(ALL_BYTES);
+                        inputs.push(Input { name, base64: STANDARD.encode(&bytes) });
+                        continue;
+                    }
+                    Err(error) => error.to_string(),
+                }
+            } else {
+                "I may not see it".to_owned()
+            };
+            refused.push(format!("• {}: {}", text::code(&name, 100), text::line(&why, 200)));
+        }
+        (inputs, refused)
+    }
+
+    async fn name_refused(&self, order: &Order, view: &ProjectView, refused: &[String]) {
+        let said = format!(
+            ":warning: These files did not come along to _{}_:\n{}",
+            text::line(&view.title, 100),
+            text::list(refused, refused.len(), 2_000)
+        );
+        let Some(thread_ts) = &order.thread_ts else {
+            self.whisper(&order.asker, said).await;
+            return;
+        };
+        let want = Want {
+            name: format!("files:{}", view.project_id),
+            target: order.channel.clone(),
+            thread_ts: Some(thread_ts.clone()),
+            text: said.clone(),
+            ..Want::default()
+        };
+        if self.say(want).await.is_err() {
+            self.whisper(&order.asker, said).await;
+        }
+    }
+}
+
+/// A file's name without folders, and not one that is taken.
+fn safe_name(file: &SlackFile, taken: &[Input]) -> String {
+    let base = file.name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = base.chars().filter(|c| !c.is_control()).take(120).collect();
+    let clean = clean.trim().trim_start_matches('.').to_owned();
+    let name = if clean.is_empty() { format!("file-{}", file.id) } else { clean };
+    if taken.iter().any(|input| input.name == name) { format!("{}-{name}", file.id) } else { name }
+}

@@ -1,0 +1,188 @@
+use super::*;
+use crate::adapter::slack::view::{action, callback, form};
+use bus_schemas::v1::approval::Verdict;
+
+#[tokio::test(start_paused = true)]
+async fn a_click_decides_once_and_the_second_one_is_told() {
+    let rig = Rig::quiet();
+    rig.service.asks(samples::handoff());
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    let (to, said) = rig.slack.last_whisper();
+    assert!(to == ANN && said.contains("Done") && said.contains("approved"), "{said}");
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    let (_, said) = rig.slack.last_whisper();
+    assert!(said.contains("You were heard before"), "{said}");
+    rig.press(BOB, action::APPROVE, &pressed()).await;
+    let (to, said) = rig.slack.last_whisper();
+    assert!(to == BOB && said.contains("Too late") && said.contains("<@UANN>") && said.contains("in Slack"), "{said}");
+    assert_eq!(rig.service.with(|known| known.decided.len()), 1);
+    assert!(rig.desk.outcomes().iter().all(Option::is_some));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_envelope_changes_nothing() {
+    let rig = Rig::quiet();
+    rig.service.asks(samples::handoff());
+    let payload = click(ANN, action::APPROVE, &pressed(), "7.0");
+    rig.comes(Kind::Interaction, payload.clone()).await;
+    rig.comes(Kind::Interaction, payload).await;
+    rig.calm().await;
+    assert_eq!(rig.slack.with(|said| said.whispers.len()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_is_told_who_may() {
+    let rig = Rig::quiet();
+    let mut view = samples::handoff();
+    view.route.eligible = vec!["bob".to_owned()];
+    rig.service.asks(view.clone());
+    rig.press(EVE, action::APPROVE, &pressed()).await;
+    let (to, said) = rig.slack.last_whisper();
+    assert!(to == EVE && said.contains("only members") && said.contains("<@UANN>"), "{said}");
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    let (_, said) = rig.slack.last_whisper();
+    assert!(said.contains("no say") && said.contains("<@UBOB>"), "{said}");
+    view.route = Default::default();
+    view.route.excluded = vec!["ann".to_owned()];
+    rig.service.asks(view);
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    assert!(rig.slack.last_whisper().1.contains("started or edited"));
+    rig.press(EVE, action::REJECT, &pressed()).await;
+    assert!(rig.slack.with(|said| said.views.is_empty()), "no form opens for a stranger");
+    assert!(rig.service.with(|known| known.decided.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_two_must_agree_the_missing_one_is_named() {
+    let rig = Rig::quiet();
+    rig.service.with(|known| known.quorum = 2);
+    let mut view = samples::handoff();
+    view.route.eligible = vec!["ann".to_owned(), "bob".to_owned()];
+    rig.service.asks(view);
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    let (_, said) = rig.slack.last_whisper();
+    assert!(said.contains("counted") && said.contains("Still missing: <@UBOB>"), "{said}");
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    let (_, said) = rig.slack.last_whisper();
+    assert!(said.contains("nobody counts twice") && said.contains("<@UBOB>"), "{said}");
+    rig.press(BOB, action::APPROVE, &pressed()).await;
+    assert!(rig.slack.last_whisper().1.contains("Done"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_card_that_shows_something_old_decides_nothing_and_the_new_one_is_linked() {
+    let rig = Rig::running();
+    let mut view = samples::handoff();
+    rig.service.asks(view.clone());
+    rig.calm().await;
+    view.digest = "f".repeat(64);
+    rig.service.asks(view);
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    let (_, said) = rig.slack.last_whisper();
+    assert!(said.contains("changed after this card") && said.contains("https://slack.test/CDEFAULT/"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_click_that_cannot_be_done_now_is_kept_and_done_later() {
+    let rig = Rig::quiet();
+    rig.service.asks(samples::handoff());
+    rig.service.with(|known| known.down = true);
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    assert!(rig.slack.last_whisper().1.contains("is kept"));
+    assert_eq!(rig.desk.outcomes(), [None]);
+    rig.service.with(|known| known.down = false);
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert!(rig.slack.last_whisper().1.contains("Done"));
+    assert_eq!(rig.service.with(|known| known.decided.len()), 1);
+    assert_eq!(rig.slack.with(|said| said.whispers.len()), 2, "it is said once that it is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_click_from_before_a_restart_is_finished_after_it() {
+    let rig = Rig::quiet();
+    rig.service.asks(samples::handoff());
+    rig.service.with(|known| known.down = true);
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    rig.service.with(|known| known.down = false);
+    let rig = rig.restarted().await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.decided.len()), 1);
+    assert!(rig.slack.with(|said| said.whispers.iter().any(|(_, text)| text.contains("Done"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_taken_before_a_crash_is_confirmed_after_it_as_this_clicks_own() {
+    let rig = Rig::quiet();
+    let decided = samples::decided(samples::handoff(), Verdict::Approved, "ann", "slack");
+    rig.service.asks(decided);
+    let envelope = Envelope::new(Kind::Interaction, click(ANN, action::APPROVE, &pressed(), "9.0"), None, samples::NOW);
+    assert!(rig.bridge.keep(&envelope).await.unwrap());
+    let rig = rig.restarted().await;
+    rig.calm().await;
+    assert!(rig.slack.last_whisper().1.contains("Done"), "{:?}", rig.slack.last_whisper());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reason_is_asked_for_at_once_and_an_empty_one_is_refused_in_the_form() {
+    let rig = Rig::quiet();
+    rig.service.asks(samples::handoff());
+    rig.press(ANN, action::REJECT, &pressed()).await;
+    let view = rig.slack.with(|said| said.views.pop()).unwrap();
+    assert_eq!(view["callback_id"], callback::REJECT);
+    let submission = |note: &str, trigger: &str| {
+        json!({"type": "view_submission", "user": {"id": ANN}, "trigger_id": trigger, "view": {
+            "id": "V", "callback_id": callback::REJECT, "private_metadata": view["private_metadata"],
+            "state": {"values": {form::NOTE: {form::NOTE: {"type": "plain_text_input", "value": note}}}}}})
+    };
+    let answer = rig.comes(Kind::Interaction, submission(" ", "a")).await.unwrap();
+    assert_eq!(answer["response_action"], "errors");
+    assert_eq!(rig.comes(Kind::Interaction, submission("not like this", "b")).await, None);
+    rig.calm().await;
+    let decided = rig.service.with(|known| known.decided.clone());
+    assert_eq!((decided.len(), decided[0].verdict, decided[0].note.as_str()), (1, Verdict::Rejected, "not like this"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn asking_decides_nothing_and_the_answer_comes_into_the_thread() {
+    let rig = Rig::running();
+    rig.service.asks(samples::handoff());
+    rig.calm().await;
+    rig.press(ANN, action::ASK, &pressed()).await;
+    let view = rig.slack.with(|said| said.views.pop()).unwrap();
+    let submission = json!({"type": "view_submission", "user": {"id": ANN}, "trigger_id": "a", "view": {
+        "id": "V", "callback_id": callback::ASK, "private_metadata": view["private_metadata"],
+        "state": {"values": {form::NOTE: {form::NOTE: {"value": "why?"}}}}}});
+    rig.comes(Kind::Interaction, submission).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.asked[0].question.clone()), "why?");
+    let mut view = rig.service.with(|known| known.approvals.values().next().cloned()).unwrap();
+    assert!(view.decision.is_none());
+    view.route.questions[0].answer = Some("because <!channel>".to_owned());
+    rig.service.asks(view);
+    rig.calm().await;
+    let answers = rig.slack.posted("answer:");
+    assert_eq!(answers.len(), 1);
+    assert!(answers[0].1.thread_ts.is_some() && answers[0].1.text.contains("because"));
+    assert!(!answers[0].1.text.contains("<!channel>"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn opening_is_recorded_as_seen() {
+    let rig = Rig::running();
+    rig.service.asks(samples::handoff());
+    rig.calm().await;
+    rig.press(ANN, action::OPEN, &pressed()).await;
+    assert_eq!(rig.service.with(|known| known.viewed.len()), 1);
+    assert_eq!(rig.slack.with(|said| said.uploads.len()), 1);
+    assert!(rig.slack.last_whisper().1.contains("baton diff"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_kept_for_people() {
+    let rig = Rig::quiet();
+    rig.comes(Kind::Interaction, json!({"type": "block_actions", "nonsense": true})).await;
+    rig.calm().await;
+    let letters = rig.desk.with(|memory| memory.letters.clone());
+    assert_eq!((letters.len(), letters[0].stream.as_str()), (1, "slack"));
+    assert!(rig.desk.outcomes()[0].as_deref().is_some_and(|outcome| outcome.starts_with("set aside")));
+}

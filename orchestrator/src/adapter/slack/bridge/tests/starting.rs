@@ -1,0 +1,175 @@
+use super::*;
+use crate::adapter::slack::view::{action, callback, form};
+
+fn mention(user: &str, text: &str, id: &str, thread: Option<&str>) -> Value {
+    json!({"type": "event_callback", "event_id": id, "event": {
+    "type": "app_mention", "user": user, "channel": "C1", "ts": format!("{id}.0"), "thread_ts": thread, "text": text,
+    "files": [
+        {"id": "F1", "name": "../notes.txt", "size": 5, "url_private_download": "https://files.slack.com/x"},
+        {"id": "F2", "name": "big.iso", "size": 999_999_999, "url_private_download": "https://files.slack.com/y"}
+    ]}})
+}
+
+fn reply(user: &str, text: &str, id: &str) -> Value {
+    json!({"type": "event_callback", "event_id": id, "event": {
+        "type": "message", "channel_type": "channel", "user": user, "channel": "C1", "ts": format!("{id}.0"), "thread_ts": "1.0", "text": text}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mention_starts_a_project_in_its_thread_and_files_come_along() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, mention(ANN, "<@UBOT> make it &lt;fast&gt;", "1", None)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let new = rig.service.with(|known| known.created.pop()).unwrap();
+    assert_eq!((new.goal.as_deref(), new.owner.as_str(), new.channel.as_str()), (Some("make it <fast>"), ANN, "slack"));
+    assert_eq!(new.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["notes.txt"]);
+    let status = rig.slack.posted("status:");
+    assert_eq!((status.len(), status[0].1.thread_ts.as_deref()), (1, Some("1.0")));
+    let refused = rig.slack.posted("files:");
+    assert!(refused[0].1.text.contains("big.iso") && refused[0].1.thread_ts.as_deref() == Some("1.0"));
+    let mut view = samples::handoff();
+    view.route.eligible = Vec::new();
+    rig.service.asks(view);
+    rig.calm().await;
+    assert_eq!(rig.slack.posted("card:")[0].1.thread_ts.as_deref(), Some("1.0"), "its requests come into its thread");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_starts_anything_who_is_no_member() {
+    let rig = Rig::quiet();
+    rig.comes(Kind::Event, mention(EVE, "<@UBOT> do it", "1", None)).await;
+    rig.calm().await;
+    assert!(rig.service.with(|known| known.created.is_empty()));
+    assert!(rig.slack.last_whisper().1.contains("only members"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_from_before_a_crash_starts_one_project() {
+    let rig = Rig::quiet();
+    let envelope = Envelope::new(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None), None, samples::NOW);
+    assert!(rig.bridge.keep(&envelope).await.unwrap());
+    // The program ended after the project was made and before its thread was written down.
+    rig.service.with(|known| {
+        known.project.owner = "ann".to_owned();
+        known.project.goal = "do it".to_owned();
+        known.project.created_at = samples::NOW;
+    });
+    let rig = rig.restarted().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(rig.service.with(|known| known.created.is_empty()));
+    assert_eq!(rig.slack.posted("status:").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_in_the_thread_is_a_note_or_the_answer_to_the_only_question() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    rig.comes(Kind::Event, reply(BOB, "mind the tests", "2")).await;
+    rig.calm().await;
+    let told = rig.service.with(|known| known.told.clone());
+    assert_eq!((told.len(), told[0].by.as_str(), told[0].text.as_str()), (1, "bob", "mind the tests"));
+    let mut question = samples::question();
+    question.route.eligible = Vec::new();
+    rig.service.asks(question.clone());
+    rig.calm().await;
+    rig.comes(Kind::Event, reply(BOB, "the blue one", "3")).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.decided[0].note.clone()), "the blue one");
+    for number in [31, 32] {
+        question.approval_id = samples::approval_id(number);
+        rig.service.asks(question.clone());
+    }
+    rig.calm().await;
+    rig.comes(Kind::Event, reply(BOB, "the red one", "4")).await;
+    rig.calm().await;
+    assert!(rig.slack.last_whisper().1.contains("Several questions"));
+    rig.comes(Kind::Event, reply(BOB, "Note: hurry", "5")).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| (known.decided.len(), known.told.len())), (1, 2));
+    rig.comes(Kind::Event, reply(EVE, "me too", "6")).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.told.len()), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_command_opens_a_form_and_the_form_starts_a_project_with_a_budget() {
+    let rig = Rig::running();
+    let command = |text: &str, trigger: &str| json!({"command": "/baton", "text": text, "user_id": ANN, "channel_id": "C1", "trigger_id": trigger});
+    rig.comes(Kind::Command, command("", "a")).await;
+    rig.calm().await;
+    let view = rig.slack.with(|said| said.views.pop()).unwrap();
+    assert_eq!(view["callback_id"], callback::GOAL);
+    let submission = |budget: &str, trigger: &str| {
+        json!({"type": "view_submission", "user": {"id": ANN}, "trigger_id": trigger, "view": {
+            "id": "V", "callback_id": callback::GOAL, "private_metadata": view["private_metadata"], "state": {"values": {
+                form::GOAL: {form::GOAL: {"value": "do it"}}, form::BUDGET: {form::BUDGET: {"value": budget}}}}}})
+    };
+    let answer = rig.comes(Kind::Interaction, submission("much", "b")).await.unwrap();
+    assert!(answer["errors"].get(form::BUDGET).is_some());
+    rig.comes(Kind::Interaction, submission("2.5", "c")).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let new = rig.service.with(|known| known.created.pop()).unwrap();
+    assert_eq!((new.goal.as_deref(), new.budget.usd), (Some("do it"), Some(2.5)));
+    let status = rig.slack.posted("status:");
+    assert_eq!((status[0].1.channel.as_str(), status[0].1.thread_ts.as_deref()), ("C1", None));
+    let thread = rig.desk.with(|memory| memory.threads.values().next().cloned()).unwrap();
+    assert_eq!(thread.thread_ts.as_deref(), Some(status[0].0.ts.as_str()), "its first message is the thread");
+    for (text, trigger, wanted) in
+        [("help", "d", "Delegate this"), ("approvals", "e", "Nothing waits"), ("status", "f", "worked on")]
+    {
+        rig.comes(Kind::Command, command(text, trigger)).await;
+        rig.calm().await;
+        assert!(rig.slack.last_whisper().1.contains(wanted), "{text}: {:?}", rig.slack.last_whisper());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_events_are_one_change_of_the_status_message() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let before = rig.slack.with(|said| said.updates.len());
+    for number in 0..50 {
+        rig.service.with(|known| known.project.spend.calls = 100 + number);
+        rig.service.feeds(None);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let updates = rig.slack.with(|said| said.updates.len()) - before;
+    assert!((1..=3).contains(&updates), "{updates}");
+    assert_eq!(rig.slack.posted("status:").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_the_result_is_summed_up_and_attached_once() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    rig.service.with(|known| {
+        known.project.state = bus_schemas::v1::project::ProjectState::Completed;
+        known.project.result_commit = Some("b".repeat(40));
+        known.project.pending_approvals.clear();
+    });
+    for _ in 0..3 {
+        rig.service.feeds(None);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    assert_eq!(rig.slack.posted("summary:").len(), 1);
+    assert_eq!(rig.slack.with(|said| said.uploads.len()), 1);
+    assert!(rig.desk.with(|memory| memory.threads.values().all(|thread| thread.closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_home_tab_is_shown_when_opened_and_kept_up_to_date() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, json!({"type": "event_callback", "event_id": "h", "event": {"type": "app_home_opened", "user": ANN, "tab": "home"}})).await;
+    rig.calm().await;
+    assert_eq!(rig.slack.with(|said| said.homes.clone()), [ANN]);
+    for _ in 0..20 {
+        rig.service.feeds(None);
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(rig.slack.with(|said| said.homes.len()), 2);
+    rig.press(ANN, action::LINK, "").await;
+}
