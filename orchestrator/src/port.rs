@@ -14,6 +14,7 @@ use bus_schemas::{
             Problem, ProjectView, RebuildReport, RememberedView, RevokeRequest, TellRequest, TellView, UndoRequest,
             ViewedRequest,
         },
+        handoff::ChangedPath,
         task::LogChunk,
     },
 };
@@ -155,6 +156,22 @@ pub trait Shadow: Send + Sync + 'static {
     /// # Errors
     /// [`ShadowError::Git`].
     fn absorb(&self, project_id: ProjectId, commit: &str, bundle: &[u8]) -> Result<(), ShadowError>;
+    /// What differs between two commits.
+    ///
+    /// # Errors
+    /// [`ShadowError::Git`].
+    fn changes(&self, project_id: ProjectId, base: &str, commit: &str) -> Result<Changes, ShadowError>;
+}
+
+/// What differs between two commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The paths, in order.
+    pub paths: Vec<ChangedPath>,
+    /// Lines that came, as git counts them; binary files count none.
+    pub lines_added: u64,
+    /// Lines that went.
+    pub lines_removed: u64,
 }
 
 /// Writing into a person's folder. Blocks: call it off the async threads.
@@ -165,6 +182,18 @@ pub trait Folder: Send + Sync + 'static {
     /// # Errors
     /// [`FolderError`].
     fn write(&self, project_id: ProjectId, before: &str, after: &str, folder: &str) -> Result<(), FolderError>;
+    /// Works out what the change from `base` to `result` makes of the folder as it is now, and writes nothing to it. Returns
+    /// two commits: the folder as it is, and with the result in it.
+    ///
+    /// # Errors
+    /// A sentence that says what is in the way.
+    fn work_out(
+        &self,
+        project_id: ProjectId,
+        base: &str,
+        result: &str,
+        folder: &str,
+    ) -> Result<(String, String), String>;
 }
 
 /// Why a folder was not written, or not to the end.

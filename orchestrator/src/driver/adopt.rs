@@ -125,7 +125,7 @@ fn worked_out<J: Journal, B: Bus>(
         replan_policy: lowered.replan_policy,
         by: "the planner".to_owned(),
         route: None,
-        offers_result: None,
+        offers_result: Some(lowered.offers_result),
     };
     Ok((Box::new(fact), Detail::Project(Box::new(detail))))
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - `run` is the loop (`hear` and `fail` belong to it), `turn` the plain function inside it, `room` one open project.
-//! - `outbox`, `perform`, `work`, `offer`, `bounded` and `adopt` carry out commands; their answers come back as inputs.
+//! - `outbox`, `perform`, `work`, `offer`, `bounded`, `adopt` and `result` carry out commands; their answers come back as inputs.
 //! - `hosts` keeps slots and leases. `feed`, `route` and `words` turn what happened into what readers see.
 //!
 //! **Invariant:** nobody is answered and nothing leaves before the transaction is durable. If it fails, the rooms it moved
@@ -33,6 +33,7 @@ mod input;
 mod offer;
 mod outbox;
 mod perform;
+mod result;
 mod room;
 mod route;
 mod run;

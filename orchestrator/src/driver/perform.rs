@@ -17,7 +17,7 @@ use super::{
     detail::Detail,
     offer,
     outbox::Hands,
-    words,
+    result, words,
     work::{Act, Brief, Resume},
 };
 use crate::{
@@ -151,6 +151,14 @@ pub(super) async fn act<J: Journal, B: Bus>(
             }
             Err(again) => Err(again),
         },
+        Act::OfferResult { outcome } => {
+            let said = result::offer(hands, project_id, outcome).await;
+            or_failed(said, tries, |detail| Fact::ApplyRefused { detail })
+        }
+        Act::ApplyResult { outcome, by } => {
+            let said = result::apply(hands, project_id, outcome, by).await;
+            or_failed(said, tries, |detail| Fact::ApplyRefused { detail })
+        }
         Act::WriteFolder { seq, folder, before, after } => {
             write_folder(hands, project_id, *seq, folder, before, after).await
         }
@@ -340,7 +348,7 @@ async fn merge<J: Journal, B: Bus>(
 }
 
 /// Runs git off the async threads, a few at a time.
-async fn git<J: Journal, B: Bus, T: Send + 'static>(
+pub(super) async fn git<J: Journal, B: Bus, T: Send + 'static>(
     hands: &Arc<Hands<J, B>>,
     work: impl FnOnce(&dyn Shadow) -> Result<T, ShadowError> + Send + 'static,
 ) -> Result<T, Again> {
@@ -353,7 +361,7 @@ async fn git<J: Journal, B: Bus, T: Send + 'static>(
 }
 
 /// Work off the async threads did not end: the process is stopping, or it panicked, which goes on here.
-fn stopped(error: tokio::task::JoinError) -> Again {
+pub(super) fn stopped(error: tokio::task::JoinError) -> Again {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => Again::Stopping,

@@ -27,13 +27,15 @@ use crate::{
     plan::event::{Fact, ProjectCreated},
     planfile::lower::lower,
     port::{
-        Bundle, Folder, FolderError, Shadow, ShadowError,
+        Bundle, Folder, FolderError,
         bus::{Bus, BusError, Delivery, FeedMessage, Inbound, Observation},
         journal::{Journal, JournalError},
     },
 };
 
 mod agents;
+mod repository;
+mod results;
 
 /// Takes notes of offers, cancellations, and the state that folders were brought to.
 #[derive(Clone, Debug, Default)]
@@ -96,25 +98,6 @@ impl Bus for Notes {
     }
 }
 
-/// A repository that has everything.
-#[derive(Debug)]
-struct Everything;
-
-impl Shadow for Everything {
-    fn merge(&self, _: ProjectId, commits: &[String]) -> Result<String, ShadowError> {
-        Ok(commits.first().cloned().unwrap_or_default())
-    }
-    fn has(&self, _: ProjectId, _: &str) -> bool {
-        true
-    }
-    fn bundle(&self, _: ProjectId, _: &str) -> Result<Bundle, ShadowError> {
-        Ok(Bundle { parents: Vec::new(), bytes: Vec::new() })
-    }
-    fn absorb(&self, _: ProjectId, _: &str, _: &[u8]) -> Result<(), ShadowError> {
-        Ok(())
-    }
-}
-
 impl Folder for Notes {
     fn write(&self, _: ProjectId, _: &str, after: &str, _: &str) -> Result<(), FolderError> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(after.to_owned());
@@ -123,6 +106,9 @@ impl Folder for Notes {
             "nothing" => Err(FolderError::Untouched("out is in the way".to_owned())),
             _ => Ok(()),
         }
+    }
+    fn work_out(&self, _: ProjectId, _: &str, _: &str, folder: &str) -> Result<(String, String), String> {
+        if folder == "/gone" { Err("/gone is not there".to_owned()) } else { Ok(("now".to_owned(), "then".to_owned())) }
     }
 }
 
@@ -140,7 +126,7 @@ impl Rig {
         let world = World {
             journal: store.clone(),
             bus: notes.clone(),
-            shadow: Arc::new(Everything),
+            shadow: Arc::new(repository::Everything),
             folder: Arc::new(notes.clone()),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -199,9 +185,10 @@ impl Rig {
             planning: None,
             replan_policy: Some(lowered.replan_policy),
             route: None,
-            offers_result: false,
+            offers_result: lowered.offers_result,
         };
-        let detail = Some(Detail::Project(Box::new(ProjectDetail::new("/f", "o", plan))));
+        let folder = if plan.title == "gone" { "/gone" } else { "/f" };
+        let detail = Some(Detail::Project(Box::new(ProjectDetail::new(folder, "o", plan))));
         self.handle.ask(project_id, Fact::ProjectCreated(created), detail).await.map(|_| project_id)
     }
 

@@ -15,7 +15,12 @@ use bus_schemas::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{detail::ProjectDetail, room::Room, words};
+use super::{
+    detail::ProjectDetail,
+    result::{self, Outcome},
+    room::Room,
+    words,
+};
 use crate::{
     plan::{
         Command,
@@ -124,6 +129,18 @@ pub(super) enum Act {
     MergeResult {
         /// The commits to merge.
         parents: Vec<CommitId>,
+    },
+    /// See [`Command::OfferResult`].
+    OfferResult {
+        /// The result.
+        outcome: Outcome,
+    },
+    /// See [`Command::ApplyResult`].
+    ApplyResult {
+        /// The result.
+        outcome: Outcome,
+        /// Who approved it.
+        by: String,
     },
     /// See [`Command::WriteFolder`].
     WriteFolder {
@@ -289,13 +306,13 @@ fn act(room: &Room, project_id: ProjectId, seq: u64, command: &Command) -> (Lane
             let skill = room.details.skill(*approval_id).cloned().map(Box::new);
             (Lane::Project(project_id), skill.map_or(Act::Nothing, |skill| Act::AdmitSkill { skill }))
         }
+        Command::OfferResult => (Lane::Project(project_id), result::offer_act(room)),
+        Command::ApplyResult { approval_id } => (Lane::Project(project_id), result::apply_act(room, *approval_id)),
         Command::Ask { .. }
         | Command::Tell { .. }
         | Command::Reshow { .. }
         | Command::Remind { .. }
         | Command::Widen { .. }
-        | Command::OfferResult
-        | Command::ApplyResult { .. }
         | Command::PatchApplied { .. }
         | Command::Warn { .. }
         | Command::TaskChanged { .. }

@@ -103,7 +103,7 @@ impl Orchestrator {
             replan_policy: lowered.replan_policy,
             by,
             route: None,
-            offers_result: None,
+            offers_result: Some(lowered.offers_result),
         };
         let detail = Detail::Project(Box::new(detail));
         self.handle.ask(project_id, fact, Some(detail)).await.map_err(|e| of_refusal(&e)).map(drop)

@@ -59,6 +59,22 @@ impl ShadowRepos {
         describe(&mut Blobs::open(&git)?, &changes)
     }
 
+    /// How many lines came and went between two commits; binary files count none.
+    ///
+    /// # Errors
+    /// As [`Self::changed_paths`].
+    pub fn changed_lines(&self, project_id: ProjectId, base: &str, commit: &str) -> Result<(u64, u64), ShadowError> {
+        let (base, commit) = (commit_id(base)?, commit_id(commit)?);
+        let args = ["diff-tree", "-r", "--numstat", "--no-renames", base, commit];
+        let output = self.git(project_id).run("diff-tree", &args)?.text();
+        // `12<tab>3<tab>path`; a binary file has signs in the place of its numbers.
+        let counted = output.lines().map(|line| {
+            let mut numbers = line.split('\t').map(|number| number.parse::<u64>().unwrap_or(0));
+            (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+        });
+        Ok(counted.fold((0, 0), |sum, (added, removed)| (sum.0 + added, sum.1 + removed)))
+    }
+
     /// What differs between two commits, for people: renames are shown as such, binary files only named, the text is
     /// cut at 4 MiB.
     ///

@@ -10,7 +10,7 @@ use std::{
 use bus_schemas::id::ProjectId;
 
 use super::{FolderLimits, bundle, git::Git, merge};
-use crate::port::{Bundle, Shadow, ShadowError};
+use crate::port::{Bundle, Changes, Shadow, ShadowError};
 
 /// The shadow repositories below one folder, `<root>/<project>.git` each.
 #[derive(Debug)]
@@ -98,5 +98,11 @@ impl Shadow for ShadowRepos {
 
     fn absorb(&self, project_id: ProjectId, commit: &str, bytes: &[u8]) -> Result<(), ShadowError> {
         self.exclusively(project_id, || bundle::absorb(&self.ensure(project_id)?, commit, bytes))
+    }
+
+    fn changes(&self, project_id: ProjectId, base: &str, commit: &str) -> Result<Changes, ShadowError> {
+        let paths = self.changed_paths(project_id, base, commit)?;
+        let (lines_added, lines_removed) = self.changed_lines(project_id, base, commit)?;
+        Ok(Changes { paths, lines_added, lines_removed })
     }
 }
