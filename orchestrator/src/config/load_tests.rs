@@ -186,7 +186,7 @@ policy = "careful"
         wrong("budget = ", "bugdet = "),
         "C/baton.toml:18:1: unknown key `presets.audit.bugdet`; did you mean `presets.audit.budget`?"
     );
-    assert_eq!(wrong("paths.all", "pahts.all"), "C/baton.toml:14:33: there is no `pahts`; did you mean `paths`?");
+    assert_eq!(wrong("paths.all", "pahts.all"), "C/baton.toml:14:34: there is no `pahts`; did you mean `paths`?");
     assert_eq!(
         wrong("deadline = \"2d\"", "deadline = \"soon\""),
         "C/baton.toml:13:12: `deadline`: `soon` is not a duration; write a number and ms, s, m, h or d, such as `90s` or `1h30m`"

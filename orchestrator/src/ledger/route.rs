@@ -207,9 +207,11 @@ impl Who {
             Self::AllOf(list) => {
                 let parts: Option<Vec<usize>> = list.iter().map(|who| who.smallest(everybody)).collect();
                 let most = parts?.into_iter().max()?;
-                // One person may satisfy every part; only if nobody does, it takes at least two.
-                let alone = everybody.iter().any(|p| self.is_satisfied(&BTreeSet::from([*p]), u64::MAX));
-                Some(if most == 1 && !alone && !list.iter().all(|who| matches!(who, Self::Anyone)) { 2 } else { most })
+                // One person may satisfy every part, named or not; only if nobody does, it takes at least two.
+                let stranger = std::iter::once("");
+                let mut candidates = everybody.iter().copied().chain(stranger);
+                let alone = candidates.any(|p| self.is_satisfied(&BTreeSet::from([p]), u64::MAX));
+                Some(if most == 1 && !alone { 2 } else { most })
             }
             Self::After { who, .. } => who.smallest(everybody),
         }

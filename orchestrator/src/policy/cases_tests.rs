@@ -89,14 +89,17 @@ fn what_is_wrong_with_a_table_has_a_place() {
     let found = wrong("spend.usd > 5.0", "spend.dollar > 5.0");
     assert_eq!((found.0.as_str(), found.1), ("unknown_reference", 9));
     let found = wrong("policy: watching", "policy: watchin");
-    assert_eq!((found.0.as_str(), found.1, found.2.as_str()), ("unknown_policy", 37, "did you mean `watching`?"));
+    assert_eq!((found.0.as_str(), found.1, found.2.as_str()), ("unknown_policy", 38, "did you mean `watching`?"));
     let found = wrong("of: leads } } }\n    decide", "of: laeds } } }\n    decide");
     assert_eq!((found.0.as_str(), found.1, found.2.as_str()), ("unknown_group", 9, "did you mean `leads`?"));
     assert_eq!(wrong("{ person: ann }", "{ person: ann, group: ops }").0, "one_of");
     assert_eq!(wrong("lines_added: 10", "lines_add: 10").0, "unknown_key");
     assert_eq!(wrong("n: 2, of: leads } } }\n    decide", "n: 4, of: leads } } }\n    decide").0, "unsatisfiable");
     assert_eq!(wrong("    deadline: 2d\n", "    at_deadline: approve\n").0, "no_deadline");
-    assert_eq!(wrong("decide: { any_of: [ { person: ann }, {", "decide: { any_of: [ {").0, "yaml_syntax");
+    assert_eq!(
+        wrong("decide: { any_of: [ { person: ann }, {", "decide: { any_of: [ { person: ann, {").0,
+        "yaml_syntax"
+    );
 }
 
 #[test]

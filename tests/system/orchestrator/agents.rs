@@ -43,10 +43,15 @@ where
 
 /// The next request that waits for a person.
 pub(super) async fn asked(rig: &Rig) -> ApprovalView {
-    wait::until("somebody to be asked", PATIENCE, || async {
+    let asked = wait::until("somebody to be asked", PATIENCE, || async {
         rig.service().approvals(false).await.expect("approvals").pop()
-    })
-    .await
+    });
+    whole(rig, &asked.await).await
+}
+
+/// A request with what it is about: a listing goes without.
+pub(super) async fn whole(rig: &Rig, listed: &ApprovalView) -> ApprovalView {
+    rig.service().approval(&listed.approval_id.to_string()).await.expect("the request")
 }
 
 pub(super) async fn decide(rig: &Rig, view: &ApprovalView, verdict: Verdict, note: &str) {

@@ -79,6 +79,7 @@ tasks:
     let project = rig.project(plan).await;
     assert_eq!(project.state, ProjectState::AwaitingApproval);
     let [asked] = service.approvals(false).await.expect("approvals").try_into().expect("one request");
+    let asked = service.approval(&asked.approval_id.to_string()).await.expect("the request");
     assert!(asked.plan.is_some());
     let decide = |digest: &str, verdict, note: &str| DecisionRequest {
         verdict,
@@ -99,6 +100,7 @@ tasks:
         service.approvals(false).await.expect("approvals").pop()
     })
     .await;
+    let handoff = service.approval(&handoff.approval_id.to_string()).await.expect("the request");
     assert!(handoff.handoff.is_some() && handoff.task_key.as_deref() == Some("one"));
     let id = handoff.approval_id.to_string();
     let silent = service.decide(&id, decide(&handoff.digest, Verdict::ChangesRequested, "")).await;

@@ -24,7 +24,7 @@ use harness::{
 use orchestrator::port::Service as _;
 
 use super::{
-    agents::{asked, decide, player},
+    agents::{asked, decide, player, whole},
     rig::Rig,
 };
 
@@ -168,6 +168,7 @@ async fn a_running_task_changes_the_plan_when_a_person_agrees() {
     })
     .await;
     for view in &both {
+        let view = &whole(&rig, view).await;
         if let ApprovalSubject::Patch { .. } = view.subject {
             let patch = view.patch.as_ref().expect("the change");
             assert_eq!((patch.reason.as_str(), view.plan.as_ref().map(|plan| plan.tasks.len())), ("better", Some(3)));
@@ -220,6 +221,7 @@ async fn a_proposed_skill_is_admitted_by_a_person_and_by_nobody_else() {
         asked.into_iter().find(|view| matches!(view.subject, ApprovalSubject::Skill { .. }))
     })
     .await;
+    let view = whole(&rig, &view).await;
     assert_eq!(view.skill.as_ref().map(|skill| skill.name.as_str()), Some("tidy-up"));
     assert!(!admitted.exists());
     decide(&rig, &view, Verdict::Approved, "").await;

@@ -89,6 +89,8 @@ async fn a_pause_asks_and_the_next_offer_resumes_with_what_was_said() {
     rig.deliver(Ok(Observation::Paused(Box::new(paused.clone())))).await;
     rig.deliver(Ok(Observation::Paused(Box::new(paused)))).await;
     let asked = until(|| async { rig.store.approvals(false).await.unwrap().pop() }).await;
+    // A listing goes without what is asked about.
+    let asked = rig.store.approval(asked.approval_id).await.unwrap().unwrap();
     assert_eq!(asked.question.as_ref().map(|question| question.question.as_str()), Some("which?"));
     let decided = Fact::ApprovalDecided {
         approval_id: asked.approval_id,

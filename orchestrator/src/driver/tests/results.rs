@@ -15,6 +15,7 @@ async fn offered(rig: &mut Rig, title: &str) -> (ProjectId, ApprovalView) {
     rig.deliver(Ok(Observation::Handoff(ready))).await;
     let about = |view: &ApprovalView| matches!(view.subject, ApprovalSubject::Apply);
     let asked = until(|| async { rig.store.approvals(false).await.unwrap().into_iter().find(about) }).await;
+    let asked = rig.store.approval(asked.approval_id).await.unwrap().unwrap();
     (project_id, asked)
 }
 
