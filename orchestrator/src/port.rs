@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod journal;
+mod rows;
 pub mod skills;
 
 use bus_schemas::{

@@ -22,7 +22,7 @@ use crate::{
         event::{Fact, PauseSpec, PolicySpec, TaskKind, TaskSpec},
         policy::bounded,
     },
-    planfile::{lower::POLICY_AUTO, planner::clarifier_task},
+    planfile::{lower::POLICY_AUTO, network_problem, planner::clarifier_task},
     port::{Ids, bus::Observation},
 };
 
@@ -128,9 +128,7 @@ fn pause(
     let digest = digest::of(&Shown { attempt, pause: &pause }).map_err(|e| format!("pause of {attempt}: {e}"))?;
     let (spec, clarifier) = match &pause {
         Pause::Question { question, .. } => (PauseSpec::Question { question: question.clone() }, None),
-        Pause::Capability { capability: Capability::Host { host }, .. } => {
-            (PauseSpec::Capability { host: host.clone() }, None)
-        }
+        Pause::Capability { capability: Capability::Host { host }, .. } => (capability(host), None),
         Pause::Budget { .. } => (PauseSpec::Budget, None),
         Pause::RateLimited { resume_at, .. } => (PauseSpec::RateLimited { resume_at: *resume_at }, None),
         Pause::Bounce { need, question } => bounce(attempt, need, question, room, ids),
@@ -147,6 +145,15 @@ fn pause(
         route: None,
     };
     Ok((attempt.project_id, fact, Some(Detail::Pause(Box::new(PauseDetail { pause, usage, clarifier })))))
+}
+
+/// Only one host by its name can be granted: whatever else a guest names becomes a question, which grants nothing.
+fn capability(host: &str) -> PauseSpec {
+    if host.contains('*') || network_problem(host).is_some() {
+        let question = format!("The agent asks for access to {}, which is not a host.", bounded(host, 300));
+        return PauseSpec::Question { question };
+    }
+    PauseSpec::Capability { host: host.to_ascii_lowercase() }
 }
 
 /// Hosts bound what guests say, and are not trusted to.

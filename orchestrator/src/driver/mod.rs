@@ -15,8 +15,6 @@
 
 pub mod adopt;
 mod audit;
-#[cfg(test)]
-mod audit_tests;
 mod bell;
 mod bounded;
 mod clarify;

@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod agents;
+mod audit;
 mod repository;
 mod results;
 

@@ -57,7 +57,7 @@ pub(super) fn check_network(task: &Node, findings: &mut Findings) {
 }
 
 /// What is wrong with an entry of `network`, and what to write instead.
-fn network_problem(text: &str) -> Option<(&'static str, String)> {
+pub fn network_problem(text: &str) -> Option<(&'static str, String)> {
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         return Some(("is a URL, not a host", format!("write `{host}`")));

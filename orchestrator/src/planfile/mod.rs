@@ -35,6 +35,7 @@ pub mod reference;
 
 pub use bus_schemas::settings::ModelSetup as ModelConfig;
 pub use check::{check, check_under, script_files};
+pub use limits::network_problem;
 pub use lower::{Lowered, lower};
 pub use models::{no_planner, runnable};
 pub use schema::json_schema;

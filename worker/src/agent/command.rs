@@ -62,6 +62,13 @@ pub enum Pause {
         /// The worker asks in the agent's stead.
         stuck: bool,
     },
+    /// People are asked for a host.
+    Access {
+        /// The host, perhaps with a port.
+        host: String,
+        /// What for.
+        reason: String,
+    },
     /// A limit of the budget is reached.
     Budget {
         /// Whose: the task's key, or empty for the project's.

@@ -82,6 +82,13 @@ pub enum Ending {
         /// Answers it suggests.
         options: Vec<String>,
     },
+    /// People are asked for a host.
+    Access {
+        /// The host, perhaps with a port.
+        host: String,
+        /// What for.
+        reason: String,
+    },
     /// A needed task's handoff goes back.
     Bounce {
         /// The task's key.

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Calls that do no work by themselves.
-pub const IDLE_TOOLS: [&str; 4] = ["hand_off", "ask_person", "bounce", "todo"];
+pub const IDLE_TOOLS: [&str; 5] = ["hand_off", "ask_person", "request_access", "bounce", "todo"];
 /// What stands in place of a result that was lost.
 pub const LOST: &str = "There is no result: the attempt ended before it came. The files are as they were last saved; look before you do it again.";
 /// So many turns after a warning it may repeat itself again before a person is asked.

@@ -69,6 +69,7 @@ permission to run a command or to change a file here, and nobody watches who cou
 - When you decide something that matters later, write a line `Decision: … because …`. Write what you cannot decide as `Open question: …`, and \
 `Settled: …` with the same words when it is decided. These lines are kept when the conversation becomes too long; other text may not be.
 - If only a person can decide, call `ask_person`: the work stops until the answer comes, and costs nothing meanwhile. Ask for decisions, not for permission.
+- If the work cannot be done without a host that is closed to you, call `request_access`: somebody allows or refuses it.
 - If what a needed task handed on cannot be used without an answer of its author, call `bounce`, once.
 - When everything is done, call `hand_off`. Name what you decided and why, what is open, and what the next one must know.
 

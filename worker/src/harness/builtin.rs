@@ -229,6 +229,7 @@ fn ended(ending: call::Ending) -> Ending {
             report: serde_json::to_value(*report).unwrap_or_default(),
         },
         call::Ending::Ask { question, options } => Ending::Ask { question, options },
+        call::Ending::Access { host, reason } => Ending::Access { host, reason },
         call::Ending::Bounce { need, question } => Ending::Bounce { need, question },
     }
 }

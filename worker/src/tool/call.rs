@@ -57,6 +57,13 @@ pub enum Ending {
         /// Answers it suggests.
         options: Vec<String>,
     },
+    /// `request_access`: wait until a host is allowed or refused.
+    Access {
+        /// The host, perhaps with a port.
+        host: String,
+        /// What for.
+        reason: String,
+    },
     /// `bounce`: the handoff of a needed task goes back with a question.
     Bounce {
         /// The needed task's key.

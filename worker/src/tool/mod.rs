@@ -3,6 +3,7 @@
 //! One file per tool, each with its `spec` (what a model is told) and its `call`. What they share is in [`bench`](self), what keeps
 //! them within bounds in `spill`, `files` and `input`. A tool never fails but for the reason that it tells the model.
 
+mod access;
 mod background;
 mod bench;
 mod bounce;

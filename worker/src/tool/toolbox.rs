@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    background,
+    access, background,
     bench::{Bench, Reply, Shop},
     bounce,
     call::{ToolCall, ToolOutcome, ToolResult, ToolSpec},
@@ -56,6 +56,9 @@ impl Toolbox {
             specs.push(skill::spec(&work.skills));
         }
         specs.push(person::spec());
+        if work.role == Role::Worker {
+            specs.push(access::spec());
+        }
         if !assignment.needs.is_empty() {
             specs.push(bounce::spec(assignment.needs.keys()));
         }
@@ -117,6 +120,7 @@ impl Toolbox {
             todo::NAME => todo::call(shop, input),
             skill::NAME => skill::call(shop, input, stop).await,
             person::NAME => person::call(input),
+            access::NAME => access::call(input),
             bounce::NAME => bounce::call(shop, input),
             plan::CHECK => plan::check(shop, input, stop).await,
             plan::PATCH => plan::patch(shop, input, stop).await,

@@ -6,6 +6,7 @@ use bus_schemas::v1::{
     agent::{Pause as Paused, Report, Resource},
     guest::{Finished, FromGuest, RefusalCode},
     handoff::Usage,
+    ledger::Capability,
     task::FailureReason,
 };
 use serde_json::Value;
@@ -107,6 +108,7 @@ fn handed_off(report: Value, finished: Finished, usage: Usage) -> FromGuest {
 fn paused(pause: Pause) -> Option<Paused> {
     Some(match pause {
         Pause::Question { question, options, stuck } => Paused::Question { question, options, stuck },
+        Pause::Access { host, reason } => Paused::Capability { capability: Capability::Host { host }, reason },
         Pause::Budget { task_key, resource, used, limit } => {
             let resource: Resource = serde_json::from_value(Value::String(resource)).ok()?;
             Paused::Budget { task_key, resource, used, limit }

@@ -198,6 +198,7 @@ async fn tools_are_those_that_make_sense_for_the_task() {
         "todo",
         "skill",
         "ask_person",
+        "request_access",
         "bounce",
         "propose_patch",
         "propose_skill",

@@ -73,6 +73,16 @@ async fn questions_end_the_attempt() {
 }
 
 #[tokio::test]
+async fn a_host_is_asked_for_by_its_name() {
+    let rig = Rig::new();
+    let ending = rig.ending("request_access", json!({"host": "Crates.io:443", "reason": "a library"})).await;
+    assert_eq!(ending, Ending::Access { host: "crates.io:443".into(), reason: "a library".into() });
+    let refused = rig.err("request_access", json!({"host": "https://crates.io/x", "reason": "a library"})).await;
+    assert!(refused.contains("leave scheme, path and wildcards away"), "{refused}");
+    assert_eq!(rig.err("request_access", json!({"host": "crates.io"})).await, "`reason` is missing");
+}
+
+#[tokio::test]
 async fn a_handoff_goes_back_once_and_only_to_a_needed_task() {
     let rig = Rig::new();
     let call = json!({"need": "design", "question": "Why blue?"});

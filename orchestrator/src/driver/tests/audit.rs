@@ -9,7 +9,7 @@ use bus_schemas::{
 };
 use uuid::Uuid;
 
-use super::{
+use super::super::{
     detail::{Detail, ProjectDetail},
     projector,
     room::Room,
