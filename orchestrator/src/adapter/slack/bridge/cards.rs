@@ -93,10 +93,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         failed.map_or(Ok(()), Err)
     }
 
-    /// The project was ordered in Slack a moment ago, and which thread is its is not known yet.
+    /// Which thread is the project's is not known yet: it was ordered in Slack a moment ago, or its first message in the
+    /// default channel is not posted.
     pub(super) fn is_just_starting(&self, thread: Option<&Thread>) -> bool {
         match thread {
-            None => self.0.starting.load(Ordering::SeqCst) > 0,
+            None => self.0.settings.channel.is_some() || self.0.starting.load(Ordering::SeqCst) > 0,
             // Its first message makes the thread.
             Some(thread) => thread.thread_ts.is_none() && !thread.closed,
         }

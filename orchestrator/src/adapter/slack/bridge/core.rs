@@ -10,7 +10,10 @@ use bus_schemas::{
     id::{ApprovalId, ProjectId},
     time::UnixMs,
 };
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{
+    sync::{Mutex as AsyncMutex, OnceCell},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{crew::Crew, desk::Desk, lanes::Lanes, marks::Marks, work::Job};
@@ -118,6 +121,8 @@ pub(super) struct Core<S, W, D> {
     pub(super) alone: Mutex<HashSet<ApprovalId>>,
     /// Projects that are being started and have no thread yet.
     pub(super) starting: AtomicUsize,
+    /// What this run kept before it looked for what an earlier one left over: it is worked on already.
+    pub(super) kept_early: AsyncMutex<Option<HashSet<String>>>,
     /// The app's own user.
     pub(super) own_user: OnceCell<String>,
     pub(super) tasks: TaskTracker,
@@ -161,6 +166,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             gathering: Mutex::default(),
             alone: Mutex::default(),
             starting: AtomicUsize::new(0),
+            kept_early: AsyncMutex::new(Some(HashSet::new())),
             own_user: OnceCell::new(),
             tasks,
             stop,

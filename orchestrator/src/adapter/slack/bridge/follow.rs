@@ -42,7 +42,10 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             match core.service.approvals(false).await {
                 Ok(pending) => {
                     tracing::info!(pending = pending.len(), "Slack: requests are reconciled");
-                    pending.iter().for_each(|view| core.cards.mark(view.approval_id));
+                    for view in &pending {
+                        core.projects.mark(view.project_id);
+                        core.cards.mark(view.approval_id);
+                    }
                     return;
                 }
                 Err(problem) => tracing::warn!(problem = %problem.detail, "Slack: pending requests cannot be read"),

@@ -15,7 +15,16 @@ use crate::{
 impl<S: Service, W: SlackWeb, D: Desk> Receiver for Bridge<S, W, D> {
     async fn keep(&self, envelope: &Envelope) -> Result<bool, String> {
         let row = InboxRow { key: envelope.key.clone(), raw: envelope.raw.clone(), received_at: envelope.received_at };
-        self.0.desk.keep(row).await.map_err(|error| error.to_string())
+        let mut early = self.0.kept_early.lock().await;
+        let Some(keys) = early.as_mut() else {
+            drop(early);
+            return self.0.desk.keep(row).await.map_err(|error| error.to_string());
+        };
+        let is_new = self.0.desk.keep(row).await.map_err(|error| error.to_string())?;
+        if is_new {
+            keys.insert(envelope.key.clone());
+        }
+        Ok(is_new)
     }
 
     async fn receive(&self, envelope: Envelope) -> Option<Value> {

@@ -121,7 +121,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     }
 
     /// The project this very order made before the program was ended: of the same person, with the same goal, not older than
-    /// the order, and without a thread, which is what was missing.
+    /// the order, and without a thread of somebody's, which is what was missing.
     async fn started_before(&self, order: &Order, again: bool) -> Result<Option<ProjectView>, Later> {
         let Some(at) = order.at.filter(|_| again) else { return Ok(None) };
         let core = &*self.0;
@@ -131,7 +131,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 continue;
             }
             let thread = core.desk.thread(view.project_id).await.map_err(|error| Later(unkept(&error.to_string())))?;
-            if thread.is_none() {
+            if thread.is_none_or(|thread| thread.started_by.is_empty()) {
                 return Ok(Some(view));
             }
         }

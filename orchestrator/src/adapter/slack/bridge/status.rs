@@ -1,9 +1,9 @@
 //! Each project's status message, its summary at the end, and differences as files.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
 use bus_schemas::{
-    id::ProjectId,
+    id::{ApprovalId, ProjectId},
     v1::{
         api::{ApprovalView, DiffView, ProjectView},
         approval::ApprovalSubject,
@@ -30,6 +30,11 @@ use crate::{
 
 /// How long until a status message is tried again, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+/// How long until a project is looked at again while it is not known whether it is being started in Slack.
+const STARTING: Duration = Duration::from_millis(500);
+/// A project that was started elsewhere and ended unseen gets its messages if it ended no longer ago: the feed of a bridge
+/// that is new begins with all that ever was.
+const UNSEEN_MS: u64 = 60_000;
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Looks at projects that were marked; each message is changed at most every so often.
@@ -37,6 +42,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let every = self.0.settings.status_every;
         let mut shown: HashMap<ProjectId, Instant> = HashMap::new();
         let mut failures: HashMap<ProjectId, u32> = HashMap::new();
+        let mut pending: HashMap<ProjectId, Vec<ApprovalId>> = HashMap::new();
         loop {
             let project_id = self.0.projects.next().await;
             let now = Instant::now();
@@ -44,7 +50,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 self.0.projects.mark_at(project_id, due);
                 continue;
             }
-            match self.show_project(project_id).await {
+            match self.show_project(project_id, &mut pending).await {
                 Ok(open) => {
                     failures.remove(&project_id);
                     if open {
@@ -65,14 +71,21 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     }
 
     /// Brings a project's status message to what it is; whether more can come.
-    async fn show_project(&self, project_id: ProjectId) -> Result<bool, String> {
+    async fn show_project(
+        &self,
+        project_id: ProjectId,
+        pending: &mut HashMap<ProjectId, Vec<ApprovalId>>,
+    ) -> Result<bool, String> {
         let core = &*self.0;
-        let Some(mut thread) = core.desk.thread(project_id).await.map_err(|e| e.to_string())? else { return Ok(false) };
         let project = match core.service.project(&project_id.to_string()).await {
             Ok(project) => project,
             Err(problem) if problem.code == "not_found" => return Ok(false),
             Err(problem) => return Err(problem.detail),
         };
+        self.look_at_requests(&project, pending);
+        let known = core.desk.thread(project_id).await.map_err(|e| e.to_string())?;
+        let is_new = known.as_ref().is_none_or(|thread| thread.thread_ts.is_none());
+        let Some(mut thread) = known.or_else(|| self.new_thread(&project)) else { return Ok(false) };
         if thread.closed && !self.wakes(&project).await? {
             return Ok(false);
         }
@@ -84,6 +97,9 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let shown = self.hidden(&project).ok_or("the project cannot be shown safely")?;
         let card = view::status(&shown, &self.hidden(&approvals).unwrap_or_default());
         self.put_status(&project, &mut thread, card).await?;
+        if is_new {
+            project.pending_approvals.iter().for_each(|id| core.cards.mark(*id));
+        }
         if !project.state.is_final() {
             return Ok(true);
         }
@@ -93,6 +109,36 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             core.desk.set_thread(project_id, thread).await.map_err(|e| e.to_string())?;
         }
         Ok(false)
+    }
+
+    /// The thread of a project that was started elsewhere: its first message makes it, in the default channel.
+    fn new_thread(&self, project: &ProjectView) -> Option<Thread> {
+        let core = &*self.0;
+        let channel = core.settings.channel.clone()?;
+        let has_more = !project.state.is_final() || !project.pending_approvals.is_empty();
+        if !has_more && self.now().since(project.changed_at) > UNSEEN_MS {
+            return None;
+        }
+        if core.starting.load(Ordering::SeqCst) > 0 {
+            // Perhaps it is this one, and gets the thread of its order in a moment.
+            core.projects.mark_at(project.project_id, Instant::now() + STARTING);
+            return None;
+        }
+        Some(Thread { channel, ..Thread::default() })
+    }
+
+    /// One thing that happens can end several requests: the cards of all that came or went are looked at.
+    fn look_at_requests(&self, project: &ProjectView, pending: &mut HashMap<ProjectId, Vec<ApprovalId>>) {
+        let now = &project.pending_approvals;
+        let before = if now.is_empty() {
+            pending.remove(&project.project_id)
+        } else {
+            pending.insert(project.project_id, now.clone())
+        };
+        let before = before.unwrap_or_default();
+        let came = now.iter().filter(|id| !before.contains(id));
+        let went = before.iter().filter(|id| !now.contains(id));
+        came.chain(went).for_each(|id| self.0.cards.mark(*id));
     }
 
     /// A project that is over is looked at again only if its result was put into the folder, or taken back.
@@ -213,7 +259,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         diff: &DiffView,
     ) -> Result<bool, String> {
         let core = &*self.0;
-        if core.settings.max_snippet_bytes == 0 {
+        // Slack refuses empty files.
+        if core.settings.max_snippet_bytes == 0 || diff.text.is_empty() {
             return Ok(false);
         }
         let posting = Posting {

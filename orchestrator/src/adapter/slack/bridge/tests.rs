@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bus_schemas::time::UnixMs;
+use bus_schemas::{time::UnixMs, v1::api::ApprovalView};
 use serde_json::{Value, json};
 
 use self::{desk::MemoryDesk, service::FakeService, slack::FakeSlack};
@@ -126,7 +126,15 @@ fn click(user: &str, action: &str, value: &str, at: &str) -> Value {
     })
 }
 
+/// The sample request before anybody voted or asked anything.
+fn fresh() -> ApprovalView {
+    let mut view = samples::handoff();
+    view.route.votes.clear();
+    view.route.questions.clear();
+    view
+}
+
 /// What a button of the sample request carries.
 fn pressed() -> String {
-    super::super::view::value(&Pressed::on(&samples::handoff()))
+    super::super::view::value(&Pressed::on(&fresh()))
 }

@@ -42,13 +42,18 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 
     /// Lines up what an earlier run left over; the future ends when all that is done.
     pub(super) async fn resume(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let rows = match self.0.desk.unfinished().await {
+        // Nothing is kept while this looks: what came in before is known, what comes later is not seen.
+        let mut early = self.0.kept_early.lock().await;
+        let mut rows = match self.0.desk.unfinished().await {
             Ok(rows) => rows,
             Err(error) => {
                 tracing::warn!(%error, "Slack: what was left over cannot be read");
                 Vec::new()
             }
         };
+        let in_work = early.take().unwrap_or_default();
+        drop(early);
+        rows.retain(|row| !in_work.contains(&row.key));
         if !rows.is_empty() {
             tracing::info!(count = rows.len(), "Slack: finishing what was left over");
         }

@@ -5,7 +5,7 @@ use bus_schemas::v1::approval::Verdict;
 #[tokio::test(start_paused = true)]
 async fn a_click_decides_once_and_the_second_one_is_told() {
     let rig = Rig::quiet();
-    rig.service.asks(samples::handoff());
+    rig.service.asks(fresh());
     rig.press(ANN, action::APPROVE, &pressed()).await;
     let (to, said) = rig.slack.last_whisper();
     assert!(to == ANN && said.contains("Done") && said.contains("approved"), "{said}");
@@ -22,7 +22,7 @@ async fn a_click_decides_once_and_the_second_one_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_repeated_envelope_changes_nothing() {
     let rig = Rig::quiet();
-    rig.service.asks(samples::handoff());
+    rig.service.asks(fresh());
     let payload = click(ANN, action::APPROVE, &pressed(), "7.0");
     rig.comes(Kind::Interaction, payload.clone()).await;
     rig.comes(Kind::Interaction, payload).await;
@@ -33,7 +33,7 @@ async fn a_repeated_envelope_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn who_may_not_is_told_who_may() {
     let rig = Rig::quiet();
-    let mut view = samples::handoff();
+    let mut view = fresh();
     view.route.eligible = vec!["bob".to_owned()];
     rig.service.asks(view.clone());
     rig.press(EVE, action::APPROVE, &pressed()).await;
@@ -56,7 +56,7 @@ async fn who_may_not_is_told_who_may() {
 async fn where_two_must_agree_the_missing_one_is_named() {
     let rig = Rig::quiet();
     rig.service.with(|known| known.quorum = 2);
-    let mut view = samples::handoff();
+    let mut view = fresh();
     view.route.eligible = vec!["ann".to_owned(), "bob".to_owned()];
     rig.service.asks(view);
     rig.press(ANN, action::APPROVE, &pressed()).await;
@@ -72,7 +72,7 @@ async fn where_two_must_agree_the_missing_one_is_named() {
 #[tokio::test(start_paused = true)]
 async fn a_card_that_shows_something_old_decides_nothing_and_the_new_one_is_linked() {
     let rig = Rig::running();
-    let mut view = samples::handoff();
+    let mut view = fresh();
     rig.service.asks(view.clone());
     rig.calm().await;
     view.digest = "f".repeat(64);
@@ -85,7 +85,7 @@ async fn a_card_that_shows_something_old_decides_nothing_and_the_new_one_is_link
 #[tokio::test(start_paused = true)]
 async fn a_click_that_cannot_be_done_now_is_kept_and_done_later() {
     let rig = Rig::quiet();
-    rig.service.asks(samples::handoff());
+    rig.service.asks(fresh());
     rig.service.with(|known| known.down = true);
     rig.press(ANN, action::APPROVE, &pressed()).await;
     assert!(rig.slack.last_whisper().1.contains("is kept"));
@@ -100,7 +100,7 @@ async fn a_click_that_cannot_be_done_now_is_kept_and_done_later() {
 #[tokio::test(start_paused = true)]
 async fn a_click_from_before_a_restart_is_finished_after_it() {
     let rig = Rig::quiet();
-    rig.service.asks(samples::handoff());
+    rig.service.asks(fresh());
     rig.service.with(|known| known.down = true);
     rig.press(ANN, action::APPROVE, &pressed()).await;
     rig.service.with(|known| known.down = false);
@@ -113,7 +113,7 @@ async fn a_click_from_before_a_restart_is_finished_after_it() {
 #[tokio::test(start_paused = true)]
 async fn a_decision_taken_before_a_crash_is_confirmed_after_it_as_this_clicks_own() {
     let rig = Rig::quiet();
-    let decided = samples::decided(samples::handoff(), Verdict::Approved, "ann", "slack");
+    let decided = samples::decided(fresh(), Verdict::Approved, "ann", "slack");
     rig.service.asks(decided);
     let envelope = Envelope::new(Kind::Interaction, click(ANN, action::APPROVE, &pressed(), "9.0"), None, samples::NOW);
     assert!(rig.bridge.keep(&envelope).await.unwrap());
@@ -125,7 +125,7 @@ async fn a_decision_taken_before_a_crash_is_confirmed_after_it_as_this_clicks_ow
 #[tokio::test(start_paused = true)]
 async fn a_reason_is_asked_for_at_once_and_an_empty_one_is_refused_in_the_form() {
     let rig = Rig::quiet();
-    rig.service.asks(samples::handoff());
+    rig.service.asks(fresh());
     rig.press(ANN, action::REJECT, &pressed()).await;
     let view = rig.slack.with(|said| said.views.pop()).unwrap();
     assert_eq!(view["callback_id"], callback::REJECT);
@@ -145,7 +145,7 @@ async fn a_reason_is_asked_for_at_once_and_an_empty_one_is_refused_in_the_form()
 #[tokio::test(start_paused = true)]
 async fn asking_decides_nothing_and_the_answer_comes_into_the_thread() {
     let rig = Rig::running();
-    rig.service.asks(samples::handoff());
+    rig.service.asks(fresh());
     rig.calm().await;
     rig.press(ANN, action::ASK, &pressed()).await;
     let view = rig.slack.with(|said| said.views.pop()).unwrap();
@@ -169,7 +169,7 @@ async fn asking_decides_nothing_and_the_answer_comes_into_the_thread() {
 #[tokio::test(start_paused = true)]
 async fn opening_is_recorded_as_seen() {
     let rig = Rig::running();
-    rig.service.asks(samples::handoff());
+    rig.service.asks(fresh());
     rig.calm().await;
     rig.press(ANN, action::OPEN, &pressed()).await;
     assert_eq!(rig.service.with(|known| known.viewed.len()), 1);

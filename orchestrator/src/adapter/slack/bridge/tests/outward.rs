@@ -21,7 +21,7 @@ fn batched(number: u128) -> ApprovalView {
 #[tokio::test(start_paused = true)]
 async fn a_request_has_one_card_which_shows_the_decision_wherever_it_is_made() {
     let rig = Rig::running();
-    let view = samples::handoff();
+    let view = fresh();
     rig.service.asks(view.clone());
     rig.calm().await;
     rig.service.feeds(Some(view.approval_id));
@@ -40,8 +40,10 @@ async fn a_request_has_one_card_which_shows_the_decision_wherever_it_is_made() {
 #[tokio::test(start_paused = true)]
 async fn a_card_whose_posting_had_an_unknown_outcome_is_found_and_not_posted_again() {
     let rig = Rig::running();
+    rig.service.feeds(None);
+    rig.calm().await;
     rig.slack.with(|said| said.lost = 1);
-    let mut view = samples::handoff();
+    let mut view = fresh();
     view.route.eligible = Vec::new();
     rig.service.asks(view);
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -53,7 +55,7 @@ async fn a_card_whose_posting_had_an_unknown_outcome_is_found_and_not_posted_aga
 async fn while_slack_is_away_nothing_is_lost_and_nothing_spins() {
     let rig = Rig::running();
     rig.slack.with(|said| said.down = 3);
-    let mut view = samples::handoff();
+    let mut view = fresh();
     view.route.eligible = Vec::new();
     rig.service.asks(view);
     rig.calm().await;
@@ -67,18 +69,22 @@ async fn a_channel_that_is_closed_to_the_app_is_replaced_by_the_owner() {
     let rig = Rig::running();
     rig.slack.with(|said| said.closed.push(CHANNEL.to_owned()));
     rig.service.with(|known| known.project.owner = "ann".to_owned());
-    let mut view = samples::handoff();
+    let mut view = fresh();
     view.route.eligible = Vec::new();
     rig.service.asks(view);
     rig.calm().await;
     let cards = rig.slack.posted("card:");
-    assert_eq!((cards.len(), cards[0].1.channel.as_str()), (1, ANN));
+    // Its project's thread is in the conversation with the owner, too.
+    let status = rig.slack.posted("status:");
+    assert_eq!((status.len(), status[0].1.channel.as_str()), (1, ANN));
+    assert_eq!((cards.len(), &cards[0].0.channel), (1, &status[0].0.channel));
+    assert_eq!(cards[0].1.thread_ts.as_ref(), Some(&status[0].0.ts));
 }
 
 #[tokio::test(start_paused = true)]
 async fn people_whom_a_request_names_get_a_card_of_their_own() {
     let rig = Rig::running();
-    let mut view = samples::handoff();
+    let mut view = fresh();
     view.route.eligible = vec!["bob".to_owned()];
     rig.service.asks(view);
     rig.calm().await;
@@ -90,7 +96,7 @@ async fn people_whom_a_request_names_get_a_card_of_their_own() {
 #[tokio::test(start_paused = true)]
 async fn each_reminder_is_said_once_below_the_card() {
     let rig = Rig::running();
-    let mut view = samples::handoff();
+    let mut view = fresh();
     view.route.eligible = vec!["ann".to_owned(), "bob".to_owned()];
     rig.service.asks(view.clone());
     rig.calm().await;
@@ -107,12 +113,12 @@ async fn each_reminder_is_said_once_below_the_card() {
 #[tokio::test(start_paused = true)]
 async fn after_a_restart_what_is_pending_has_a_card_and_what_was_decided_shows_it() {
     let rig = Rig::running();
-    let first = samples::handoff();
+    let first = fresh();
     rig.service.asks(first.clone());
     rig.calm().await;
     rig.bridge.stop().await;
     rig.service.asks(samples::decided(first, Verdict::Rejected, "ann", "cli"));
-    let mut second = samples::handoff();
+    let mut second = fresh();
     second.approval_id = samples::approval_id(77);
     rig.service.asks(second);
     let rig = rig.restarted().await;

@@ -27,7 +27,7 @@ async fn a_mention_starts_a_project_in_its_thread_and_files_come_along() {
     assert_eq!((status.len(), status[0].1.thread_ts.as_deref()), (1, Some("1.0")));
     let refused = rig.slack.posted("files:");
     assert!(refused[0].1.text.contains("big.iso") && refused[0].1.thread_ts.as_deref() == Some("1.0"));
-    let mut view = samples::handoff();
+    let mut view = fresh();
     view.route.eligible = Vec::new();
     rig.service.asks(view);
     rig.calm().await;
@@ -131,7 +131,7 @@ async fn many_events_are_one_change_of_the_status_message() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     let before = rig.slack.with(|said| said.updates.len());
     for number in 0..50 {
-        rig.service.with(|known| known.project.spend.calls = 100 + number);
+        rig.service.with(|known| known.project.spend.usd_nanos = 400_000_000 + number * 10_000_000);
         rig.service.feeds(None);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -172,4 +172,87 @@ async fn the_home_tab_is_shown_when_opened_and_kept_up_to_date() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(rig.slack.with(|said| said.homes.len()), 2);
     rig.press(ANN, action::LINK, "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_from_elsewhere_gets_a_thread_in_the_default_channel_its_cards_and_its_summary() {
+    let rig = Rig::running();
+    let mut view = fresh();
+    view.route.eligible = Vec::new();
+    rig.service.asks(view.clone());
+    rig.calm().await;
+    let status = rig.slack.posted("status:");
+    assert_eq!((status.len(), status[0].1.channel.as_str(), status[0].1.thread_ts.as_deref()), (1, CHANNEL, None));
+    let root = Some(status[0].0.ts.as_str());
+    let cards = rig.slack.posted("card:");
+    assert_eq!((cards.len(), cards[0].1.thread_ts.as_deref()), (1, root), "its requests come into its thread");
+    rig.service.asks(samples::decided(view, bus_schemas::v1::approval::Verdict::Approved, "bob", "cli"));
+    rig.service.with(|known| {
+        known.project.state = bus_schemas::v1::project::ProjectState::Completed;
+        known.project.result_commit = Some("b".repeat(40));
+    });
+    rig.service.feeds(None);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let summary = rig.slack.posted("summary:");
+    assert_eq!((summary.len(), summary[0].1.thread_ts.as_deref()), (1, root));
+    let uploads = rig.slack.with(|said| said.uploads.clone());
+    assert_eq!((uploads.len(), uploads[0].thread_ts.as_deref(), &*uploads[0].bytes), (1, root, &b"+one\n"[..]));
+    assert!(rig.desk.with(|memory| memory.threads.values().all(|thread| thread.closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_long_ago_is_not_told_again() {
+    let rig = Rig::running();
+    rig.service.with(|known| {
+        known.project.state = bus_schemas::v1::project::ProjectState::Completed;
+        known.project.changed_at = UnixMs(samples::NOW.0 - 3_600_000);
+        known.project.pending_approvals.clear();
+    });
+    rig.service.feeds(None);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(rig.slack.with(|said| said.posts.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_end_together_are_all_closed() {
+    let rig = Rig::running();
+    let views: Vec<ApprovalView> = [41, 42, 43]
+        .into_iter()
+        .map(|number| ApprovalView { approval_id: samples::approval_id(number), ..fresh() })
+        .collect();
+    views.iter().for_each(|view| rig.service.asks(view.clone()));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    // One event ends all of them, and names the first.
+    rig.service.with(|known| {
+        for view in views.iter().cloned() {
+            let ended = samples::decided(view, bus_schemas::v1::approval::Verdict::Rejected, "ann", "cancel");
+            known.approvals.insert(ended.approval_id, ended);
+        }
+        known.project.pending_approvals.clear();
+    });
+    rig.service.feeds(Some(views[0].approval_id));
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let open = |memory: &mut super::desk::Memory| {
+        memory.postings.values().filter(|posting| posting.name.starts_with("card:") && !posting.closed).count()
+    };
+    assert_eq!(rig.desk.with(open), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_menu_entry_of_the_manifest_opens_the_form_with_the_message_in_it() {
+    let manifest = include_str!("../../../../../../deploy/slack/manifest.yaml");
+    let after = |key: &str| manifest.lines().find_map(|line| line.trim().trim_start_matches("- ").strip_prefix(key));
+    let (shortcut, command) = (after("callback_id: ").unwrap(), after("command: ").unwrap());
+    assert_eq!(shortcut, callback::GOAL);
+    let rig = Rig::quiet();
+    let chosen = json!({"type": "message_action", "callback_id": shortcut, "trigger_id": "a", "message_ts": "5.5", "user": {"id": ANN},
+        "channel": {"id": "C1"}, "message": {"type": "message", "user": BOB, "ts": "5.5", "text": "the numbers are wrong"}});
+    rig.comes(Kind::Interaction, chosen).await;
+    rig.calm().await;
+    let view = rig.slack.with(|said| said.views.pop()).unwrap();
+    assert!(view["callback_id"] == callback::GOAL && view.to_string().contains("the numbers are wrong"), "{view}");
+    let typed = json!({"command": command, "text": "", "user_id": ANN, "channel_id": "C1", "trigger_id": "b"});
+    rig.comes(Kind::Command, typed).await;
+    rig.calm().await;
+    assert_eq!(rig.slack.with(|said| said.views.pop()).unwrap()["callback_id"], callback::GOAL);
 }
