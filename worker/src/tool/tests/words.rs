@@ -79,7 +79,7 @@ async fn a_host_is_asked_for_by_its_name() {
     assert_eq!(ending, Ending::Access { host: "crates.io:443".into(), reason: "a library".into() });
     let refused = rig.err("request_access", json!({"host": "https://crates.io/x", "reason": "a library"})).await;
     assert!(refused.contains("leave scheme, path and wildcards away"), "{refused}");
-    assert_eq!(rig.err("request_access", json!({"host": "crates.io"})).await, "`reason` is missing");
+    assert!(rig.err("request_access", json!({"host": "crates.io"})).await.starts_with("`reason` is missing"));
 }
 
 #[tokio::test]
