@@ -4,14 +4,15 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use async_nats::jetstream::{AckKind, consumer::pull};
+use async_nats::jetstream::{AckKind, consumer::pull, object_store::ObjectMetadata};
 use bus_schemas::{
     envelope::{Envelope, Message},
-    id::{AttemptRef, ClaimNonce, HostId, LeaseId, MessageId, TaskId},
+    id::{AttemptRef, ClaimNonce, HostId, LeaseId, MessageId, ProjectId, TaskId},
     nats::{self, Bus, Expect},
     stream,
     subject::{self, EventKind, PoolName},
@@ -25,6 +26,10 @@ use bus_schemas::{
     },
 };
 use futures::{StreamExt as _, future::BoxFuture};
+use orchestrator::{
+    adapter::shadow::{FolderLimits, ShadowRepos},
+    port::Shadow as _,
+};
 use uuid::Uuid;
 
 /// When something happened to an attempt, by the simulator's own clock.
@@ -89,6 +94,14 @@ impl Played {
         }
     }
 
+    /// Makes the content of a folder the commit that can be handed off.
+    ///
+    /// # Panics
+    /// If it cannot be stored.
+    pub async fn commit(&self, folder: &Path) -> String {
+        store(&self.bus, self.offer.attempt.project_id, folder).await
+    }
+
     /// A handoff that changes nothing and whose checks all passed.
     #[must_use]
     pub fn handoff(&self) -> Ending {
@@ -115,6 +128,24 @@ struct Shared {
 pub struct HostSim {
     shared: Arc<Mutex<Shared>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// Puts a folder's content into the object store as a commit, as a host does.
+///
+/// # Panics
+/// If it cannot be stored.
+pub async fn store(bus: &Bus, project_id: ProjectId, folder: &Path) -> String {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let repos = ShadowRepos::new(home.path().to_path_buf(), FolderLimits::default());
+    let commit = repos.import(project_id, folder).expect("an import").commit;
+    let bundle = repos.bundle(project_id, &commit).expect("a bundle");
+    let meta = ObjectMetadata {
+        name: format!("commit/{commit}"),
+        description: Some(bundle.parents.join(" ")),
+        ..Default::default()
+    };
+    bus.objects().await.expect("the bucket").put(meta, &mut bundle.bytes.as_slice()).await.expect("stored");
+    commit
 }
 
 /// This moment on the wire.

@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use async_nats::jetstream::{consumer::pull, object_store::ObjectMetadata};
+use async_nats::jetstream::consumer::pull;
 use bus_schemas::{
     envelope::{Envelope, Message},
-    id::{AttemptRef, ClaimNonce, HostId, MessageId},
+    id::{ClaimNonce, HostId, MessageId},
     nats::{self, Bus, Expect},
     stream,
     subject::{self, EventKind, PoolName},
@@ -19,11 +19,7 @@ use bus_schemas::{
 };
 use futures::StreamExt as _;
 use harness::{hostsim, nats::NatsServer, wait};
-use orchestrator::{
-    adapter::shadow::{FolderLimits, ShadowRepos},
-    cli::Exit,
-    port::{Service as _, Shadow as _},
-};
+use orchestrator::{cli::Exit, port::Service as _};
 use uuid::Uuid;
 
 use super::rig::{PATIENCE, Rig, chain};
@@ -67,7 +63,7 @@ async fn work_once(bus: &Bus, changed: &Path) {
     // The stream allows one such consumer at a time.
     stream.delete_consumer(&consumer.cached_info().name).await.expect("the consumer is gone");
     let attempt = offer.attempt;
-    let commit = store(bus, attempt, changed).await;
+    let commit = hostsim::store(bus, attempt.project_id, changed).await;
     let nonce = ClaimNonce::from_uuid(Uuid::now_v7());
     let claim = envelope(Claimed { attempt, host_id, nonce });
     nats::publish(bus, subject::event(&attempt, EventKind::Claimed), &claim, Expect::FirstOnSubject)
@@ -91,21 +87,6 @@ async fn work_once(bus: &Bus, changed: &Path) {
     };
     let ready = envelope(HandoffReady { attempt, nonce, handoff });
     nats::publish(bus, subject::event(&attempt, EventKind::Handoff), &ready, Expect::Any).await.expect("a handoff");
-}
-
-/// Puts a folder's content into the object store as a commit.
-async fn store(bus: &Bus, attempt: AttemptRef, folder: &Path) -> String {
-    let home = tempfile::tempdir().expect("a temporary folder");
-    let repos = ShadowRepos::new(home.path().to_path_buf(), FolderLimits::default());
-    let commit = repos.import(attempt.project_id, folder).expect("an import").commit;
-    let bundle = repos.bundle(attempt.project_id, &commit).expect("a bundle");
-    let meta = ObjectMetadata {
-        name: format!("commit/{commit}"),
-        description: Some(bundle.parents.join(" ")),
-        ..Default::default()
-    };
-    bus.objects().await.expect("the bucket").put(meta, &mut bundle.bytes.as_slice()).await.expect("stored");
-    commit
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn door() -> Door {
     let keys = format!("signing_secret = \"{SIGNING_SECRET}\"\nevents_listen = \"127.0.0.1:{port}\"\n");
     let mut office = Office::closed(&keys, None).await;
     office.serve.start().await;
-    let url = format!("http://127.0.0.1:{port}/slack/events");
+    let url = format!("http://127.0.0.1:{port}/slack");
     wait::until("the door for events", PATIENCE, || async {
         tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok().map(|_| ())
     })

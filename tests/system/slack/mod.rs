@@ -6,6 +6,7 @@ mod decisions;
 mod http;
 mod policies;
 mod questions;
+mod race;
 mod rig;
 mod starting;
 mod status;

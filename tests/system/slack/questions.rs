@@ -102,6 +102,7 @@ async fn a_person_asks_the_agent_and_the_answer_comes_to_the_thread_and_decides_
     let root = card.thread_ts.clone().unwrap_or_else(|| card.ts.clone());
     wait::until("the answer in the thread", PATIENCE, || async {
         let thread = office.slack.thread(&card.channel, &root);
+        eprintln!("DBG {:?}", request.route.questions);
         thread.iter().any(|post| post.shown().contains("Because it was thorough")).then_some(())
     })
     .await;

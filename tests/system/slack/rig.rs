@@ -1,9 +1,9 @@
 //! A team: a Slack workspace, `baton serve` with its members, and a host that works in no time.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use bus_schemas::v1::{
-    api::{ApprovalView, DecisionRequest, NewProject, PlanSource, ProjectView},
+    api::{ApprovalView, DecisionRequest, JournalEntry, NewProject, PlanSource, ProjectView},
     approval::{Decision, Verdict},
     project::ProjectState,
 };
@@ -191,10 +191,26 @@ impl Office {
         self.client().decide(&approval.approval_id.to_string(), &request).await.expect("decide");
     }
 
-    /// How often the journal of a project says this.
-    pub(crate) async fn recorded(&self, project: &ProjectView, kind: &str) -> usize {
-        let journal = self.client().journal(&project.project_id.to_string()).await.expect("the journal");
-        journal.iter().filter(|entry| entry.kind == kind).count()
+    /// How many decisions about this request the journal holds: votes that decided nothing are none.
+    pub(crate) async fn decisions(&self, approval: &ApprovalView) -> usize {
+        let journal = self.client().journal(&approval.project_id.to_string()).await.expect("the journal");
+        let id = approval.approval_id.to_string();
+        let is_about = |entry: &&JournalEntry| {
+            entry.kind == "approval_decided" && serde_json::to_string(&entry.event).is_ok_and(|text| text.contains(&id))
+        };
+        journal.iter().filter(is_about).count()
+    }
+
+    /// A file of a project's base, as the orchestrator keeps it.
+    pub(crate) fn base_file(&self, project: &ProjectView, path: &str) -> Option<Vec<u8>> {
+        let repository = self.serve.home().join(format!("state/shadow/{}.git", project.project_id));
+        let shown = Command::new("git")
+            .arg("--git-dir")
+            .arg(repository)
+            .args(["show", &format!("{}:{path}", project.base_commit)])
+            .output()
+            .expect("git");
+        shown.status.success().then_some(shown.stdout)
     }
 
     /// Waits until nothing about this request can be pressed any more, on any copy of its card; returns them.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use bus_schemas::v1::{agent::Role, approval::ApprovalSubject, project::ProjectState, task::Program};
+use bus_schemas::v1::{agent::Role, api::ProjectView, approval::ApprovalSubject, project::ProjectState, task::Program};
 use harness::{
     hostsim::{Played, Player},
     slack::{Post, TEAM_CHANNEL},
@@ -55,6 +55,13 @@ pub(crate) async fn goes_on(office: &Office, channel: &str, root: &str) -> Post 
     card
 }
 
+/// Whoever works on it begins with the base of the project.
+fn works_on_its_base(offers: &Offers, project: &ProjectView) {
+    let offers = offers.lock().expect("no poison");
+    let base = Some(&project.base_commit);
+    assert_eq!(offers.first().map(|offer| &offer.base_commit), base, "{offers:?}");
+}
+
 #[tokio::test]
 async fn a_mention_starts_a_project_whose_thread_hangs_on_it_and_files_become_inputs() {
     let (player, offers) = planner();
@@ -64,8 +71,8 @@ async fn a_mention_starts_a_project_whose_thread_hangs_on_it_and_files_become_in
     let project = office.only_project().await;
     assert_eq!((project.owner.as_str(), project.goal.as_str()), ("ann", "Count the lines of the report"));
     goes_on(&office, TEAM_CHANNEL, &said.ts).await;
-    let offered = offers.lock().expect("no poison").iter().map(|offer| format!("{offer:?}")).collect::<String>();
-    assert!(offered.contains("report.txt"), "the file is among the inputs: {offered}");
+    works_on_its_base(&offers, &project);
+    assert_eq!(office.base_file(&project, "inputs/report.txt").as_deref(), Some(&b"a\nb\n"[..]), "it is an input");
     assert!(office.slack.thread(TEAM_CHANNEL, &said.ts).len() >= 3, "status, card, summary");
     office.slack.no_violations();
 }
@@ -127,8 +134,8 @@ async fn a_message_is_delegated_with_its_files() {
     let project = office.only_project().await;
     assert_eq!(project.goal, "The numbers are wrong");
     goes_on(&office, TEAM_CHANNEL, &said.ts).await;
-    let offered = offers.lock().expect("no poison").iter().map(|offer| format!("{offer:?}")).collect::<String>();
-    assert!(offered.contains("numbers.csv"), "{offered}");
+    works_on_its_base(&offers, &project);
+    assert_eq!(office.base_file(&project, "inputs/numbers.csv").as_deref(), Some(&b"1,2\n"[..]), "it is an input");
     office.slack.no_violations();
 }
 

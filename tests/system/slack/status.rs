@@ -1,8 +1,9 @@
 //! The status message of a project, its summary, and home tabs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use harness::{
+    hostsim::{Played, Player},
     slack::{Post, TEAM_CHANNEL},
     wait,
 };
@@ -54,7 +55,37 @@ async fn the_end_is_summed_up_with_the_result() {
     goes_on(&office, TEAM_CHANNEL, &said.ts).await;
     let summary = office.slack.wait_for_message("the summary", |post| named(post, "summary")).await;
     assert_eq!(summary.thread_ts.as_deref(), Some(said.ts.as_str()));
-    says(&summary.shown(), &["small", "completed", "only"]);
+    says(&summary.shown(), &["Do one thing", "completed", "only"]);
+    office.slack.no_violations();
+}
+
+#[tokio::test]
+async fn a_project_from_the_command_line_has_a_thread_and_its_summary_carries_the_difference() {
+    let player: Player = Arc::new(|played: Played| {
+        Box::pin(async move {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            std::fs::write(folder.path().join("hello.txt"), "hello, world\n").expect("a file");
+            let commit = played.commit(folder.path()).await;
+            played.handoff_with(|handoff| handoff.commit = commit)
+        })
+    });
+    let office = Office::played("", player).await;
+    let (project, approval, card) = office.waiting().await;
+    let status = office.slack.wait_for_message("the status", |post| named(post, "status")).await;
+    assert_eq!((status.channel.as_str(), status.thread_ts.as_deref()), (TEAM_CHANNEL, None));
+    assert_eq!(card.thread_ts.as_deref(), Some(status.ts.as_str()), "its requests come into its thread");
+    office.slack.person("U0BOB").clicks(&card, "baton.approve").acked().await;
+    office.decided(&approval).await;
+    office.completed(&project).await;
+    let summary = office.slack.wait_for_message("the summary", |post| named(post, "summary")).await;
+    assert_eq!(summary.thread_ts.as_deref(), Some(status.ts.as_str()));
+    says(&summary.shown(), &["hello.txt", "in this thread"]);
+    let files = office.slack.uploads();
+    let file = files.iter().find(|file| file.name == "result.diff").expect("the difference");
+    assert_eq!((file.channel.as_deref(), file.thread_ts.as_deref()), (Some(TEAM_CHANNEL), Some(status.ts.as_str())));
+    let text = String::from_utf8_lossy(&file.bytes);
+    assert!(text.contains("-hello\n") && text.contains("+hello, world"), "{text}");
+    office.slack.wait_until("the last status", &status, |post| post.shown().contains("completed")).await;
     office.slack.no_violations();
 }
 
