@@ -99,6 +99,7 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
             ("remembered.revoked", task, format!("{by} takes back that the decision about {what} is remembered"))
         }
         Fact::ApplyOffered { .. } => ("apply.offered", None, "the result waits to be put into the folder".to_owned()),
+        Fact::ApplyWanted { by } => ("apply.wanted", None, format!("{by} wants the result in the folder")),
         Fact::ApplyRefused { detail } => {
             ("apply.refused", None, format!("the result is not put into the folder: {detail}"))
         }

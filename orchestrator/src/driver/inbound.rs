@@ -124,11 +124,13 @@ fn pause(
         pause: &'a Pause,
     }
     let AttemptPaused { attempt, nonce, pause, saved_turn, usage } = paused;
-    let pause = bounded_pause(pause);
+    let pause = only_hosts(bounded_pause(pause));
     let digest = digest::of(&Shown { attempt, pause: &pause }).map_err(|e| format!("pause of {attempt}: {e}"))?;
     let (spec, clarifier) = match &pause {
         Pause::Question { question, .. } => (PauseSpec::Question { question: question.clone() }, None),
-        Pause::Capability { capability: Capability::Host { host }, .. } => (capability(host), None),
+        Pause::Capability { capability: Capability::Host { host }, .. } => {
+            (PauseSpec::Capability { host: host.clone() }, None)
+        }
         Pause::Budget { .. } => (PauseSpec::Budget, None),
         Pause::RateLimited { resume_at, .. } => (PauseSpec::RateLimited { resume_at: *resume_at }, None),
         Pause::Bounce { need, question } => bounce(attempt, need, question, room, ids),
@@ -148,12 +150,14 @@ fn pause(
 }
 
 /// Only one host by its name can be granted: whatever else a guest names becomes a question, which grants nothing.
-fn capability(host: &str) -> PauseSpec {
-    if host.contains('*') || network_problem(host).is_some() {
-        let question = format!("The agent asks for access to {}, which is not a host.", bounded(host, 300));
-        return PauseSpec::Question { question };
+fn only_hosts(pause: Pause) -> Pause {
+    let Pause::Capability { capability: Capability::Host { host }, reason } = pause else { return pause };
+    if host.contains('*') || network_problem(&host).is_some() {
+        let host = bounded(&host, 300);
+        let question = format!("The agent asks for access to {host}, which is not a host. It says: {reason}");
+        return Pause::Question { question, options: Vec::new(), stuck: false };
     }
-    PauseSpec::Capability { host: host.to_ascii_lowercase() }
+    Pause::Capability { capability: Capability::Host { host: host.to_ascii_lowercase() }, reason }
 }
 
 /// Hosts bound what guests say, and are not trusted to.
@@ -165,6 +169,9 @@ fn bounded_pause(pause: Pause) -> Pause {
             stuck,
         },
         Pause::Bounce { need, question } => Pause::Bounce { need, question: bounded(&question, QUESTION_BYTES) },
+        Pause::Capability { capability, reason } => {
+            Pause::Capability { capability, reason: bounded(&reason, QUESTION_BYTES) }
+        }
         other => other,
     }
 }

@@ -186,6 +186,18 @@ impl Who {
         }
     }
 
+    /// Somewhere in it more than one person must agree.
+    #[must_use]
+    pub fn wants_several(&self) -> bool {
+        match self {
+            Self::Anyone | Self::Person(_) => false,
+            Self::Some { n, .. } => *n > 1,
+            Self::AnyOf(list) => list.iter().any(Self::wants_several),
+            Self::AllOf(list) => list.iter().any(Self::wants_several) || self.fewest(&[]).is_none_or(|few| few > 1),
+            Self::After { who, .. } => who.wants_several(),
+        }
+    }
+
     /// The fewest different people who can satisfy it, these not counted; `None` if nobody can.
     #[must_use]
     pub fn fewest(&self, excluded: &[String]) -> Option<usize> {

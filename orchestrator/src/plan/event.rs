@@ -398,6 +398,11 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// Somebody wants the result in the folder, and it could not be offered yet to those who approve that.
+    ApplyWanted {
+        /// Who.
+        by: String,
+    },
     /// Answer to [`super::Command::ApplyResult`]: it cannot be put into the folder now, nothing was written. Somebody can still
     /// `baton apply`.
     ApplyRefused {
@@ -473,6 +478,7 @@ impl Fact {
             Self::CancelRequested { .. } => "cancel_requested",
             Self::ResultMerged { .. } => "result_merged",
             Self::ResultMergeFailed { .. } => "result_merge_failed",
+            Self::ApplyWanted { .. } => "apply_wanted",
             Self::ApplyRefused { .. } => "apply_refused",
             Self::ApplyStarted { .. } => "apply_started",
             Self::ApplyFinished => "apply_finished",

@@ -230,6 +230,7 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
         Fact::ApplyOffered { approval_id, digest, route } => {
             change.apply_offered(&asking(*approval_id, digest, Some(route)))
         }
+        Fact::ApplyWanted { .. } => change.apply_wanted(),
         Fact::ApplyRefused { detail } => change.apply_refused(detail),
         Fact::ApplyStarted { by, before_commit, after_commit } => change.apply_started(by, before_commit, after_commit),
         Fact::ApplyFinished => change.apply_finished(),

@@ -148,7 +148,9 @@ pub fn lower_again(
     let replan_policy = policy(plan, &name(&plan.replan, Asked::Patch), rules)?;
     policy(plan, &name(&plan.capabilities, Asked::Capability), rules)?;
     let apply = plan.apply.as_deref().or(rules.approvals.apply.as_deref());
-    let offers_result = apply.map(|name| policy(plan, name, rules)).transpose()?.is_some();
+    let named = apply.map(|name| policy(plan, name, rules)).transpose()?.is_some();
+    // What is always looked at is looked at before it gets into the folder, too.
+    let offers_result = named || rules.approvals.always.is_some();
     let budget = budget_of("budget", &plan.budget)?;
     Ok(Lowered { tasks, ids: by_key, plan_policy, replan_policy, offers_result, budget })
 }

@@ -108,15 +108,10 @@ pub fn needs_person(plan: &Plan, patch: &PlanPatch, rules: &Rules) -> Option<Str
     }
     // Where people look at what tasks hand on, a new task is no way around them.
     let handoffs = plan.defaults.approval.as_deref().unwrap_or_else(|| rules.default_for(Asked::Handoff));
-    let is_free = |name: &str| !rules.always_asks(name, &plan.policies);
     if rules.may_ask(handoffs, &plan.policies)
-        && let Some(task) =
-            patch.add.iter().find(|task| task.approval.as_deref().is_some_and(|name| name != handoffs && is_free(name)))
+        && let Some(task) = patch.add.iter().find(|task| task.approval.as_deref().is_some_and(|name| name != handoffs))
     {
-        return Some(format!(
-            "`{}` names a policy that may ask nobody, and the plan's handoffs are looked at",
-            task.id
-        ));
+        return Some(format!("`{}` names another policy than the one that looks at the plan's handoffs", task.id));
     }
     let agents = || plan.tasks.iter().filter_map(|task| task.agent.as_ref());
     let models: BTreeSet<Option<&str>> = agents().map(|agent| agent.model.as_deref()).collect();

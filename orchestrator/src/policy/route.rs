@@ -71,7 +71,11 @@ pub fn route(asking: &Asking<'_>, name: &str) -> Route {
     (route.risk, route.risk_reasons) = (risk, risk_reasons);
     if let Ruling::Ask(who) = &route.ruling {
         // Two people are asked for so that two look at it: whoever edited it is none of them.
-        if who.fewest(&[]).is_some_and(|fewest| fewest >= 2) {
+        let later = match &route.at_deadline {
+            AtDeadline::Escalate { to, .. } => to.wants_several(),
+            AtDeadline::Reject | AtDeadline::Approve => false,
+        };
+        if later || who.wants_several() {
             add_all(&mut route.excluded, &facts.edited_by);
         }
         if route.problem.is_none() && route.is_hopeless() {

@@ -34,11 +34,22 @@ impl Orchestrator {
             let detail = format!("project {project_id} has no result to apply (tasks: {})", state.join(", "));
             return Err(problem("no_result", 409, detail));
         };
-        if !request.dry_run
-            && let Some(asked) = self.read(self.store.apply_request(project_id).await)?
-            && let Some(view) = self.by_vote(&view, asked, &request).await?
-        {
-            return Ok(view);
+        if !request.dry_run {
+            match self.read(self.store.apply_request(project_id).await)? {
+                Some(asked) => {
+                    if let Some(view) = self.by_vote(&view, asked, &request).await? {
+                        return Ok(view);
+                    }
+                }
+                // Where nobody has to approve it, this is refused, and nothing is lost by that.
+                None => {
+                    let by = self.person(&request.channel, &request.by);
+                    if self.handle.ask(project_id, Fact::ApplyWanted { by }, None).await.is_ok() {
+                        let detail = "those who approve it are being asked: they could not be before";
+                        return Err(hinted("waits_for_others", 409, detail, "`baton approvals` shows the request"));
+                    }
+                }
+            }
         }
         let _turn = self.applying.turn(&view.folder).await;
         if !request.dry_run

@@ -15,12 +15,14 @@ use super::{
 };
 use crate::port::journal::{AuditRow, Change, JournalError, Projector};
 
+/// What happens outside of every project, and so without a journal record.
+const OUTSIDE: &str = "skill.admitted";
 /// Findings that are told: whoever has more than that needs a backup, not a list.
 const FINDINGS: usize = 1000;
 /// What keeps the program from changing the log by mistake.
 const TRIGGERS: [&str; 3] = ["audit_only_grows", "audit_is_not_changed", "audit_is_not_deleted"];
 
-/// What an entry says, without its hash and its words.
+/// What an entry says, without its hash.
 #[derive(PartialEq, Eq)]
 struct Said {
     kind: String,
@@ -29,6 +31,9 @@ struct Said {
     digest: String,
     actor: String,
     channel: String,
+    at: i64,
+    /// As it is stored: canonical JSON.
+    detail: String,
 }
 
 impl Said {
@@ -40,6 +45,8 @@ impl Said {
             digest: row.digest.clone(),
             actor: row.actor.clone(),
             channel: row.channel.clone(),
+            at: row.at.0,
+            detail: canonical(&row.detail).unwrap_or_default(),
         }
     }
 }
@@ -154,11 +161,14 @@ impl Check {
             if claimed != previous {
                 self.found(number, "it does not follow the entry before it: that one has another hash".to_owned());
             }
+            if sequence == 0 && kind != OUTSIDE {
+                self.found(number, format!("it is about no journal record, and `{kind}` always is"));
+            }
             self.about(connection, number, sequence, &sha256)?;
-            self.said
-                .entry(sequence)
-                .or_default()
-                .push((number, Said { kind, approval_id, subject, digest, actor, channel }));
+            self.said.entry(sequence).or_default().push((
+                number,
+                Said { kind, approval_id, subject, digest, actor, channel, at: row.get(2)?, detail: written },
+            ));
             last = number;
             self.hashes.insert(hash.clone());
             previous = hash;

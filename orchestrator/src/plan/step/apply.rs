@@ -11,7 +11,7 @@ use crate::{
         event::{CommitId, PolicySpec},
         policy::{self, NOTE_BYTES},
         rejected::Rejected,
-        request::{Asking, Subject},
+        request::{Approval, Asking, Subject},
         state::{Apply, ProjectState},
         task::{Task, TaskState},
     },
@@ -116,17 +116,40 @@ impl Change<'_> {
 
     /// The result could not be offered or, though approved, not be put into the folder. Somebody can still apply it.
     pub(super) fn apply_refused(&mut self, detail: &str) -> Result<(), Rejected> {
-        let approved = |id: &ApprovalId| {
-            let approval = self.plan.approvals.get(id).filter(|approval| approval.subject == Subject::Apply);
-            approval.and_then(|approval| approval.decision.as_ref()).is_some_and(|d| d.verdict == Decided::Approved)
-        };
-        let asked = self.plan.offering_result || self.plan.approvals.keys().any(approved);
+        let asked = self.plan.offering_result || self.result_is_approved();
         if !asked || self.plan.standing_apply().is_some() {
             return Err(self.wrong_apply("nobody asked for the result to be put into the folder, or it is"));
         }
         self.plan.offering_result = false;
         self.not_applied(detail);
         Ok(())
+    }
+
+    /// Somebody wants a result in the folder that people approve and that could not be offered to them: once more.
+    pub(super) fn apply_wanted(&mut self) -> Result<(), Rejected> {
+        if self.plan.state != ProjectState::Completed || !self.is_guarded() {
+            return Err(self.wrong_apply("nobody has to approve it"));
+        }
+        let was_offered = self.plan.approvals.values().any(|approval| approval.subject == Subject::Apply);
+        if was_offered || self.plan.offering_result {
+            return Err(self.wrong_apply("the result is offered already"));
+        }
+        self.plan.offering_result = true;
+        self.touch_project();
+        self.command(Command::OfferResult);
+        Ok(())
+    }
+
+    /// The result comes into the folder only if those approved it whom the policy names.
+    fn is_guarded(&self) -> bool {
+        let result = self.plan.result_commit.as_ref();
+        self.plan.offers_result && result.is_some_and(|commit| *commit != self.plan.base_commit)
+    }
+
+    fn result_is_approved(&self) -> bool {
+        let about_result = |approval: &&Approval| approval.subject == Subject::Apply;
+        let decisions = self.plan.approvals.values().filter(about_result).filter_map(|about| about.decision.as_ref());
+        decisions.into_iter().any(|decision| decision.verdict == Decided::Approved)
     }
 
     pub(super) fn result_merged(&mut self, commit: &str) -> Result<(), Rejected> {
@@ -157,14 +180,10 @@ impl Change<'_> {
         if self.plan.standing_apply().is_some() {
             return Err(self.wrong_apply("the result is applied already"));
         }
-        self.plan.offering_result = false;
-        self.plan.reason.clear();
-        let about_result =
-            |id: &&ApprovalId| self.plan.approvals.get(*id).is_some_and(|request| request.subject == Subject::Apply);
-        let pending: Vec<ApprovalId> = self.plan.pending.iter().filter(about_result).copied().collect();
-        for approval_id in pending {
-            self.void(approval_id, &format!("{by} applied the result by hand"));
+        if self.is_guarded() && !self.result_is_approved() {
+            return Err(self.wrong_apply("those who approve it have not"));
         }
+        self.plan.reason.clear();
         self.plan.applies.push(Apply {
             by: by.to_owned(),
             before_commit: before.to_owned(),

@@ -37,6 +37,10 @@ fn started(world: &mut World) -> Result<Outcome, Rejected> {
     world.step(Fact::ApplyStarted { by, before_commit, after_commit })
 }
 
+fn wanted(world: &mut World) -> Result<Outcome, Rejected> {
+    world.step(Fact::ApplyWanted { by: "bob".to_owned() })
+}
+
 fn refused(world: &mut World) -> Result<Outcome, Rejected> {
     world.step(Fact::ApplyRefused { detail: "a file is in the way".to_owned() })
 }
@@ -67,8 +71,8 @@ fn nothing_is_written_of_a_rejected_result_and_the_reason_is_kept() {
     assert_eq!(world.plan.reason(), "the result is not put into the folder: ann: not on a Friday");
     assert_eq!(world.plan.state(), ProjectState::Completed);
     assert!(matches!(refused(&mut world), Err(Rejected::WrongApply { .. })));
-    started(&mut world).unwrap();
-    assert_eq!(world.plan.reason(), "", "a person can still apply it");
+    assert!(matches!(started(&mut world), Err(Rejected::WrongApply { .. })), "nobody goes round those who decide");
+    assert!(matches!(wanted(&mut world), Err(Rejected::WrongApply { .. })), "nor are they asked again");
 }
 
 #[test]
@@ -85,16 +89,20 @@ fn what_cannot_be_applied_says_why() {
 }
 
 #[test]
-fn applying_by_hand_closes_the_request() {
+fn nobody_applies_by_hand_what_people_have_not_approved() {
     let (mut world, _) = completed("one");
+    assert!(matches!(started(&mut world), Err(Rejected::WrongApply { .. })), "it is not even offered yet");
     offered(&mut world, route(leads(2))).unwrap();
-    let outcome = started(&mut world).unwrap();
-    assert!(outcome.commands.contains(&Command::Tell { approval_id: approval(REQUEST) }));
-    let decision = world.plan.approval(approval(REQUEST)).unwrap().decision.clone().unwrap();
-    assert_eq!((decision.channel.as_str(), decision.note.as_str()), ("void", "bob applied the result by hand"));
+    assert!(matches!(started(&mut world), Err(Rejected::WrongApply { .. })), "it waits for two");
     let (mut world, _) = completed("one");
+    refused(&mut world).unwrap();
+    assert!(matches!(started(&mut world), Err(Rejected::WrongApply { .. })), "it could not be offered");
+    let again = wanted(&mut world).unwrap();
+    assert!(again.commands.contains(&Command::OfferResult) && !world.plan.is_settled());
+    assert!(matches!(wanted(&mut world), Err(Rejected::WrongApply { .. })), "once is enough");
+    offered(&mut world, route(leads(1))).unwrap();
+    said(&mut world, Verdict::Approved, "");
     started(&mut world).unwrap();
-    assert!(matches!(offered(&mut world, route(leads(1))), Err(Rejected::WrongApply { .. })), "it is in the folder");
 }
 
 #[test]
