@@ -211,7 +211,7 @@ impl Service for Orchestrator {
     async fn apply(&self, id: &str, request: ApplyRequest) -> Result<ApplyView, Problem> {
         let project_id = resolve::project(&self.store, id).await?;
         let view = self.view(project_id).await?;
-        self.apply_result(view, request).await
+        Box::pin(self.apply_result(view, request)).await
     }
 
     async fn undo(&self, id: &str, request: UndoRequest) -> Result<ApplyView, Problem> {
