@@ -239,7 +239,7 @@ async fn requests_that_end_together_are_all_closed() {
     });
     rig.service.feeds(Some(views[0].approval_id));
     tokio::time::sleep(Duration::from_secs(8)).await;
-    let open = |memory: &mut super::desk::Memory| {
+    let open = |memory: &mut desk::Memory| {
         memory.postings.values().filter(|posting| posting.name.starts_with("card:") && !posting.closed).count()
     };
     assert_eq!(rig.desk.with(open), 0);
