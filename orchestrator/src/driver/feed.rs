@@ -28,6 +28,14 @@ pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[Ta
         Command::Ask { approval_id } => Some(*approval_id),
         _ => None,
     });
+    // A request that was decided by its policy is named in the outcome, too, and nobody looks at it.
+    let shown = outcome.commands.iter().find_map(|command| match command {
+        Command::Tell { approval_id }
+        | Command::Reshow { approval_id }
+        | Command::Remind { approval_id }
+        | Command::Widen { approval_id } => Some(*approval_id),
+        _ => None,
+    });
     if asked.is_some() {
         text.push_str("; a person is asked");
     }
@@ -44,7 +52,7 @@ pub(super) fn row(record: &Record, plan: &Plan, outcome: &Outcome, touched: &[Ta
         project_state: words::project_state(plan.state()),
         text,
         tasks: touched.to_vec(),
-        approval_id: asked.or_else(|| outcome.approvals.first().copied()),
+        approval_id: asked.or(shown).or_else(|| outcome.approvals.first().copied()),
         project_changed: outcome.project_changed,
     }
 }

@@ -84,7 +84,8 @@ async fn a_person_asks_the_agent_and_the_answer_comes_to_the_thread_and_decides_
             handoff.result = serde_json::from_value(serde_json::json!({ "answer": answer })).ok();
         })
     });
-    let office = Office::played("", player).await;
+    // The answer comes because its event says what it is about, not because the project is looked at now and then.
+    let office = Office::played("status_every = \"1h\"\n", player).await;
     let project = office.project(&AGENT.replace("APPROVAL", "ask")).await;
     let approval = office.asked().await;
     let card = office.card(&approval).await;
@@ -102,7 +103,6 @@ async fn a_person_asks_the_agent_and_the_answer_comes_to_the_thread_and_decides_
     let root = card.thread_ts.clone().unwrap_or_else(|| card.ts.clone());
     wait::until("the answer in the thread", PATIENCE, || async {
         let thread = office.slack.thread(&card.channel, &root);
-        eprintln!("DBG {:?}", request.route.questions);
         thread.iter().any(|post| post.shown().contains("Because it was thorough")).then_some(())
     })
     .await;

@@ -161,11 +161,6 @@ impl Office {
         wait::until("a request", PATIENCE, || async { client.approvals(false).await.ok()?.pop() }).await
     }
 
-    /// Every request, decided ones included.
-    pub(crate) async fn requests(&self) -> Vec<ApprovalView> {
-        self.client().approvals(true).await.expect("the requests")
-    }
-
     /// Waits until a request is decided.
     pub(crate) async fn decided(&self, approval: &ApprovalView) -> Decision {
         let (client, id) = (self.client(), approval.approval_id.to_string());

@@ -1,6 +1,10 @@
 //! Each project's status message, its summary at the end, and differences as files.
 
-use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use bus_schemas::{
     id::{ApprovalId, ProjectId},
@@ -25,6 +29,7 @@ use crate::{
         view::{self, Card, CardSettings, secrets, summary::Outcome, text},
         web::Upload,
     },
+    digest,
     port::Service,
 };
 
@@ -36,13 +41,16 @@ const STARTING: Duration = Duration::from_millis(500);
 /// that is new begins with all that ever was.
 const UNSEEN_MS: u64 = 60_000;
 
+/// What waited in each project when it was last looked at: the requests, and digests of what they were.
+type Waiting = HashMap<ProjectId, BTreeMap<ApprovalId, String>>;
+
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Looks at projects that were marked; each message is changed at most every so often.
     pub(super) async fn keep_status(self) {
         let every = self.0.settings.status_every;
         let mut shown: HashMap<ProjectId, Instant> = HashMap::new();
         let mut failures: HashMap<ProjectId, u32> = HashMap::new();
-        let mut pending: HashMap<ProjectId, Vec<ApprovalId>> = HashMap::new();
+        let mut waiting = Waiting::new();
         loop {
             let project_id = self.0.projects.next().await;
             let now = Instant::now();
@@ -50,7 +58,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 self.0.projects.mark_at(project_id, due);
                 continue;
             }
-            match self.show_project(project_id, &mut pending).await {
+            match self.show_project(project_id, &mut waiting).await {
                 Ok(open) => {
                     failures.remove(&project_id);
                     if open {
@@ -71,28 +79,24 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     }
 
     /// Brings a project's status message to what it is; whether more can come.
-    async fn show_project(
-        &self,
-        project_id: ProjectId,
-        pending: &mut HashMap<ProjectId, Vec<ApprovalId>>,
-    ) -> Result<bool, String> {
+    async fn show_project(&self, project_id: ProjectId, waiting: &mut Waiting) -> Result<bool, String> {
         let core = &*self.0;
         let project = match core.service.project(&project_id.to_string()).await {
             Ok(project) => project,
             Err(problem) if problem.code == "not_found" => return Ok(false),
             Err(problem) => return Err(problem.detail),
         };
-        self.look_at_requests(&project, pending);
+        let mut approvals = Vec::with_capacity(project.pending_approvals.len());
+        for id in &project.pending_approvals {
+            // Decided meanwhile: the next look shows it.
+            approvals.extend(core.service.approval(&id.to_string()).await.ok());
+        }
+        self.look_at_requests(project_id, &approvals, waiting);
         let known = core.desk.thread(project_id).await.map_err(|e| e.to_string())?;
         let is_new = known.as_ref().is_none_or(|thread| thread.thread_ts.is_none());
         let Some(mut thread) = known.or_else(|| self.new_thread(&project)) else { return Ok(false) };
         if thread.closed && !self.wakes(&project).await? {
             return Ok(false);
-        }
-        let mut approvals = Vec::with_capacity(project.pending_approvals.len());
-        for id in &project.pending_approvals {
-            // Decided meanwhile: the next look shows it.
-            approvals.extend(core.service.approval(&id.to_string()).await.ok());
         }
         let shown = self.hidden(&project).ok_or("the project cannot be shown safely")?;
         let card = view::status(&shown, &self.hidden(&approvals).unwrap_or_default());
@@ -127,18 +131,18 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         Some(Thread { channel, ..Thread::default() })
     }
 
-    /// One thing that happens can end several requests: the cards of all that came or went are looked at.
-    fn look_at_requests(&self, project: &ProjectView, pending: &mut HashMap<ProjectId, Vec<ApprovalId>>) {
-        let now = &project.pending_approvals;
-        let before = if now.is_empty() {
-            pending.remove(&project.project_id)
-        } else {
-            pending.insert(project.project_id, now.clone())
-        };
-        let before = before.unwrap_or_default();
-        let came = now.iter().filter(|id| !before.contains(id));
-        let went = before.iter().filter(|id| !now.contains(id));
-        came.chain(went).for_each(|id| self.0.cards.mark(*id));
+    /// An event names one request and may be about several: the cards of all that came, went or changed are looked at.
+    fn look_at_requests(&self, project_id: ProjectId, approvals: &[ApprovalView], waiting: &mut Waiting) {
+        let seen =
+            |view: &ApprovalView| (view.approval_id, digest::of_bytes(&serde_json::to_vec(view).unwrap_or_default()));
+        let now: BTreeMap<ApprovalId, String> = approvals.iter().map(seen).collect();
+        let before = waiting.remove(&project_id).unwrap_or_default();
+        let changed = now.iter().filter(|(id, digest)| before.get(id) != Some(digest)).map(|(id, _)| *id);
+        let went = before.keys().filter(|id| !now.contains_key(id)).copied();
+        changed.chain(went).for_each(|id| self.0.cards.mark(id));
+        if !now.is_empty() {
+            waiting.insert(project_id, now);
+        }
     }
 
     /// A project that is over is looked at again only if its result was put into the folder, or taken back.

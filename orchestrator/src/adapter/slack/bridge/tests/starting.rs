@@ -222,6 +222,13 @@ async fn requests_that_end_together_are_all_closed() {
         .collect();
     views.iter().for_each(|view| rig.service.asks(view.clone()));
     tokio::time::sleep(Duration::from_secs(4)).await;
+    // What changes in the last one is shown, though the event names another.
+    let mut asked = views[2].clone();
+    asked.route.reminders = 1;
+    rig.service.with(|known| known.approvals.insert(asked.approval_id, asked));
+    rig.service.feeds(Some(views[0].approval_id));
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(rig.slack.posted("reminder:").len(), 1);
     // One event ends all of them, and names the first.
     rig.service.with(|known| {
         for view in views.iter().cloned() {
