@@ -130,7 +130,8 @@ fn slack_options(config: &Config) -> Option<SlackOptions> {
         max_snippet_bytes: usize::try_from(slack.max_snippet_bytes).unwrap_or(usize::MAX),
         status_every: slack.status_pause(),
         allow_everyone: slack.allow_everyone,
-        secrets: known.into_iter().flatten().map(|secret| secret.expose().to_owned()).collect(),
+        folders: slack.folders.clone(),
+        secrets: known.into_iter().flatten().chain(&slack.never).map(|secret| secret.expose().to_owned()).collect(),
         ..Settings::default()
     };
     Some(SlackOptions {

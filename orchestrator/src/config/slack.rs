@@ -1,6 +1,6 @@
 //! `[slack]`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use bus_schemas::v1::plan::Span;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,10 @@ pub struct Slack {
     pub status_every: String,
     /// People who are no members may start projects and be asked, too.
     pub allow_everyone: bool,
+    /// Folders of this machine in which people may start projects by writing a path. Presets need none of these.
+    pub folders: Vec<PathBuf>,
+    /// Texts that never go out: canaries, keys that agents may come across.
+    pub never: Vec<Secret>,
 }
 
 impl Default for Slack {
@@ -48,6 +52,8 @@ impl Default for Slack {
             max_snippet_bytes: 20_000,
             status_every: "3s".to_owned(),
             allow_everyone: false,
+            folders: Vec::new(),
+            never: Vec::new(),
         }
     }
 }

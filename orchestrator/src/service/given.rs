@@ -52,8 +52,11 @@ pub(super) fn with_preset(mut new: NewProject, rules: &Rules) -> Result<(NewProj
         new.folder = folder.to_string_lossy().into_owned();
     }
     new.budget.usd = new.budget.usd.into_iter().chain(budget).min_by(f64::total_cmp);
-    new.policy = new.policy.or(policy);
-    new.apply = new.apply.or(apply);
+    // Whoever sits at the machine can say otherwise; over any other channel a preset's policies stand.
+    let is_here = new.channel == "cli";
+    let one = |said: Option<String>, preset: Option<String>| if is_here { said.or(preset) } else { preset.or(said) };
+    new.policy = one(new.policy, policy);
+    new.apply = one(new.apply, apply);
     let own_plan = !new.plan.text.is_empty();
     Ok((new, plan.filter(|_| !own_plan)))
 }
@@ -239,6 +242,12 @@ mod tests {
         })
         .unwrap();
         assert_eq!((own.folder.as_str(), own.budget.usd, own.policy.as_deref()), ("/mine", Some(5.0), Some("auto")));
+        let (far, _) = new(&|new| {
+            new.channel = "slack".to_owned();
+            new.policy = Some("auto".to_owned());
+        })
+        .unwrap();
+        assert_eq!(far.policy.as_deref(), Some("ask"), "nobody loosens a preset from afar");
         let unknown = new(&|new| new.preset = Some("x".to_owned())).unwrap_err();
         assert_eq!((unknown.code.as_str(), unknown.hint.as_deref()), ("unknown_preset", Some("there are audit")));
     }

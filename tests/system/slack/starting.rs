@@ -99,7 +99,8 @@ async fn a_direct_message_starts_a_project() {
 #[tokio::test]
 async fn the_command_opens_a_modal_that_says_what_is_missing() {
     let (player, _) = planner();
-    let office = Office::played("", player).await;
+    let roots = format!("folders = [{:?}]\n", std::env::temp_dir().display().to_string());
+    let office = Office::played(&roots, player).await;
     let folder = office.serve.folder().display().to_string();
     let ann = office.slack.person("U0ANN");
     ann.slash(TEAM_CHANNEL, "/baton", "").acked().await;

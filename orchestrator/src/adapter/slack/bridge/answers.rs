@@ -228,6 +228,18 @@ pub(super) fn kept(problem: &Problem, at: UnixMs) -> String {
 
 /// The same thing may succeed a little later: nothing is wrong with the click.
 pub(super) fn is_passing(problem: &Problem) -> bool {
-    matches!(problem.status, 502..=504 | 507)
-        || matches!(problem.code.as_str(), "shutting_down" | "storage_full" | "storage")
+    matches!(problem.status, 502..=504 | 507) || is_ours(problem)
+}
+
+/// The orchestrator itself is in trouble: nobody's click can be done, and all of them can be afterwards.
+pub(super) fn is_ours(problem: &Problem) -> bool {
+    matches!(problem.code.as_str(), "shutting_down" | "storage_full" | "storage")
+}
+
+/// It could not be done in a while, and is not tried any more: what comes after it has waited.
+pub(super) fn given_up(problem: &Problem) -> String {
+    format!(
+        ":warning: Nothing was done: {} was tried several times. Try again later.",
+        text::line(&problem.detail, SENTENCE)
+    )
 }

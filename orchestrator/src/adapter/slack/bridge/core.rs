@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::Duration,
 };
@@ -38,6 +39,8 @@ pub struct Settings {
     pub status_every: Duration,
     /// Everybody in the workspace may start projects, and decide where a policy names nobody.
     pub allow_everyone: bool,
+    /// Where people may start projects by writing a path.
+    pub folders: Vec<PathBuf>,
     /// Equal requests of low risk are put into one card.
     pub batch: bool,
     /// The policies of `baton.toml` a person can choose from.
@@ -59,6 +62,7 @@ impl Default for Settings {
             max_snippet_bytes: 20_000,
             status_every: Duration::from_secs(3),
             allow_everyone: false,
+            folders: Vec::new(),
             batch: true,
             policies: Vec::new(),
             secrets: Vec::new(),

@@ -156,10 +156,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     }
 
     async fn change(&self, place: &Place, want: &Want) -> Result<(), SlackError> {
-        match self.0.web.update(place, &want.text, &want.blocks).await {
+        let (text, blocks) = (self.without_known(&want.text), self.shown(&want.blocks));
+        match self.0.web.update(place, &text, &blocks).await {
             Err(error) if is_unshowable(&error) => {
                 tracing::warn!(message = %want.name, %error, "Slack does not take the blocks: shown as text");
-                self.0.web.update(place, &bare(want), &[]).await
+                self.0.web.update(place, &self.without_known(&bare(want)), &[]).await
             }
             answer => answer,
         }
@@ -169,15 +170,15 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let message = Message {
             channel: want.target.clone(),
             thread_ts: want.thread_ts.clone(),
-            text: want.text.clone(),
-            blocks: want.blocks.clone(),
+            text: self.without_known(&want.text),
+            blocks: self.shown(&want.blocks),
             metadata: Some(json!({ "event_type": EVENT_TYPE, "event_payload": { "name": want.name } })),
             broadcast: false,
         };
         match self.0.web.post(&message).await {
             Err(error) if is_unshowable(&error) => {
                 tracing::warn!(message = %want.name, %error, "Slack does not take the blocks: shown as text");
-                self.0.web.post(&Message { text: bare(want), blocks: Vec::new(), ..message }).await
+                self.0.web.post(&Message { text: self.without_known(&bare(want)), blocks: Vec::new(), ..message }).await
             }
             answer => answer,
         }
@@ -205,6 +206,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 
     /// Says something that only one person sees. Every way is tried before it is given up.
     pub(super) async fn whisper(&self, to: &Asker, text: String) {
+        let text = self.without_known(&text);
         if to.user.is_empty() {
             return;
         }

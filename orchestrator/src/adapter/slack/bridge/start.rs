@@ -1,6 +1,6 @@
 //! A project begins in Slack: by a mention, a direct message, a command, a form.
 
-use std::sync::atomic::Ordering;
+use std::{path::PathBuf, sync::atomic::Ordering};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bus_schemas::{
@@ -77,6 +77,12 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             self.whisper(&order.asker, "What is to be done? Write it behind my name, or use `/baton`.".to_owned())
                 .await;
             return Ok("refused: no goal".to_owned());
+        }
+        if !order.folder.is_empty() && !is_within(&order.folder, &core.settings.folders).await {
+            let said = "Nothing was started: from Slack, projects work in the folders of presets, or below those that \
+                        `[slack] folders` in baton.toml names. Choose a preset, or leave the folder out.";
+            self.whisper(&order.asker, said.to_owned()).await;
+            return Ok("refused: folder".to_owned());
         }
         core.starting.fetch_add(1, Ordering::SeqCst);
         let _starting = Starting(&core.starting);
@@ -187,6 +193,17 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             self.whisper(&order.asker, said).await;
         }
     }
+}
+
+/// Whether a folder is one of these or below one, links followed.
+async fn is_within(folder: &str, roots: &[PathBuf]) -> bool {
+    let (folder, roots) = (PathBuf::from(folder), roots.to_vec());
+    let look = move || {
+        let real = folder.canonicalize().ok()?;
+        let mut roots = roots.iter().filter_map(|root| root.canonicalize().ok());
+        roots.find(|root| real.starts_with(root))
+    };
+    tokio::task::spawn_blocking(look).await.is_ok_and(|root| root.is_some())
 }
 
 /// A file's name without folders, and not one that is taken.

@@ -16,6 +16,7 @@ use bus_schemas::{
 };
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
@@ -319,7 +320,12 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         }
     }
 
-    fn without_known(&self, text: &str) -> String {
+    /// Blocks without the secrets that are known by heart.
+    pub(super) fn shown(&self, blocks: &[Value]) -> Vec<Value> {
+        blocks.iter().filter_map(|block| self.hidden(block)).collect()
+    }
+
+    pub(super) fn without_known(&self, text: &str) -> String {
         let known = self.0.settings.secrets.iter().filter(|secret| secret.len() >= 6);
         known.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), secrets::WITHHELD))
     }

@@ -120,7 +120,9 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             let words = words.get(NOTE.len()..).unwrap_or_default().trim();
             return self.note(project_id, &asker, words, at, again).await;
         }
-        let questions = self.questions_in(project_id, said).await?;
+        let mut questions = self.questions_in(project_id, said).await?;
+        // A message that waited answers nothing that was asked after it.
+        questions.retain(|question| question.asked_at <= at);
         match questions.as_slice() {
             [] => self.note(project_id, &asker, words, at, again).await,
             [question] => {

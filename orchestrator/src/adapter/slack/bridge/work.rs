@@ -13,6 +13,9 @@ use crate::{
 /// The first wait before something is tried again, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// How often something is tried that others than the orchestrator stand in the way of.
+const TRIES: u32 = 6;
+
 /// Something that came in, to be done.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -67,6 +70,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     async fn work(&self, job: Job) {
         let Job { envelope, mut again } = job;
         let mut wait = BACKOFF.0;
+        let mut tries = 0;
         loop {
             let problem = match self.perform(&envelope, again).await {
                 Ok(outcome) => {
@@ -75,6 +79,13 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 }
                 Err(Later(problem)) => problem,
             };
+            tries += 1;
+            if tries >= TRIES && !answers::is_ours(&problem) {
+                tracing::warn!(key = %envelope.key, problem = %problem.detail, "Slack: given up");
+                self.whisper(&asker(&envelope), answers::given_up(&problem)).await;
+                self.finish(&envelope.key, &format!("given up: {}", problem.code)).await;
+                return;
+            }
             if wait == BACKOFF.0 {
                 tracing::warn!(key = %envelope.key, problem = %problem.detail, "Slack: kept for later");
                 let asker = asker(&envelope);
