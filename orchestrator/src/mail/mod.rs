@@ -1,0 +1,3 @@
+//! Mail: what people write, understood.
+
+pub mod reply;

@@ -1,0 +1,293 @@
+//! The marks that stand before a quoted or forwarded message.
+
+use super::fold::{has_address, when};
+use super::line::{Hint, Line};
+use super::meter::tick;
+use super::words::{self, Banner, Field};
+
+/// The most lines an attribution is wrapped over.
+const WRAPPED: usize = 5;
+/// The longest attribution, folded, in bytes.
+const ATTRIBUTION: usize = 700;
+/// The most lines a block of headers has.
+const HEADERS: usize = 40;
+
+/// What a mark announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The message this one answers.
+    Quoted,
+    /// A message passed on.
+    Forwarded,
+}
+
+/// A mark and the line after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// What it announces.
+    pub(super) kind: Kind,
+    /// The first line after it.
+    pub(super) end: usize,
+    /// Whether all that follows belongs to it, whatever it looks like.
+    pub(super) all: bool,
+}
+
+/// The mark that begins with a line.
+pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
+    tick(1);
+    let line = &lines[from];
+    let mark = |kind, end, all| Some(Mark { kind, end, all });
+    match line.hint {
+        Hint::Cut => return mark(Kind::Quoted, from + 1, true),
+        Hint::Forward => return mark(Kind::Forwarded, from + 1, false),
+        Hint::Heading => return mark(Kind::Quoted, from + 1, false),
+        Hint::Box if boxed(lines, from) => {
+            let length = lines[from..].iter().take_while(|line| line.hint == Hint::Box).count();
+            return mark(Kind::Quoted, from + length, true);
+        }
+        _ => {}
+    }
+    if !line.free() || line.blank() {
+        return None;
+    }
+    if words::above(&line.folded) {
+        return mark(Kind::Quoted, from + 1, true);
+    }
+    if let Some((banner, dashed)) = words::banner(&line.folded) {
+        let next = after_blanks(lines, from + 1, 2);
+        let block = next.and_then(|next| headers(lines, next, true));
+        if dashed || block.is_some() {
+            let kind = if banner == Banner::Forwarded { Kind::Forwarded } else { Kind::Quoted };
+            return mark(kind, block.unwrap_or(from + 1), false);
+        }
+    }
+    if line.rule()
+        && let Some(next) = after_blanks(lines, from + 1, 2)
+    {
+        if let Some(end) = headers(lines, next, true) {
+            return mark(Kind::Quoted, end, false);
+        }
+        if let Some(found) = attribution(lines, next).filter(|_| from + 1 == next) {
+            return mark(Kind::Quoted, found, false);
+        }
+    }
+    if let Some(end) = headers(lines, from, false) {
+        return mark(Kind::Quoted, end, false);
+    }
+    attribution(lines, from).map(|end| Mark { kind: Kind::Quoted, end, all: false })
+}
+
+/// Whether the box above a quoted message begins here: two of its lines have labels, in whatever language.
+fn boxed(lines: &[Line<'_>], from: usize) -> bool {
+    if from > 0 && lines[from - 1].hint == Hint::Box {
+        return false;
+    }
+    let labelled = |line: &Line<'_>| line.folded.char_indices().take(30).any(|(at, c)| c == ':' && at > 0);
+    lines[from..].iter().take(12).take_while(|line| line.hint == Hint::Box).filter(|line| labelled(line)).count() >= 2
+}
+
+/// The first line that is not blank, if only few are.
+fn after_blanks(lines: &[Line<'_>], from: usize, most: usize) -> Option<usize> {
+    (from..lines.len()).take(most + 1).find(|at| !lines[*at].blank())
+}
+
+/// Whether the next text after a line is quoted.
+fn quote_follows(lines: &[Line<'_>], from: usize) -> bool {
+    after_blanks(lines, from, 3).is_some_and(|at| lines[at].depth > 0)
+}
+
+/// The end of a block of header lines that begins here. After a separator two of them are enough.
+pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Option<usize> {
+    let first = &lines[from];
+    if !first.free() {
+        return None;
+    }
+    let (field, _) = words::label(&first.folded)?;
+    if flattened(&first.folded) {
+        return Some(from + 1);
+    }
+    if field == Field::Other && !announced {
+        return None;
+    }
+    let mut seen = [false; 5];
+    let mut sender_has_address = false;
+    let mut dated = false;
+    let mut end = from;
+    let mut unlabelled = 0;
+    let mut at = from;
+    let mut last = field;
+    while at < lines.len() && at < from + HEADERS && lines[at].free() {
+        tick(1);
+        let line = &lines[at];
+        if let Some((field, value)) = words::label(&line.folded) {
+            if field == Field::From && seen[0] && seen.iter().filter(|seen| **seen).count() >= 3 {
+                break;
+            }
+            if let Some(slot) = seen.get_mut(slot(field)) {
+                *slot = true;
+            }
+            sender_has_address |= field == Field::From && (has_address(value) || value.contains('['));
+            dated |= field == Field::Date && value.chars().any(|c| c.is_ascii_digit());
+            unlabelled = 0;
+            last = field;
+            end = at + 1;
+        } else if line.blank() {
+            let next = after_blanks(lines, at, 1).map(|next| &lines[next]);
+            if next.is_none_or(|next| words::label(&next.folded).is_none() || !next.free()) {
+                break;
+            }
+        } else {
+            unlabelled += 1;
+            let may_wrap = matches!(last, Field::To | Field::Cc | Field::From | Field::Subject | Field::Date);
+            if unlabelled > 4 || !may_wrap || (last == Field::Subject && unlabelled > 1) {
+                break;
+            }
+            sender_has_address |= last == Field::From && has_address(&line.folded);
+        }
+        at += 1;
+    }
+    let [sender, date, to, cc, subject] = seen;
+    let others = [date, to || cc, subject].iter().filter(|seen| **seen).count();
+    let enough = (announced && ((sender && others >= 1) || others == 3))
+        || (sender && subject && others >= 2)
+        || (sender && others >= 2 && sender_has_address && dated)
+        || (date && dated && to && subject);
+    enough.then_some(end)
+}
+
+fn slot(field: Field) -> usize {
+    match field {
+        Field::From => 0,
+        Field::Date => 1,
+        Field::To => 2,
+        Field::Cc => 3,
+        Field::Subject => 4,
+        Field::Other => 5,
+    }
+}
+
+/// Whether one line holds a whole block of headers: `From: … Sent: … To: … Subject: …`.
+fn flattened(folded: &str) -> bool {
+    let text = folded.trim_start_matches(['*', '_', ' ']);
+    let Some((Field::From, rest)) = words::label(text) else { return false };
+    let mut seen = [false; 6];
+    for (at, _) in rest.match_indices(':').take(40) {
+        let before = rest[..at].trim_end_matches(['*', ' ', '_']);
+        for words in 1..=3 {
+            let start = before.rmatch_indices([' ', '*']).nth(words - 1).map_or(0, |(at, _)| at + 1);
+            let name = format!("{}:", &before[start..]);
+            if let Some((field, _)) = words::label(&name) {
+                seen[slot(field)] = true;
+                break;
+            }
+        }
+    }
+    seen[1] && seen[4] && (seen[2] || has_address(rest))
+}
+
+/// The end of an attribution that begins here: `On …, … wrote:`, on one line or wrapped over some.
+fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
+    let mut joined = String::new();
+    let first = &lines[from];
+    for end in from..lines.len().min(from + WRAPPED) {
+        let line = &lines[end];
+        if !line.free() || line.blank() {
+            break;
+        }
+        if end > from {
+            joined.push(' ');
+        }
+        joined.push_str(&line.folded);
+        if joined.len() > ATTRIBUTION {
+            // A line too long for an attribution may still begin with one.
+            return (end == from && inline(&first.folded[..first.folded.floor_char_boundary(ATTRIBUTION)])).then_some(from + 1);
+        }
+        tick(1);
+        if end > from && !may_begin(lines, from, end) {
+            break;
+        }
+        if complete(&joined, lines, from, end) && !begins_later(lines, from, end) {
+            return Some(end + 1);
+        }
+        if inline(&joined) && !begins_later(lines, from, end) {
+            return Some(end + 1);
+        }
+        if line.ends_sentence() {
+            break;
+        }
+    }
+    None
+}
+
+/// Whether an attribution of several lines can begin with this one.
+fn may_begin(lines: &[Line<'_>], from: usize, end: usize) -> bool {
+    let first = &lines[from];
+    if first.ends_sentence() || first.folded.len() > 400 {
+        return false;
+    }
+    starts(first)
+        || (end <= from + 3 && has_address(&first.folded))
+        || (lines[from + 1].folded.starts_with('<') && first.folded.len() < 80)
+}
+
+/// Whether a line looks like the first of an attribution: its opening, and something of a date.
+fn starts(line: &Line<'_>) -> bool {
+    let text = &line.folded;
+    line.opens
+        && (text.chars().any(|c| c.is_ascii_digit())
+            || text.ends_with(',')
+            || text.split([' ', ',', '.']).filter(|word| !word.is_empty()).nth(1).is_some_and(|word| words::opens(word) && word.len() > 2))
+}
+
+/// Whether the attribution that ends here rather begins with a later line.
+fn begins_later(lines: &[Line<'_>], from: usize, end: usize) -> bool {
+    let strong = starts(&lines[from]);
+    (from + 1..=end).any(|later| {
+        let digits = lines[later].folded.starts_with(|c: char| c.is_ascii_digit());
+        // A wrapped date begins with a digit, too: then the earlier line is the beginning.
+        if !starts(&lines[later]) || (strong && digits) {
+            return false;
+        }
+        let joined: Vec<&str> = lines[later..=end].iter().map(|line| line.folded.as_str()).collect();
+        let joined = joined.join(" ");
+        when(&joined).date && complete(&joined, lines, later, end)
+    })
+}
+
+/// Whether a joined text is an attribution.
+fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
+    let text = joined.trim_end_matches(['*', '_', '-', ' ', '>', '"', '\'', ')']);
+    let dashed = joined.starts_with("--") && joined.ends_with("--");
+    let colon = text.ends_with(':') || dashed;
+    let candidate = colon || lines.get(end + 1).is_some_and(|next| next.depth > 0 || (next.blank() && quote_follows(lines, end + 1)));
+    if !candidate {
+        return false;
+    }
+    let address = has_address(text);
+    let seen = when(text);
+    let opens = lines[from].opens || dashed;
+    let dated = seen.date || seen.time;
+    if !address && !dated && (text.len() > 200 || end > from) {
+        return false;
+    }
+    let quote = quote_follows(lines, end + 1);
+    let wrote = words::wrote(text);
+    if colon && wrote && (address || (seen.date && seen.time) || (opens && dated)) {
+        return true;
+    }
+    if colon && address && seen.date && (seen.time || opens) {
+        return true;
+    }
+    // With a quote below it, less is enough.
+    quote && ((wrote && (colon || (address && dated && opens))) || (colon && address && dated) || (colon && seen.date && seen.time))
+}
+
+/// Whether a text has an attribution followed by what it quotes on the same line.
+fn inline(joined: &str) -> bool {
+    if !(words::opens(joined)) {
+        return false;
+    }
+    let Some(at) = words::wrote_colon(joined) else { return false };
+    let seen = when(&joined[..at]);
+    at < 300 && seen.date && seen.time && has_address(&joined[..at])
+}

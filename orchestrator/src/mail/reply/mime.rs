@@ -1,0 +1,85 @@
+//! The text of a raw mail, and which of its parts to believe.
+
+use super::{Kind, Reply, fold, html, line, split};
+use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders, PartType};
+
+/// Reads a mail as it came.
+pub(super) fn parse(raw: &[u8]) -> Reply {
+    let Some(message) = MessageParser::default().parse(raw) else {
+        return split::split(&line::lines(&String::from_utf8_lossy(raw)));
+    };
+    let text = plain(&message);
+    let markup = markup(&message);
+    match (text, markup) {
+        (Some(text), Some(markup)) => {
+            let of_text = split::split(&line::lines(&text));
+            if of_text.fragments.iter().any(|part| part.kind == Kind::New) && older(&of_text) {
+                return of_text;
+            }
+            let of_markup = split::split(&html::lines(&markup));
+            let says_more = of_markup.fragments.iter().any(|part| part.kind == Kind::New);
+            let stub = text.trim().len() * 4 < of_markup.text().len();
+            if says_more && (older(&of_markup) || stub || !older(&of_text) && text.trim().is_empty()) { of_markup } else { of_text }
+        }
+        (Some(text), None) => split::split(&line::lines(&text)),
+        (None, Some(markup)) => split::split(&html::lines(&markup)),
+        (None, None) => Reply::default(),
+    }
+}
+
+/// Whether any part of it is older than the mail.
+fn older(reply: &Reply) -> bool {
+    reply.fragments.iter().any(|part| matches!(part.kind, Kind::Attribution | Kind::Quoted | Kind::Forwarded))
+}
+
+/// The text parts, one below the other.
+fn plain(message: &Message<'_>) -> Option<String> {
+    let mut all: Vec<String> = Vec::new();
+    for part in message.text_body.iter().filter_map(|at| message.parts.get(*at as usize)) {
+        if let PartType::Text(text) = &part.body {
+            all.push(if flowed(part, "format", "flowed") { unwrapped(text, flowed(part, "delsp", "yes")) } else { text.to_string() });
+        }
+    }
+    (!all.is_empty()).then(|| all.join("\n"))
+}
+
+/// The HTML parts.
+fn markup(message: &Message<'_>) -> Option<String> {
+    let all: Vec<&str> = message
+        .html_body
+        .iter()
+        .filter_map(|at| message.parts.get(*at as usize))
+        .filter_map(|part| if let PartType::Html(markup) = &part.body { Some(markup.as_ref()) } else { None })
+        .collect();
+    (!all.is_empty()).then(|| all.join("\n"))
+}
+
+fn flowed(part: &MessagePart<'_>, name: &str, wanted: &str) -> bool {
+    part.content_type().and_then(|kind| kind.attribute(name)).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+}
+
+/// Takes back the soft line breaks of RFC 3676: a line that ends with a blank goes on in the next of the same depth.
+pub(super) fn unwrapped(text: &str, delete_blank: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut open: Option<usize> = None;
+    let mut started = false;
+    for line in text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
+        let (depth, shown) = if line.starts_with('>') { fold::quoted(line) } else { (0, line.strip_prefix(' ').unwrap_or(line)) };
+        let delimiter = shown == "-- ";
+        if open == Some(depth) && !shown.trim().is_empty() && !delimiter {
+            out.push_str(shown);
+        } else {
+            if started {
+                out.push('\n');
+            }
+            out.push_str(if depth > 0 { line } else { shown });
+        }
+        started = true;
+        // Some programs say "flowed" and leave blanks at the end of short lines.
+        open = (shown.ends_with(' ') && !delimiter && shown.len() >= 40).then_some(depth);
+        if open.is_some() && delete_blank {
+            out.truncate(out.len() - 1);
+        }
+    }
+    out
+}

@@ -1,0 +1,193 @@
+//! Where, in a run of lines that are not quoted, the person's own words end.
+//!
+//! The rules are ordered from sure to likely. A likely one (greeting, disclaimer, address) never takes the last words
+//! there are: a mail that is nothing but "Thanks,\nAnna" says that.
+
+use super::farewell;
+use super::line::Line;
+use super::meter::tick;
+
+/// What a line that is not quoted belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The person's words.
+    Own,
+    /// The signature.
+    Signature,
+    /// What a list or a program added.
+    Footer,
+}
+
+/// The lines of the longest signature after a bare `--`.
+const SIGNATURE: usize = 15;
+/// The lines of the longest footer.
+const FOOTER: usize = 25;
+
+/// Says what each line of a run belongs to. `more` tells whether there are own words elsewhere.
+pub(super) fn parts(lines: &[Line<'_>], more: bool) -> Vec<Part> {
+    tick(lines.len());
+    let mut parts = vec![Part::Own; lines.len()];
+    let mut end = trimmed(lines, lines.len());
+    if let Some(at) = footer(lines, end) {
+        parts[at..].fill(Part::Footer);
+        end = trimmed(lines, at);
+    }
+    if let Some(at) = delimiter(lines, end) {
+        parts[at..end].fill(Part::Signature);
+        end = trimmed(lines, at);
+    }
+    for at in 0..end {
+        if farewell::device(&lines[at].folded) && !(at == 0 && end > 3) {
+            parts[at] = Part::Signature;
+        }
+    }
+    loop {
+        let before = end;
+        while end > 0 && (parts[end - 1] != Part::Own || lines[end - 1].blank() || lines[end - 1].rule()) {
+            if lines[end - 1].rule() {
+                parts[end - 1] = Part::Signature;
+            }
+            end -= 1;
+        }
+        if let Some(at) = legal(lines, end).or_else(|| closing(lines, end)).or_else(|| address(lines, end))
+            && (more || lines[..at].iter().zip(&parts).any(|(line, part)| *part == Part::Own && !line.blank()))
+        {
+            parts[at..end].fill(Part::Signature);
+            end = at;
+        }
+        if end == before {
+            break;
+        }
+    }
+    parts
+}
+
+/// The end of a run without its last blank lines.
+fn trimmed(lines: &[Line<'_>], end: usize) -> usize {
+    lines[..end].iter().rposition(|line| !line.blank()).map_or(0, |at| at + 1)
+}
+
+fn filled(lines: &[Line<'_>]) -> usize {
+    lines.iter().filter(|line| !line.blank()).count()
+}
+
+/// Where the footer of a list begins.
+fn footer(lines: &[Line<'_>], end: usize) -> Option<usize> {
+    let from = end.saturating_sub(FOOTER);
+    let link = |at: usize| lines[at].folded.starts_with("<http") && !lines[at].folded.contains(' ');
+    let found = (from..end).find(|at| {
+        let line = &lines[*at];
+        let next = lines[*at + 1..end].iter().filter(|line| !line.blank()).take(3);
+        let ruled = line.rule() || matches!(line.folded.as_str(), "--" | "-" | "---" | "----");
+        (ruled && next.clone().any(|line| farewell::lists(&line.folded) || farewell::footer(&line.folded)))
+            || (farewell::footer(&line.folded)
+                && (*at == 0 || lines[*at - 1].blank() || lines[*at - 1].rule() || link(*at - 1))
+                && filled(&lines[*at..end]) <= 12
+                && lines[*at..end].iter().any(|line| farewell::lists(&line.folded) || line.folded.contains("http") || line.folded.contains("avast") || line.folded.contains("virus")))
+    })?;
+    Some(if found > 0 && link(found - 1) { found - 1 } else { found })
+}
+
+/// Where a delimited signature begins.
+fn delimiter(lines: &[Line<'_>], end: usize) -> Option<usize> {
+    let mut left = filled(&lines[..end]);
+    let limit = 4 * SIGNATURE;
+    for (at, line) in lines[..end].iter().enumerate() {
+        if line.blank() {
+            continue;
+        }
+        left -= 1;
+        if left > limit {
+            continue;
+        }
+        let raw = line.raw.as_ref();
+        let exact = raw == "-- " || raw == "--\u{a0}";
+        let dashes = line.folded == "--" && line.raw.contains("--");
+        let drawn = matches!(line.folded.as_str(), "-" | "--" | "---" | "__" | "___" | "----" | "____") || line.rule();
+        let short = |most: usize| lines[at + 1..end].iter().all(|line| line.folded.len() <= most);
+        if exact || (dashes && left <= SIGNATURE) {
+            return Some(at);
+        }
+        let after = lines.get(at + 1).is_some_and(|line| !line.blank());
+        if drawn && after && at > 0 && (1..=8).contains(&left) && short(80) && !lines[at + 1..end].iter().any(Line::ends_sentence)
+            && lines[at + 1..end].iter().any(|line| farewell::contact(&line.folded) || left <= 3)
+        {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Where a disclaimer begins: a paragraph of it, and nothing but short lines or more of it below.
+fn legal(lines: &[Line<'_>], end: usize) -> Option<usize> {
+    let mut found = None;
+    let mut at = end;
+    let mut paragraphs = 0;
+    while at > 0 && paragraphs < 6 {
+        while at > 0 && lines[at - 1].blank() {
+            at -= 1;
+        }
+        let last = at;
+        while at > 0 && !lines[at - 1].blank() && last - at < 30 {
+            at -= 1;
+        }
+        let text = lines[at..last].iter().map(|line| line.folded.as_str()).collect::<Vec<_>>().join(" ");
+        if farewell::legal(&text) {
+            found = Some(at);
+        } else if found.is_some() || text.len() > 200 {
+            break;
+        }
+        if at > 0 && !lines[at - 1].blank() {
+            break;
+        }
+        paragraphs += 1;
+    }
+    // A greeting above a disclaimer in one paragraph is left to the next rule.
+    found
+}
+
+/// Where a formal greeting with a name below it begins.
+fn closing(lines: &[Line<'_>], end: usize) -> Option<usize> {
+    let mut seen = 0;
+    for at in (0..end).rev() {
+        let line = &lines[at];
+        if line.blank() {
+            continue;
+        }
+        if farewell::closing(&line.folded) {
+            let name = lines[at + 1..end].iter().find(|line| !line.blank());
+            let named = name.is_none_or(|line| short_name(line) || farewell::contact(&line.folded));
+            return named.then_some(at);
+        }
+        if farewell::thanks(&line.folded) && seen >= 2 {
+            let below = &lines[at + 1..end];
+            let start = below.iter().position(|line| !line.blank()).map(|first| at + 1 + first)?;
+            let enough = below.iter().filter(|line| farewell::contact(&line.folded)).count() >= 1 && short_name(&lines[start]);
+            return enough.then_some(start);
+        }
+        seen += 1;
+        if seen > 10 || line.folded.len() > 100 || line.folded.ends_with('?') || (line.ends_sentence() && line.folded.split(' ').count() > 5) {
+            return None;
+        }
+    }
+    None
+}
+
+/// Whether a line can be a person's name, or what such a line adds to it.
+fn short_name(line: &Line<'_>) -> bool {
+    let text = line.folded.trim_matches(['*', '-', ' ', '_']);
+    !text.is_empty() && text.split_whitespace().count() <= 6 && text.len() <= 90 && !line.ends_sentence() && !text.ends_with(':')
+}
+
+/// Where the address below the last words begins: a paragraph with a name and at least two lines of contact.
+fn address(lines: &[Line<'_>], end: usize) -> Option<usize> {
+    let from = lines[..end].iter().rposition(Line::blank).map_or(0, |at| at + 1);
+    let block = &lines[from..end];
+    if block.len() < 3 || block.len() > 10 || block.iter().any(|line| line.folded.len() > 110 || line.ends_sentence()) {
+        return None;
+    }
+    let introduced = lines[..from].iter().rev().find(|line| !line.blank()).is_some_and(|line| line.folded.ends_with(':'));
+    let contacts = block.iter().filter(|line| farewell::contact(&line.folded)).count();
+    let capital = block[0].raw.trim_start_matches(['*', ' ', '-']).chars().next().is_some_and(char::is_uppercase);
+    (!introduced && contacts >= 2 && capital && short_name(&block[0]) && !farewell::contact(&block[0].folded)).then_some(from)
+}

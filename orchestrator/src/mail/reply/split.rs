@@ -1,0 +1,148 @@
+//! Cuts lines into fragments.
+
+use super::line::{Hint, Line};
+use super::marker::{self, Mark};
+use super::meter::tick;
+use super::signature::{self, Part};
+use super::{Fragment, Kind, Reply};
+
+/// Understands the lines of a mail.
+pub(super) fn split(lines: &[Line<'_>]) -> Reply {
+    let mut kinds = vec![Kind::New; lines.len()];
+    let mut at = 0;
+    let mut quoting = Kind::Quoted;
+    while at < lines.len() {
+        tick(1);
+        let line = &lines[at];
+        if line.hint == Hint::Signature && line.depth == 0 {
+            kinds[at] = Kind::Signature;
+            at += 1;
+        } else if line.depth > 0 {
+            kinds[at] = if mangled(lines, at) { Kind::New } else { quoting };
+            at += 1;
+        } else if let Some(mark) = marker::at(lines, at) {
+            let (end, kind, rest) = absorb(lines, mark);
+            kinds[at..end].fill(if kind == Kind::Forwarded { kind } else { Kind::Attribution });
+            if rest {
+                kinds[end..].fill(kind);
+                break;
+            }
+            quoting = kind;
+            at = end;
+        } else if left_over(lines, at) {
+            kinds[at] = quoting;
+            at += 1;
+        } else {
+            if !line.blank() {
+                quoting = Kind::Quoted;
+            }
+            at += 1;
+        }
+    }
+    sign(lines, &mut kinds);
+    Reply { fragments: fragments(lines, &kinds) }
+}
+
+/// Takes the marks that follow each other; says where they end, what follows, and whether that is all the rest.
+fn absorb(lines: &[Line<'_>], first: Mark) -> (usize, Kind, bool) {
+    let mut mark = first;
+    let kind = if first.kind == marker::Kind::Forwarded { Kind::Forwarded } else { Kind::Quoted };
+    loop {
+        let next = (mark.end..lines.len()).find(|at| !lines[*at].blank());
+        tick(1);
+        let Some(next) = next else { return (mark.end, kind, mark.all || kind == Kind::Forwarded) };
+        if mark.all {
+            return (mark.end, kind, true);
+        }
+        if lines[next].depth > 0 {
+            return (next, kind, false);
+        }
+        match marker::at(lines, next) {
+            Some(more) => mark = more,
+            None => return (mark.end, kind, true),
+        }
+    }
+}
+
+/// Whether a `>` was only put before a line that begins with "From", as mailboxes do.
+fn mangled(lines: &[Line<'_>], at: usize) -> bool {
+    let alone = |other: Option<&Line<'_>>| other.is_none_or(|line| line.depth == 0);
+    lines[at].raw.starts_with(">From ")
+        && lines[at].depth == 1
+        && lines[at].hint == Hint::None
+        && alone(lines.get(at + 1))
+        && alone(at.checked_sub(1).and_then(|before| lines.get(before)))
+}
+
+/// Whether a line is the end of a quoted one that was wrapped without a new mark.
+fn left_over(lines: &[Line<'_>], at: usize) -> bool {
+    let line = &lines[at];
+    let (Some(before), Some(after)) = (at.checked_sub(1).and_then(|before| lines.get(before)), lines.get(at + 1)) else {
+        return false;
+    };
+    let marked = |line: &Line<'_>| line.depth > 0 && line.hint == Hint::None;
+    if line.blank() || !line.free() || !marked(before) || !marked(after) {
+        return false;
+    }
+    let verb = line.folded.ends_with(':') && line.folded.split(' ').count() <= 3 && super::words::wrote(&line.folded);
+    let small = line.raw.chars().next().is_some_and(|c| c.is_lowercase() || c == '<' || c == '(');
+    let cut = before.raw.chars().count() >= 66 && !before.ends_sentence() && !before.folded.ends_with(':');
+    verb || (cut && small && line.folded.len() < 48 && !line.folded.ends_with('?'))
+}
+
+/// Separates signatures and footers from what is new.
+fn sign(lines: &[Line<'_>], kinds: &mut [Kind]) {
+    let mut runs = Vec::new();
+    let mut from = 0;
+    while from < kinds.len() {
+        let kind = kinds[from];
+        let end = kinds[from..].iter().position(|other| *other != kind).map_or(kinds.len(), |length| from + length);
+        if kind == Kind::New && lines[from..end].iter().any(|line| !line.blank()) {
+            runs.push(from..end);
+        }
+        from = end;
+    }
+    let count = runs.len();
+    for run in runs {
+        let parts = signature::parts(&lines[run.clone()], count > 1);
+        for (kind, part) in kinds[run].iter_mut().zip(parts) {
+            match part {
+                Part::Own => {}
+                Part::Signature => *kind = Kind::Signature,
+                Part::Footer => *kind = Kind::Footer,
+            }
+        }
+    }
+}
+
+/// Joins lines of one kind; blank lines belong to what is above them.
+fn fragments(lines: &[Line<'_>], kinds: &[Kind]) -> Vec<Fragment> {
+    let mut all: Vec<Fragment> = Vec::new();
+    let mut blanks = 0;
+    for (at, (line, kind)) in lines.iter().zip(kinds).enumerate() {
+        if line.folded.is_empty() && (line.depth == 0 || line.hint == Hint::Quote) {
+            blanks += 1;
+            continue;
+        }
+        let raw = line.raw.trim_end();
+        match all.last_mut() {
+            Some(last) if last.kind == *kind => {
+                last.text.extend(std::iter::repeat_n('\n', blanks + 1));
+                last.text.push_str(raw);
+                last.lines.end = at + 1;
+            }
+            before => {
+                if let Some(last) = before {
+                    last.lines.end = at;
+                }
+                let from = all.last().map_or(0, |last| last.lines.end);
+                all.push(Fragment { kind: *kind, text: raw.to_owned(), lines: from..at + 1 });
+            }
+        }
+        blanks = 0;
+    }
+    if let Some(last) = all.last_mut() {
+        last.lines.end = lines.len();
+    }
+    all
+}

@@ -1,0 +1,53 @@
+//! What first lines decide.
+
+use crate::mail::reply::{Deciding, of_text};
+
+fn short(decision: &Deciding) -> String {
+    match decision {
+        Deciding::Approve => "approve".to_owned(),
+        Deciding::Reject(reason) => format!("reject:{reason}"),
+        Deciding::Changes(note) => format!("changes:{note}"),
+        Deciding::None => "none".to_owned(),
+        Deciding::Ambiguous(_) => "ambiguous".to_owned(),
+    }
+}
+
+#[test]
+fn deciding_words_and_what_takes_them_back() {
+    let mut wrong = Vec::new();
+    let quote = "\n\nOn Tue, Mar 3, 2026 at 9:12 AM Baton <baton@works.example> wrote:\n> approve or reject?\n> reject: no\n";
+    for case in include_str!("fixtures/decisions.txt").lines() {
+        let (line, expected) = case.rsplit_once(" = ").expect("a case");
+        for mail in [line.to_owned(), format!("\n{line}{quote}"), format!("{line}\n\nSent from my iPhone{quote}")] {
+            let read = of_text(&mail).decision();
+            if short(&read) != expected {
+                wrong.push(format!("{line}: {read:?}"));
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn only_the_first_new_line_decides() {
+    let of = |mail: &str| short(&of_text(mail).decision());
+    assert_eq!(of("I looked at it.\n\napprove\n"), "none");
+    assert_eq!(of("Hi Baton,\n\napproved\n"), "ambiguous");
+    assert_eq!(of("> approve\n"), "none");
+    assert_eq!(of("> Will you?\n\napprove\n"), "approve");
+    assert_eq!(of("\n\n\u{200b}\n  approve  \n"), "approve");
+    assert_eq!(of("On Tue, Mar 3, 2026 at 9:12 AM Baton <b@works.example> wrote:\napprove\n"), "none");
+    assert_eq!(of(""), "none");
+}
+
+#[test]
+fn lines_below_explain_or_limit() {
+    let of = |mail: &str| short(&of_text(mail).decision());
+    assert_eq!(of("reject\n\nThe branch is wrong.\n"), "reject:The branch is wrong.");
+    assert_eq!(of("reject: wrong branch\nUse main.\n"), "reject:wrong branch\nUse main.");
+    assert_eq!(of("changes:\n- rename the file\n- add a test\n"), "changes:- rename the file\n- add a test");
+    assert_eq!(of("approve\n\nBut only if the tests pass.\n"), "ambiguous");
+    assert_eq!(of("approve\n\nThe tests are nice.\n"), "approve");
+    assert_eq!(of("reject: x\n\n-- \nTom\n"), "reject:x");
+}

@@ -1,0 +1,78 @@
+//! Every form of heading, header block and ending, in mails built around it.
+
+use crate::mail::reply::{Kind, of_text};
+
+/// Blocks of lines with a blank line between them.
+fn blocks(text: &str) -> Vec<&str> {
+    text.split("\n\n").map(|block| block.trim_matches('\n')).filter(|block| !block.is_empty()).collect()
+}
+
+const OWN: &str = "Please keep the old names.\n\nThe second step can wait until Friday, Lea is away.";
+
+/// Mails around one heading: what stands above and below it in each, and what is new in each.
+fn around(heading: &str, marks: bool) -> Vec<(String, &'static str)> {
+    let mut mails = vec![
+        (format!("{OWN}\n\n{heading}\n\nShall I begin?\nIt takes an hour.\n\nThe plan is attached.\n"), OWN),
+        (format!("{OWN}\r\n\r\n{}\r\n\r\nShall I begin?\r\n", heading.replace('\n', "\r\n")), OWN),
+        (format!("{OWN}\n\n\n{heading}\nShall I begin?"), OWN),
+        (format!("{OWN}\n\n{heading}\n> Shall I begin?\n>\n> > It takes an hour.\n> No.\n"), OWN),
+    ];
+    if marks {
+        mails.push((format!("{heading}\n\n> Shall I begin?\n> It takes an hour.\n\n{OWN}\n"), OWN));
+        mails.push((
+            format!("{heading}\n> Shall I begin?\n\nPlease keep the old names.\n\n> Now?\n\nThe second step can wait until Friday, Lea is away.\n"),
+            OWN,
+        ));
+        mails.push((format!("{OWN}\n{heading}\n> Shall I begin?\n"), OWN));
+    }
+    mails
+}
+
+#[test]
+fn attributions_in_every_language() {
+    let all = blocks(include_str!("fixtures/attributions.txt"));
+    assert!(all.len() >= 60, "{} attributions", all.len());
+    let mut wrong = Vec::new();
+    for heading in all {
+        for (mail, own) in around(heading, true) {
+            let read = of_text(&mail).text();
+            if read != own {
+                wrong.push(format!("--- mail\n{mail}\n--- read\n{read}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn blocks_of_headers_in_every_language() {
+    let all = blocks(include_str!("fixtures/headers.txt"));
+    assert!(all.len() >= 45, "{} blocks", all.len());
+    let mut wrong = Vec::new();
+    for heading in all {
+        for (mail, own) in around(heading, false) {
+            let read = of_text(&mail).text();
+            if read != own {
+                wrong.push(format!("--- mail\n{mail}\n--- read\n{read}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn endings_in_every_language() {
+    let all: Vec<&str> = blocks(include_str!("fixtures/endings.txt"));
+    assert!(all.len() >= 55, "{} endings", all.len());
+    let quote = "On Tue, Mar 3, 2026 at 9:12 AM Baton <baton@works.example> wrote:\n> Shall I begin?\n";
+    let mut wrong = Vec::new();
+    for ending in all {
+        for mail in [format!("{OWN}\n\n{ending}\n\n{quote}"), format!("{OWN}\n\n{ending}\n"), format!("{quote}\n{OWN}\n\n{ending}\n")] {
+            let reply = of_text(&mail);
+            if reply.text() != OWN || !reply.fragments.iter().any(|part| matches!(part.kind, Kind::Signature | Kind::Footer)) {
+                wrong.push(format!("--- mail\n{mail}\n--- read\n{}", reply.text()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
