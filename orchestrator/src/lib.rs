@@ -7,6 +7,7 @@ pub mod digest;
 pub mod doctor;
 pub mod driver;
 pub mod ledger;
+pub mod mail;
 pub mod paths;
 pub mod people;
 pub mod plan;

@@ -190,6 +190,9 @@ pub enum Command {
     /// Slack: check the app, its tokens and its channel
     #[command(subcommand)]
     Slack(SlackCommand),
+    /// Mail: see how a reply is read
+    #[command(subcommand)]
+    Mail(MailCommand),
     /// Print a completion script
     Completions {
         /// For which shell
@@ -312,6 +315,17 @@ pub enum PlanCommand {
 pub enum SlackCommand {
     /// Say what is missing for Baton to work in Slack, and how to mend it
     Check,
+}
+
+/// Commands about mail.
+#[derive(Clone, Debug, Subcommand)]
+pub enum MailCommand {
+    /// Print what a reply says, without what it quotes and signs with
+    Parse {
+        /// The mail as it came, with its headers; `-` reads it from stdin
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+    },
 }
 
 /// A project.

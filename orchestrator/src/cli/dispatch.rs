@@ -11,8 +11,8 @@ use super::{
     args::{Cli, Command},
     ask, audit, budget, cancel, child, completions, dead_letters,
     decide::{self, Say},
-    diff, doctor, down, hosts, logs, models, plan, policy, ps, rebuild, remembered, replay, run, serve, skills, slack,
-    status, tell, up, watch,
+    diff, doctor, down, hosts, logs, mail, models, plan, policy, ps, rebuild, remembered, replay, run, serve, skills,
+    slack, status, tell, up, watch,
 };
 use crate::paths::Env;
 
@@ -115,6 +115,7 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Hosts => hosts::hosts(context).await,
         Command::Skills(command) => skills::skills(context, command),
         Command::Slack(command) => slack::slack(context, command).await,
+        Command::Mail(command) => mail::mail(context, &command),
         Command::Completions { shell } => completions::completions(context, shell),
         Command::Child(args) => child::child(&args),
     }

@@ -35,6 +35,7 @@ mod ids;
 mod ledger_args;
 mod live;
 mod logs;
+mod mail;
 mod models;
 mod money;
 mod plan;

@@ -74,7 +74,8 @@ fn judge(line: &str, raw: &str, below: &[String]) -> Deciding {
     let changes = CHANGES.iter().find_map(|word| {
         let rest = open.strip_prefix(word.as_str())?;
         let rest = rest.trim_start_matches(['*', '_', ']', ')', ' ']);
-        (rest.is_empty() || rest.starts_with([':', '-']) || (rest.starts_with(['.', '!', ',']) && rest.len() == 1)).then_some(word.len())
+        (rest.is_empty() || rest.starts_with([':', '-']) || (rest.starts_with(['.', '!', ',']) && rest.len() == 1))
+            .then_some(word.len())
     });
     let found = find_word(line);
     if let Some(length) = changes {
@@ -86,7 +87,11 @@ fn judge(line: &str, raw: &str, below: &[String]) -> Deciding {
     }
     let Some((at, length, class)) = found else { return soft(line) };
     let (lead, rest) = (&line[..at], &line[at + length..]);
-    if [&*APPROVE, &*REJECT].iter().enumerate().any(|(other, words)| (other == 0) != (class == Class::Approve) && words.iter().any(|word| says(line, word))) {
+    if [&*APPROVE, &*REJECT]
+        .iter()
+        .enumerate()
+        .any(|(other, words)| (other == 0) != (class == Class::Approve) && words.iter().any(|word| says(line, word)))
+    {
         return ambiguous("it has more than one deciding word");
     }
     if lead.ends_with(['"', '\'']) || rest.starts_with(['"', '\'']) || line.starts_with('"') {
@@ -97,7 +102,11 @@ fn judge(line: &str, raw: &str, below: &[String]) -> Deciding {
     if NEGATION.iter().any(|word| says(&head, word)) {
         return ambiguous("the deciding word is negated");
     }
-    if before.contains('?') || tail.starts_with('?') || lead.contains('?') || (class == Class::Approve && line.contains('?')) {
+    if before.contains('?')
+        || tail.starts_with('?')
+        || lead.contains('?')
+        || (class == Class::Approve && line.contains('?'))
+    {
         return ambiguous("it is a question");
     }
     if CONDITION.iter().any(|word| says(&head, word)) {
@@ -117,7 +126,8 @@ fn judge(line: &str, raw: &str, below: &[String]) -> Deciding {
 
 /// Parts what follows a deciding word at its first separator.
 fn apart(rest: &str) -> (&str, &str) {
-    let because = ["because", "weil", "parce que", "porque", "perche", "omdat", "since", "as it", "потому", "因为", "因為"];
+    let because =
+        ["because", "weil", "parce que", "porque", "perche", "omdat", "since", "as it", "потому", "因为", "因為"];
     let at = rest.find([':', ',', '.', ';', '!', '-', '?', '。', '、']).unwrap_or(rest.len());
     let at = because.iter().filter_map(|word| find(rest, word)).fold(at, usize::min);
     (&rest[..at], &rest[at..])
@@ -142,7 +152,9 @@ fn reason(line: &str, raw: &str, end: usize, below: &[String]) -> String {
     let text = match marked {
         _ if harmless(plain) && plain.len() == line[end..].len() => "",
         Some(text) if harmless(plain) && line[end + plain.len()..].starts_with(separator) => text,
-        _ => raw.split_whitespace().nth(words).map_or("", |word| &raw[word.as_ptr() as usize - raw.as_ptr() as usize..]),
+        _ => {
+            raw.split_whitespace().nth(words).map_or("", |word| &raw[word.as_ptr() as usize - raw.as_ptr() as usize..])
+        }
     };
     let text = text.trim().trim_start_matches(['*', '_', ':', '-', ' ']);
     let mut all = vec![text];
@@ -153,7 +165,8 @@ fn reason(line: &str, raw: &str, end: usize, below: &[String]) -> String {
 
 /// Whether a line only sounds like an answer.
 fn soft(line: &str) -> Deciding {
-    let text = line.trim_matches(|c: char| matches!(c, '.' | '!' | ',' | ' ' | '*' | '_' | '"' | '。' | '\'' | '?' | ':'));
+    let text =
+        line.trim_matches(|c: char| matches!(c, '.' | '!' | ',' | ' ' | '*' | '_' | '"' | '。' | '\'' | '?' | ':'));
     let agrees = SOFT.iter().any(|word| {
         text.strip_prefix(word.as_str()).is_some_and(|rest| {
             let apart = rest.chars().next().is_none_or(|c| !c.is_alphanumeric());

@@ -7,10 +7,32 @@ use std::collections::HashMap;
 
 /// Elements that begin a line and may be containers.
 const BLOCKS: &[&str] = &[
-    "div", "blockquote", "table", "tr", "td", "th", "section", "article", "center", "pre", "header", "footer", "ul", "ol", "dl", "form", "includetail", "main", "aside", "nav", "fieldset", "signature",
+    "div",
+    "blockquote",
+    "table",
+    "tr",
+    "td",
+    "th",
+    "section",
+    "article",
+    "center",
+    "pre",
+    "header",
+    "footer",
+    "ul",
+    "ol",
+    "dl",
+    "form",
+    "includetail",
+    "main",
+    "aside",
+    "nav",
+    "fieldset",
+    "signature",
 ];
 /// Elements that begin a line and are not worth remembering.
-const BREAKS: &[&str] = &["p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "body", "tbody", "thead", "caption", "address", "hr"];
+const BREAKS: &[&str] =
+    &["p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "body", "tbody", "thead", "caption", "address", "hr"];
 
 /// What is known where a piece of text stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -152,7 +174,9 @@ impl Renderer {
         }
         match name {
             "td" | "th" if !self.buffer.is_empty() => self.buffer.push(' '),
-            "p" if !attributes.to_ascii_lowercase().contains("msonormal") && self.place.hint != Hint::Box => self.blank_line(),
+            "p" if !attributes.to_ascii_lowercase().contains("msonormal") && self.place.hint != Hint::Box => {
+                self.blank_line()
+            }
             _ => self.end_line(),
         }
         let says = says(name, attributes);
@@ -220,21 +244,48 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
     let (id, style) = (get("id"), get("style").replace(' ', ""));
     let classes = get("class");
     let mut all = classes.split_whitespace();
-    let class = |wanted: &[&str]| classes.split_whitespace().any(|class| wanted.iter().any(|wanted| class == *wanted || class.ends_with(&format!("_{wanted}"))));
+    let class = |wanted: &[&str]| {
+        classes
+            .split_whitespace()
+            .any(|class| wanted.iter().any(|wanted| class == *wanted || class.ends_with(&format!("_{wanted}"))))
+    };
     let marker = format!("{} {} {}", get("data-marker"), get("data-smartmail"), get("name"));
     if style.contains("display:none") || style.contains("mso-hide:all") {
         return Some(Says::Hidden);
     }
     let ids = |wanted: &[&str]| wanted.iter().any(|wanted| id == *wanted || id.ends_with(&format!("_{wanted}")));
-    if ids(&["appendonsend", "divrplyfwdmsg", "zwchr", "stopspelling", "reply-separator", "isforwardcontent"]) || marker.contains("__divider__") {
+    if ids(&["appendonsend", "divrplyfwdmsg", "zwchr", "stopspelling", "reply-separator", "isforwardcontent"])
+        || marker.contains("__divider__")
+    {
         return Some(Says::Cut);
     }
-    if ids(&["olk_src_body_section", "mail-editor-reference-message-container", "isreplycontent", "mail-app-auto-quote", "replyblockquote", "inotes-history", "oriMsgHtmlSeperator"])
-        || id.starts_with("yahoo_quoted")
+    if ids(&[
+        "olk_src_body_section",
+        "mail-editor-reference-message-container",
+        "isreplycontent",
+        "mail-app-auto-quote",
+        "replyblockquote",
+        "inotes-history",
+        "oriMsgHtmlSeperator",
+    ]) || id.starts_with("yahoo_quoted")
         || marker.contains("__quoted_text__")
         || marker.contains("__headers__")
         || marker.contains("messagereplysection")
-        || class(&["yahoo_quoted", "quoted-text", "tutanota_quote", "freshdesk_quote", "front-blockquote", "missive_quote", "hs_reply", "outlookmessageheader", "domino-history", "ms-outlook-mobile-reference-message", "zmail_quote", "mailplus_quote", "crisp-quote"])
+        || class(&[
+            "yahoo_quoted",
+            "quoted-text",
+            "tutanota_quote",
+            "freshdesk_quote",
+            "front-blockquote",
+            "missive_quote",
+            "hs_reply",
+            "outlookmessageheader",
+            "domino-history",
+            "ms-outlook-mobile-reference-message",
+            "zmail_quote",
+            "mailplus_quote",
+            "crisp-quote",
+        ])
         || (marker.contains("quote") && (style.contains("border-left") || name == "blockquote"))
     {
         return Some(Says::Hint(Hint::Quote));
@@ -244,25 +295,63 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
     }
     if name == "blockquote" {
         // The indentation that an editor offers is no quote.
-        let indent = (style.contains("border:none") || style.contains("border-width:0") || style.contains("border:0")) && style.contains("40px") && all.next().is_none() && get("type").is_empty();
+        let indent = (style.contains("border:none") || style.contains("border-width:0") || style.contains("border:0"))
+            && style.contains("40px")
+            && all.next().is_none()
+            && get("type").is_empty();
         return (!indent).then_some(Says::Hint(Hint::Quote));
     }
-    if class(&["gmail_quote", "gmail_quote_container", "protonmail_quote", "zmail_extra", "gmail_extra_quote", "mb_quote"]) {
+    if class(&[
+        "gmail_quote",
+        "gmail_quote_container",
+        "protonmail_quote",
+        "zmail_extra",
+        "gmail_extra_quote",
+        "mb_quote",
+    ]) {
         return Some(Says::Group);
     }
-    if class(&["gmail_attr", "moz-cite-prefix", "gmail_quote_attribution", "zmail_extra_hr", "mail-quote-prefix"]) || ids(&["reply-intro"]) {
+    if class(&["gmail_attr", "moz-cite-prefix", "gmail_quote_attribution", "zmail_extra_hr", "mail-quote-prefix"])
+        || ids(&["reply-intro"])
+    {
         return Some(Says::Hint(Hint::Heading));
     }
-    if class(&["gmail_signature", "moz-signature", "protonmail_signature_block", "sh-signature", "signature", "front-signature", "hs_signature", "missive_signature", "mailbird_signature", "apple-mail-signature", "ms-outlook-mobile-signature", "moz-txt-sig", "tutanota-signature", "email-signature"])
-        || ids(&["signature", "applemailsignature", "ms-outlook-mobile-signature", "composer_signature", "mail-editor-signature", "v1signature", "_rc_sig", "protonmail_mobile_signature_block", "mailsignature"])
-        || (id.starts_with("sig") && id[3..].bytes().all(|byte| byte.is_ascii_digit()) && id.len() > 3)
+    if class(&[
+        "gmail_signature",
+        "moz-signature",
+        "protonmail_signature_block",
+        "sh-signature",
+        "signature",
+        "front-signature",
+        "hs_signature",
+        "missive_signature",
+        "mailbird_signature",
+        "apple-mail-signature",
+        "ms-outlook-mobile-signature",
+        "moz-txt-sig",
+        "tutanota-signature",
+        "email-signature",
+    ]) || ids(&[
+        "signature",
+        "applemailsignature",
+        "ms-outlook-mobile-signature",
+        "composer_signature",
+        "mail-editor-signature",
+        "v1signature",
+        "_rc_sig",
+        "protonmail_mobile_signature_block",
+        "mailsignature",
+    ]) || (id.starts_with("sig") && id[3..].bytes().all(|byte| byte.is_ascii_digit()) && id.len() > 3)
         || marker.contains("gmail_signature")
         || marker.contains("messagesignaturesection")
         || marker.contains("__sig_")
     {
         return Some(Says::Hint(Hint::Signature));
     }
-    let drawn = style.contains("border-top:solid") || style.contains("border-top:1pxsolid") || style.contains("border-top:1ptsolid") || style.contains("border-top-style:solid");
+    let drawn = style.contains("border-top:solid")
+        || style.contains("border-top:1pxsolid")
+        || style.contains("border-top:1ptsolid")
+        || style.contains("border-top-style:solid");
     if name == "div" && drawn && style.contains("padding") {
         return Some(Says::Hint(Hint::Box));
     }
@@ -280,14 +369,16 @@ fn group(lines: &mut [(String, Place)]) {
     for group in members.values() {
         let filled = |at: &&usize| !lines[**at].0.is_empty();
         let Some(first) = group.iter().find(filled).copied() else { continue };
-        let forwarded = words::banner(&super::fold::fold(&lines[first].0)).is_some_and(|(banner, _)| banner == Banner::Forwarded);
+        let forwarded =
+            words::banner(&super::fold::fold(&lines[first].0)).is_some_and(|(banner, _)| banner == Banner::Forwarded);
         if forwarded {
             continue;
         }
         let quote = group.iter().find(|at| lines[**at].1.hint == Hint::Quote && !lines[**at].0.is_empty()).copied();
         match quote {
             Some(quote) => {
-                let before: Vec<usize> = group.iter().copied().take_while(|at| *at < quote).filter(|at| !lines[*at].0.is_empty()).collect();
+                let before: Vec<usize> =
+                    group.iter().copied().take_while(|at| *at < quote).filter(|at| !lines[*at].0.is_empty()).collect();
                 if before.len() <= 5 {
                     for at in before {
                         lines[at].1.hint = Hint::Heading;

@@ -74,7 +74,8 @@ impl<'a> Line<'a> {
     /// Whether it consists of one repeated character that draws a line.
     pub(super) fn rule(&self) -> bool {
         let line = self.folded.trim_matches(['*', ' ']);
-        line.len() >= 5 && ["_", "-", "="].iter().any(|mark| line.trim_matches(mark.chars().next().unwrap_or('_')).is_empty())
+        line.len() >= 5
+            && ["_", "-", "="].iter().any(|mark| line.trim_matches(mark.chars().next().unwrap_or('_')).is_empty())
     }
 }
 

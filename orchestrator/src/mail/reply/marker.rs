@@ -200,7 +200,8 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
         joined.push_str(&line.folded);
         if joined.len() > ATTRIBUTION {
             // A line too long for an attribution may still begin with one.
-            return (end == from && inline(&first.folded[..first.folded.floor_char_boundary(ATTRIBUTION)])).then_some(from + 1);
+            return (end == from && inline(&first.folded[..first.folded.floor_char_boundary(ATTRIBUTION)]))
+                .then_some(from + 1);
         }
         tick(1);
         if end > from && !may_begin(lines, from, end) {
@@ -236,7 +237,11 @@ fn starts(line: &Line<'_>) -> bool {
     line.opens
         && (text.chars().any(|c| c.is_ascii_digit())
             || text.ends_with(',')
-            || text.split([' ', ',', '.']).filter(|word| !word.is_empty()).nth(1).is_some_and(|word| words::opens(word) && word.len() > 2))
+            || text
+                .split([' ', ',', '.'])
+                .filter(|word| !word.is_empty())
+                .nth(1)
+                .is_some_and(|word| words::opens(word) && word.len() > 2))
 }
 
 /// Whether the attribution that ends here rather begins with a later line.
@@ -259,7 +264,17 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
     let text = joined.trim_end_matches(['*', '_', '-', ' ', '>', '"', '\'', ')']);
     let dashed = joined.starts_with("--") && joined.ends_with("--");
     let colon = text.ends_with(':') || dashed;
-    let candidate = colon || lines.get(end + 1).is_some_and(|next| next.depth > 0 || (next.blank() && quote_follows(lines, end + 1)));
+    // Some programs leave out the verb and the colon: `2026/3/3 Anna <anna@works.example>`.
+    let ends = joined.trim_end_matches(['*', ' ']).ends_with('>') && joined.len() < 200;
+    if ends && lines[from].opens && has_address(joined) {
+        let seen = when(joined);
+        let digit = lines[from].folded.starts_with(|c: char| c.is_ascii_digit());
+        if seen.date && (seen.time || digit) {
+            return true;
+        }
+    }
+    let candidate = colon
+        || lines.get(end + 1).is_some_and(|next| next.depth > 0 || (next.blank() && quote_follows(lines, end + 1)));
     if !candidate {
         return false;
     }
@@ -279,7 +294,10 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
         return true;
     }
     // With a quote below it, less is enough.
-    quote && ((wrote && (colon || (address && dated && opens))) || (colon && address && dated) || (colon && seen.date && seen.time))
+    quote
+        && ((wrote && (colon || (address && dated && opens)))
+            || (colon && address && dated)
+            || (colon && seen.date && seen.time))
 }
 
 /// Whether a text has an attribution followed by what it quotes on the same line.

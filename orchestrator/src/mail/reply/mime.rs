@@ -19,7 +19,11 @@ pub(super) fn parse(raw: &[u8]) -> Reply {
             let of_markup = split::split(&html::lines(&markup));
             let says_more = of_markup.fragments.iter().any(|part| part.kind == Kind::New);
             let stub = text.trim().len() * 4 < of_markup.text().len();
-            if says_more && (older(&of_markup) || stub || !older(&of_text) && text.trim().is_empty()) { of_markup } else { of_text }
+            if says_more && (older(&of_markup) || stub || !older(&of_text) && text.trim().is_empty()) {
+                of_markup
+            } else {
+                of_text
+            }
         }
         (Some(text), None) => split::split(&line::lines(&text)),
         (None, Some(markup)) => split::split(&html::lines(&markup)),
@@ -37,7 +41,11 @@ fn plain(message: &Message<'_>) -> Option<String> {
     let mut all: Vec<String> = Vec::new();
     for part in message.text_body.iter().filter_map(|at| message.parts.get(*at as usize)) {
         if let PartType::Text(text) = &part.body {
-            all.push(if flowed(part, "format", "flowed") { unwrapped(text, flowed(part, "delsp", "yes")) } else { text.to_string() });
+            all.push(if flowed(part, "format", "flowed") {
+                unwrapped(text, flowed(part, "delsp", "yes"))
+            } else {
+                text.to_string()
+            });
         }
     }
     (!all.is_empty()).then(|| all.join("\n"))
@@ -64,7 +72,8 @@ pub(super) fn unwrapped(text: &str, delete_blank: bool) -> String {
     let mut open: Option<usize> = None;
     let mut started = false;
     for line in text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
-        let (depth, shown) = if line.starts_with('>') { fold::quoted(line) } else { (0, line.strip_prefix(' ').unwrap_or(line)) };
+        let (depth, shown) =
+            if line.starts_with('>') { fold::quoted(line) } else { (0, line.strip_prefix(' ').unwrap_or(line)) };
         let delimiter = shown == "-- ";
         if open == Some(depth) && !shown.trim().is_empty() && !delimiter {
             out.push_str(shown);

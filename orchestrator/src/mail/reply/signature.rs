@@ -83,7 +83,12 @@ fn footer(lines: &[Line<'_>], end: usize) -> Option<usize> {
             || (farewell::footer(&line.folded)
                 && (*at == 0 || lines[*at - 1].blank() || lines[*at - 1].rule() || link(*at - 1))
                 && filled(&lines[*at..end]) <= 12
-                && lines[*at..end].iter().any(|line| farewell::lists(&line.folded) || line.folded.contains("http") || line.folded.contains("avast") || line.folded.contains("virus")))
+                && lines[*at..end].iter().any(|line| {
+                    farewell::lists(&line.folded)
+                        || line.folded.contains("http")
+                        || line.folded.contains("avast")
+                        || line.folded.contains("virus")
+                }))
     })?;
     Some(if found > 0 && link(found - 1) { found - 1 } else { found })
 }
@@ -109,7 +114,12 @@ fn delimiter(lines: &[Line<'_>], end: usize) -> Option<usize> {
             return Some(at);
         }
         let after = lines.get(at + 1).is_some_and(|line| !line.blank());
-        if drawn && after && at > 0 && (1..=8).contains(&left) && short(80) && !lines[at + 1..end].iter().any(Line::ends_sentence)
+        if drawn
+            && after
+            && at > 0
+            && (1..=8).contains(&left)
+            && short(80)
+            && !lines[at + 1..end].iter().any(Line::ends_sentence)
             && lines[at + 1..end].iter().any(|line| farewell::contact(&line.folded) || left <= 3)
         {
             return Some(at);
@@ -162,11 +172,16 @@ fn closing(lines: &[Line<'_>], end: usize) -> Option<usize> {
         if farewell::thanks(&line.folded) && seen >= 2 {
             let below = &lines[at + 1..end];
             let start = below.iter().position(|line| !line.blank()).map(|first| at + 1 + first)?;
-            let enough = below.iter().filter(|line| farewell::contact(&line.folded)).count() >= 1 && short_name(&lines[start]);
+            let enough =
+                below.iter().filter(|line| farewell::contact(&line.folded)).count() >= 1 && short_name(&lines[start]);
             return enough.then_some(start);
         }
         seen += 1;
-        if seen > 10 || line.folded.len() > 100 || line.folded.ends_with('?') || (line.ends_sentence() && line.folded.split(' ').count() > 5) {
+        if seen > 10
+            || line.folded.len() > 100
+            || line.folded.ends_with('?')
+            || (line.ends_sentence() && line.folded.split(' ').count() > 5)
+        {
             return None;
         }
     }
@@ -176,7 +191,11 @@ fn closing(lines: &[Line<'_>], end: usize) -> Option<usize> {
 /// Whether a line can be a person's name, or what such a line adds to it.
 fn short_name(line: &Line<'_>) -> bool {
     let text = line.folded.trim_matches(['*', '-', ' ', '_']);
-    !text.is_empty() && text.split_whitespace().count() <= 6 && text.len() <= 90 && !line.ends_sentence() && !text.ends_with(':')
+    !text.is_empty()
+        && text.split_whitespace().count() <= 6
+        && text.len() <= 90
+        && !line.ends_sentence()
+        && !text.ends_with(':')
 }
 
 /// Where the address below the last words begins: a paragraph with a name and at least two lines of contact.
@@ -186,8 +205,10 @@ fn address(lines: &[Line<'_>], end: usize) -> Option<usize> {
     if block.len() < 3 || block.len() > 10 || block.iter().any(|line| line.folded.len() > 110 || line.ends_sentence()) {
         return None;
     }
-    let introduced = lines[..from].iter().rev().find(|line| !line.blank()).is_some_and(|line| line.folded.ends_with(':'));
+    let introduced =
+        lines[..from].iter().rev().find(|line| !line.blank()).is_some_and(|line| line.folded.ends_with(':'));
     let contacts = block.iter().filter(|line| farewell::contact(&line.folded)).count();
     let capital = block[0].raw.trim_start_matches(['*', ' ', '-']).chars().next().is_some_and(char::is_uppercase);
-    (!introduced && contacts >= 2 && capital && short_name(&block[0]) && !farewell::contact(&block[0].folded)).then_some(from)
+    (!introduced && contacts >= 2 && capital && short_name(&block[0]) && !farewell::contact(&block[0].folded))
+        .then_some(from)
 }

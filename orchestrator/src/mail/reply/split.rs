@@ -77,7 +77,8 @@ fn mangled(lines: &[Line<'_>], at: usize) -> bool {
 /// Whether a line is the end of a quoted one that was wrapped without a new mark.
 fn left_over(lines: &[Line<'_>], at: usize) -> bool {
     let line = &lines[at];
-    let (Some(before), Some(after)) = (at.checked_sub(1).and_then(|before| lines.get(before)), lines.get(at + 1)) else {
+    let (Some(before), Some(after)) = (at.checked_sub(1).and_then(|before| lines.get(before)), lines.get(at + 1))
+    else {
         return false;
     };
     let marked = |line: &Line<'_>| line.depth > 0 && line.hint == Hint::None;

@@ -15,7 +15,8 @@ fn short(decision: &Deciding) -> String {
 #[test]
 fn deciding_words_and_what_takes_them_back() {
     let mut wrong = Vec::new();
-    let quote = "\n\nOn Tue, Mar 3, 2026 at 9:12 AM Baton <baton@works.example> wrote:\n> approve or reject?\n> reject: no\n";
+    let quote =
+        "\n\nOn Tue, Mar 3, 2026 at 9:12 AM Baton <baton@works.example> wrote:\n> approve or reject?\n> reject: no\n";
     for case in include_str!("fixtures/decisions.txt").lines() {
         let (line, expected) = case.rsplit_once(" = ").expect("a case");
         for mail in [line.to_owned(), format!("\n{line}{quote}"), format!("{line}\n\nSent from my iPhone{quote}")] {

@@ -17,7 +17,9 @@ fn html_of_the_common_clients() {
 
 #[test]
 fn forwards_in_html_are_kept_apart() {
-    for (name, mail, _) in cases(include_str!("fixtures/html.txt")).into_iter().filter(|(name, ..)| name.contains("forward")) {
+    for (name, mail, _) in
+        cases(include_str!("fixtures/html.txt")).into_iter().filter(|(name, ..)| name.contains("forward"))
+    {
         let reply = of_html(&mail);
         assert!(reply.forwarded().contains("It stops"), "{name}");
         assert_eq!(reply.of(Kind::Quoted).count(), 0, "{name}");

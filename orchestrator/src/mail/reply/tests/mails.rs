@@ -41,7 +41,9 @@ fn fragments_are_in_order_and_leave_no_gap() {
 
 #[test]
 fn what_was_passed_on_is_kept() {
-    let reply = of_text("See below.\n\n---------- Forwarded message ---------\nFrom: Lea <lea@works.example>\nSubject: Row 7\n\nIt stops.\n");
+    let reply = of_text(
+        "See below.\n\n---------- Forwarded message ---------\nFrom: Lea <lea@works.example>\nSubject: Row 7\n\nIt stops.\n",
+    );
     assert_eq!(reply.text(), "See below.");
     assert!(reply.forwarded().ends_with("It stops."));
     assert!(reply.of(Kind::Quoted).next().is_none());

@@ -5,25 +5,66 @@ use proptest::prelude::*;
 
 /// Pieces from which mails are thrown together.
 const PIECES: &[&str] = &[
-    "On Tue, Mar 3, 2026 at 9:12 AM Baton <b@works.example> wrote:", "wrote:", "<b@works.example>", "On Tue, Mar 3, 2026", "> quoted", ">> deeper", "> ", ">", "", "-- ", "--", "________________________________",
-    "From: Anna <anna@works.example>", "Sent: Tuesday, March 3, 2026", "To: Tom", "Subject: Plan", "-----Original Message-----", "Begin forwarded message:", "Sent from my iPhone", "Best regards,", "Tom Ford", "own words here", "Another line, with a comma.",
-    "2026年3月3日(火) 9:12 Anna <anna@works.example>:", "\u{202b}", "\u{200b}", "\u{feff}", "Von:", "To unsubscribe from this list", "This message is confidential and intended only for the recipient.", "\r", "\0", "approve", "https://works.example/a?b=c", "İ", "ß",
+    "On Tue, Mar 3, 2026 at 9:12 AM Baton <b@works.example> wrote:",
+    "wrote:",
+    "<b@works.example>",
+    "On Tue, Mar 3, 2026",
+    "> quoted",
+    ">> deeper",
+    "> ",
+    ">",
+    "",
+    "-- ",
+    "--",
+    "________________________________",
+    "From: Anna <anna@works.example>",
+    "Sent: Tuesday, March 3, 2026",
+    "To: Tom",
+    "Subject: Plan",
+    "-----Original Message-----",
+    "Begin forwarded message:",
+    "Sent from my iPhone",
+    "Best regards,",
+    "Tom Ford",
+    "own words here",
+    "Another line, with a comma.",
+    "2026年3月3日(火) 9:12 Anna <anna@works.example>:",
+    "\u{202b}",
+    "\u{200b}",
+    "\u{feff}",
+    "Von:",
+    "To unsubscribe from this list",
+    "This message is confidential and intended only for the recipient.",
+    "\r",
+    "\0",
+    "approve",
+    "https://works.example/a?b=c",
+    "İ",
+    "ß",
 ];
 
 fn thrown() -> impl Strategy<Value = String> {
-    prop::collection::vec(prop_oneof![4 => prop::sample::select(PIECES).prop_map(str::to_owned), 1 => "\\PC{0,40}"], 0..24)
-        .prop_map(|lines| lines.join("\n"))
+    prop::collection::vec(
+        prop_oneof![4 => prop::sample::select(PIECES).prop_map(str::to_owned), 1 => "\\PC{0,40}"],
+        0..24,
+    )
+    .prop_map(|lines| lines.join("\n"))
 }
 
 /// Paragraphs that nothing could take for a mark.
 fn words() -> impl Strategy<Value = String> {
-    prop::collection::vec("(the|old|name|file|row|blue|test|two|step|begin) (is|was|goes|stays) (fine|late|red|here|long)[.,]?", 1..8)
-        .prop_map(|lines| lines.join("\n"))
+    prop::collection::vec(
+        "(the|old|name|file|row|blue|test|two|step|begin) (is|was|goes|stays) (fine|late|red|here|long)[.,]?",
+        1..8,
+    )
+    .prop_map(|lines| lines.join("\n"))
 }
 
 fn subsequence(new: &str, all: &str) -> bool {
     let mut rest = all.split(['\n', '\r', '\u{2028}', '\u{2029}', '\u{85}', '\u{c}', '\u{b}']).map(str::trim_end);
-    new.lines().filter(|line| !line.is_empty()).all(|line| rest.any(|other| other.trim_end_matches('\0').trim_end() == line.trim_end()))
+    new.lines()
+        .filter(|line| !line.is_empty())
+        .all(|line| rest.any(|other| other.trim_end_matches('\0').trim_end() == line.trim_end()))
 }
 
 proptest! {
@@ -87,7 +128,11 @@ fn grows(piece: &str, html: bool) -> (usize, usize) {
     let count = |times: usize| {
         let input = piece.repeat(times);
         meter::taken();
-        if html { of_html(&input) } else { of_text(&input) };
+        if html {
+            of_html(&input)
+        } else {
+            of_text(&input)
+        };
         meter::taken()
     };
     let times = 40_000 / piece.len().max(1) + 1;
@@ -97,12 +142,57 @@ fn grows(piece: &str, html: bool) -> (usize, usize) {
 #[test]
 fn work_grows_with_the_size_only() {
     let texts = [
-        ">", "> ", ">\n", ":\n", "a\n", "\n", "-- \n", "--\n", "On ", "On Tue, Mar 3, 2026\n", "wrote:", "wrote:\n", "On Mar 3, 2026 at 9:12 b@works.example wrote: ", "From: ", "From: a@b\n", "To: a,\n b,\n",
-        "From: a@b.example\n\n", "Best regards,\n", "Sent from my iPhone\n", "________________________________\n", "confidential message recipient\n\n", "-----Original Message-----\n", "x", "<a@b.example>\n", "> x\n\n", "a\n> x\n",
-        "To unsubscribe\n", "2026-03-03 9:12 <a@b.example>\n", "Begin forwarded message:\n\n",
+        ">",
+        "> ",
+        ">\n",
+        ":\n",
+        "a\n",
+        "\n",
+        "-- \n",
+        "--\n",
+        "On ",
+        "On Tue, Mar 3, 2026\n",
+        "wrote:",
+        "wrote:\n",
+        "On Mar 3, 2026 at 9:12 b@works.example wrote: ",
+        "From: ",
+        "From: a@b\n",
+        "To: a,\n b,\n",
+        "From: a@b.example\n\n",
+        "Best regards,\n",
+        "Sent from my iPhone\n",
+        "________________________________\n",
+        "confidential message recipient\n\n",
+        "-----Original Message-----\n",
+        "x",
+        "<a@b.example>\n",
+        "> x\n\n",
+        "a\n> x\n",
+        "To unsubscribe\n",
+        "2026-03-03 9:12 <a@b.example>\n",
+        "Begin forwarded message:\n\n",
     ];
     let markup = [
-        "<", "<a", "<div>", "<div class=\"gmail_quote\">", "<blockquote>", "</div>", "<!--", "<style>", "<a b=\"", "&", "&#", "&amp;", "<br>", "<p>", "<div></blockquote>", "<blockquote>x</div>", "<div class=\"gmail_quote\">x</div>", "<pre>\n", "<script></", "<div style=\"display:none\">x",
+        "<",
+        "<a",
+        "<div>",
+        "<div class=\"gmail_quote\">",
+        "<blockquote>",
+        "</div>",
+        "<!--",
+        "<style>",
+        "<a b=\"",
+        "&",
+        "&#",
+        "&amp;",
+        "<br>",
+        "<p>",
+        "<div></blockquote>",
+        "<blockquote>x</div>",
+        "<div class=\"gmail_quote\">x</div>",
+        "<pre>\n",
+        "<script></",
+        "<div style=\"display:none\">x",
     ];
     for (pieces, html) in [(&texts[..], false), (&markup[..], true)] {
         for piece in pieces {

@@ -67,9 +67,15 @@ fn endings_in_every_language() {
     let quote = "On Tue, Mar 3, 2026 at 9:12 AM Baton <baton@works.example> wrote:\n> Shall I begin?\n";
     let mut wrong = Vec::new();
     for ending in all {
-        for mail in [format!("{OWN}\n\n{ending}\n\n{quote}"), format!("{OWN}\n\n{ending}\n"), format!("{quote}\n{OWN}\n\n{ending}\n")] {
+        for mail in [
+            format!("{OWN}\n\n{ending}\n\n{quote}"),
+            format!("{OWN}\n\n{ending}\n"),
+            format!("{quote}\n{OWN}\n\n{ending}\n"),
+        ] {
             let reply = of_text(&mail);
-            if reply.text() != OWN || !reply.fragments.iter().any(|part| matches!(part.kind, Kind::Signature | Kind::Footer)) {
+            if reply.text() != OWN
+                || !reply.fragments.iter().any(|part| matches!(part.kind, Kind::Signature | Kind::Footer))
+            {
                 wrong.push(format!("--- mail\n{mail}\n--- read\n{}", reply.text()));
             }
         }
