@@ -216,7 +216,7 @@ impl Renderer {
             _ if BLOCKS.contains(&name) || BREAKS.contains(&name) => self.end_line(),
             _ => return,
         }
-        if !self.open.get(name).is_some_and(|count| *count > 0) {
+        if self.open.get(name).is_none_or(|count| *count == 0) {
             return;
         }
         while let Some((open, before)) = self.stack.pop() {

@@ -85,7 +85,11 @@ pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
     for piece in text.split('\n') {
         let piece = piece.strip_suffix('\r').unwrap_or(piece);
         for line in piece.split('\r') {
-            all.push(Line::new(line.trim_end_matches('\0'), Hint::None));
+            let line = line.trim_end_matches('\0');
+            match super::marker::shared(line) {
+                Some(at) => all.extend([&line[..at], &line[at..]].map(|part| Line::new(part, Hint::None))),
+                None => all.push(Line::new(line, Hint::None)),
+            }
         }
     }
     while all.last().is_some_and(|line| line.raw.is_empty()) {

@@ -1,6 +1,6 @@
 //! The marks that stand before a quoted or forwarded message.
 
-use super::fold::{has_address, when};
+use super::fold::{When, fold, has_address, when};
 use super::line::{Hint, Line};
 use super::meter::tick;
 use super::words::{self, Banner, Field};
@@ -112,6 +112,7 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
     let mut seen = [false; 5];
     let mut sender_has_address = false;
     let mut dated = false;
+    let mut timed = false;
     let mut end = from;
     let mut unlabelled = 0;
     let mut at = from;
@@ -128,6 +129,7 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
             }
             sender_has_address |= field == Field::From && (has_address(value) || value.contains('['));
             dated |= field == Field::Date && value.chars().any(|c| c.is_ascii_digit());
+            timed |= field == Field::Date && when(value) == (When { date: true, time: true });
             unlabelled = 0;
             last = field;
             end = at + 1;
@@ -151,7 +153,8 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
     let enough = (announced && ((sender && others >= 1) || others == 3))
         || (sender && subject && others >= 2)
         || (sender && others >= 2 && sender_has_address && dated)
-        || (date && dated && to && subject);
+        || (date && dated && to && subject)
+        || (sender && sender_has_address && date && timed);
     enough.then_some(end)
 }
 
@@ -308,4 +311,19 @@ fn inline(joined: &str) -> bool {
     let Some(at) = words::wrote_colon(joined) else { return false };
     let seen = when(&joined[..at]);
     at < 300 && seen.date && seen.time && has_address(&joined[..at])
+}
+
+/// Where an attribution begins that shares its line with the person's words: `Yes. On …, … wrote:`.
+pub(super) fn shared(raw: &str) -> Option<usize> {
+    let end = raw.trim_end();
+    if end.len() > ATTRIBUTION || !end.ends_with(':') || end.starts_with('>') || words::opens(&fold(end)) {
+        return None;
+    }
+    [" On ", " Am ", " Le ", " El ", " Em ", " Il ", " Op ", " Den "].iter().find_map(|opener| {
+        let at = end.rfind(opener)?;
+        let text = fold(&end[at..]);
+        let seen = when(&text);
+        let clear = seen.date && seen.time && words::wrote(&text) && !end[..at].trim().is_empty();
+        clear.then_some(at + 1)
+    })
 }

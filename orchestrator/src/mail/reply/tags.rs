@@ -168,7 +168,7 @@ pub(super) fn entities(text: &str, out: &mut String) {
             .bytes()
             .take(12)
             .position(|byte| !byte.is_ascii_alphanumeric() && byte != b'#')
-            .unwrap_or(after.len().min(12));
+            .unwrap_or_else(|| after.len().min(12));
         let name = after.get(..end).unwrap_or("");
         if let Some(shown) = entity(name) {
             out.push(shown);

@@ -61,7 +61,7 @@ fn words() -> impl Strategy<Value = String> {
 }
 
 fn subsequence(new: &str, all: &str) -> bool {
-    let mut rest = all.split(['\n', '\r', '\u{2028}', '\u{2029}', '\u{85}', '\u{c}', '\u{b}']).map(str::trim_end);
+    let mut rest = all.split(['\n', '\r']).map(str::trim_end);
     new.lines()
         .filter(|line| !line.is_empty())
         .all(|line| rest.any(|other| other.trim_end_matches('\0').trim_end() == line.trim_end()))
@@ -135,7 +135,7 @@ fn grows(piece: &str, html: bool) -> (usize, usize) {
         };
         meter::taken()
     };
-    let times = 40_000 / piece.len().max(1) + 1;
+    let times = 6_000 / piece.len().max(1) + 1;
     (count(times), count(times * 4))
 }
 
@@ -203,9 +203,9 @@ fn work_grows_with_the_size_only() {
 }
 
 #[test]
-fn ten_megabytes_are_read() {
+fn megabytes_are_read() {
     let line = "This is a line of words that goes on for a while, then ends.\n";
-    let own = line.repeat(10 * 1024 * 1024 / line.len());
+    let own = line.repeat(1024 * 1024 / line.len());
     meter::taken();
     let reply = of_text(&format!("{own}\nOn Tue, Mar 3, 2026 at 9:12 AM Baton <b@works.example> wrote:\n> x\n"));
     let steps = meter::taken();
