@@ -115,7 +115,7 @@ pub(super) fn quoted(line: &str) -> (usize, &str) {
     let mut rest = line.trim_start_matches(|c: char| c.is_whitespace() || invisible(c));
     let mut shown = line;
     // `>>> like this <<<` is a decoration.
-    if line.trim_end().ends_with("<<") {
+    if line.starts_with(">>") && line.trim_end().ends_with("<<") {
         return (0, line);
     }
     while let Some(next) = rest.strip_prefix('>').or_else(|| rest.strip_prefix('＞')) {

@@ -3,5 +3,6 @@
 mod decisions;
 mod html;
 mod mails;
+mod mime;
 mod properties;
 mod table;
