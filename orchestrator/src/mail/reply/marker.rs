@@ -289,6 +289,9 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
         return false;
     }
     let quote = quote_follows(lines, end + 1);
+    if !quote && !address && !dated {
+        return false;
+    }
     let wrote = words::wrote(text);
     if colon && wrote && (address || (seen.date && seen.time) || (opens && dated)) {
         return true;
@@ -306,6 +309,9 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
 /// Whether a text has an attribution followed by what it quotes on the same line.
 fn inline(joined: &str) -> bool {
     if !(words::opens(joined)) {
+        return false;
+    }
+    if !joined.contains(':') || !has_address(joined) {
         return false;
     }
     let Some(at) = words::wrote_colon(joined) else { return false };

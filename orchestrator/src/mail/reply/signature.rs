@@ -20,6 +20,8 @@ pub(super) enum Part {
 
 /// The lines of the longest signature after a bare `--`.
 const SIGNATURE: usize = 15;
+/// How far from the end of a run a device's line may stand.
+const NEAR: usize = 100;
 /// The lines of the longest footer.
 const FOOTER: usize = 25;
 
@@ -36,7 +38,7 @@ pub(super) fn parts(lines: &[Line<'_>], more: bool) -> Vec<Part> {
         parts[at..end].fill(Part::Signature);
         end = trimmed(lines, at);
     }
-    for at in 0..end {
+    for at in end.saturating_sub(NEAR)..end {
         if farewell::device(&lines[at].folded) && !(at == 0 && end > 3) {
             parts[at] = Part::Signature;
         }
