@@ -113,7 +113,10 @@ fn the_manifest_asks_for_what_is_needed_and_no_more() {
             .collect()
     };
     assert_eq!(listed("bot:"), SCOPES.map(|(scope, _)| scope).into());
-    assert_eq!(listed("bot_events:"), ["app_home_opened", "app_mention", "message.channels", "message.groups", "message.im"].into());
+    assert_eq!(
+        listed("bot_events:"),
+        ["app_home_opened", "app_mention", "message.channels", "message.groups", "message.im"].into()
+    );
     for line in [
         "socket_mode_enabled: true",
         "is_enabled: true",
