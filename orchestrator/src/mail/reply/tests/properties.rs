@@ -98,7 +98,7 @@ proptest! {
         let gap = if blank { "\n" } else { "" };
         let heading = "On Tue, Mar 3, 2026 at 9:12 AM Baton <b@works.example> wrote:";
         let top = format!("{own}\n\n{heading}\n{gap}{quoted}");
-        prop_assert_eq!(of_text(&top).text(), own);
+        prop_assert_eq!(of_text(&top).text(), own.as_str());
         if !quoted.is_empty() {
             let bottom = format!("{heading}\n{quoted}\n{own}\n");
             prop_assert_eq!(of_text(&bottom).text(), own);
