@@ -14,8 +14,8 @@ use super::super::{
     projector,
     room::Room,
 };
+use super::Store;
 use crate::{
-    adapter::sqlite::Store,
     ledger::{Route, Ruling, Who},
     plan::event::{Event, Fact, ProjectCreated, RememberScope, RememberSpec, Verdict},
     planfile::lower::lower,
