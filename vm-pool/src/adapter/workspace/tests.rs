@@ -266,7 +266,7 @@ fn lines_are_counted_and_large_or_binary_files_have_none() {
         let committed = lab.import(&mut tar_of(items)).unwrap();
         (committed.lines_added, committed.lines_removed)
     };
-    assert_eq!(lines(&[Item::File(b"a", 0o644, b"1\n2\n3"), Item::File(b"b\tc", 0o644, b"1\n")]), (4, 0));
+    assert_eq!(lines(&[Item::File(b"a", 0o644, b"1\n2\n3"), Item::File(b"b c", 0o644, b"1\n")]), (4, 0));
     assert_eq!(lines(&[Item::File(b"a", 0o644, b"1\0\n2\n")]), (0, 0));
     let (added, removed) = lines(&[Item::Deleted(&["crlf.txt"])]);
     assert!(added == 0 && removed > 0, "{removed}");
