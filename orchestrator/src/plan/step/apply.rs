@@ -114,7 +114,8 @@ impl Change<'_> {
         self.touch_project();
     }
 
-    /// The result could not be offered or, though approved, not be put into the folder. Somebody can still apply it.
+    /// The result could not be offered or, though approved, not be put into the folder. Who wants it
+    /// there says so again: with an approval it is applied, without one it is offered once more.
     pub(super) fn apply_refused(&mut self, detail: &str) -> Result<(), Rejected> {
         let asked = self.plan.offering_result || self.result_is_approved();
         if !asked || self.plan.standing_apply().is_some() {
