@@ -19,7 +19,9 @@ const KINDS: usize = 512;
 
 #[derive(Clone, Copy, Debug)]
 struct Limit {
-    /// Nobody goes before.
+    /// Nobody goes before, not even who had a place when Slack asked for a pause.
+    closed_until: Instant,
+    /// The next free place in the queue.
     not_before: Instant,
     /// Until then one goes after the other.
     sore_until: Instant,
@@ -48,6 +50,12 @@ impl Gate {
         Ok(slot)
     }
 
+    /// Whether a call whose place has come may go, or has to ask for another place: a call before it was limited meanwhile.
+    pub(super) fn is_open(&self, kind: &str, now: Instant) -> bool {
+        let limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.get(kind).is_none_or(|limit| limit.closed_until <= now)
+    }
+
     /// Slack asked for a pause.
     pub(super) fn limited(&self, kind: &str, now: Instant, pause: Duration) {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +63,9 @@ impl Gate {
             limits.retain(|_, limit| limit.sore_until > now);
         }
         let until = now + pause;
-        let limit = limits.entry(kind.to_owned()).or_insert(Limit { not_before: until, sore_until: until });
+        let closed = Limit { closed_until: until, not_before: until, sore_until: until };
+        let limit = limits.entry(kind.to_owned()).or_insert(closed);
+        limit.closed_until = limit.closed_until.max(until);
         limit.not_before = limit.not_before.max(until);
         limit.sore_until = until + SORE;
     }
@@ -83,6 +93,24 @@ mod tests {
         let healed = now + 3 * SECOND + SORE;
         assert_eq!(gate.enter("post:C1", healed, healed), Ok(healed));
         assert_eq!(gate.enter("post:C1", healed, healed), Ok(healed));
+    }
+
+    #[test]
+    fn who_had_a_place_waits_for_the_later_pause_too() {
+        let gate = Gate::default();
+        let now = Instant::now();
+        let latest = now + 10 * SECOND;
+        gate.limited("m", now, SECOND);
+        let first = gate.enter("m", now, latest).unwrap();
+        let second = gate.enter("m", now, latest).unwrap();
+        assert!(gate.is_open("m", first));
+        // The first is limited once more, a little after its place came: the second's place comes too early now.
+        gate.limited("m", first + SECOND / 100, SECOND);
+        assert!(!gate.is_open("m", second));
+        let other = gate.enter("m", second, latest).unwrap();
+        assert!(other >= first + SECOND + SECOND / 100, "{other:?}");
+        assert!(gate.is_open("m", other));
+        assert!(gate.is_open("n", now));
     }
 
     #[test]

@@ -205,6 +205,9 @@ impl Morphism {
                 .enter(kind, Instant::now(), latest)
                 .map_err(|retry_after| SlackError::RateLimited { method, retry_after })?;
             sleep_until(slot).await;
+            if !self.inner.gate.is_open(kind, Instant::now()) {
+                continue;
+            }
             let until = (Instant::now() + self.inner.patience.attempt).min(latest);
             let fault = match timeout_at(until, once()).await {
                 Ok(Ok(answer)) => return Ok(answer),
