@@ -4,6 +4,7 @@ pub mod bus;
 pub mod clock;
 mod folder;
 mod review;
+pub mod mail;
 pub mod shadow;
 pub mod shelf;
 pub mod slack;

@@ -296,6 +296,7 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
         return invalid("orchestrator.token", "too short to be a secret: use at least 16 characters");
     }
     config.slack.validate()?;
+    config.mail.validate()?;
     let folder = &config.folder;
     if folder.max_file_mib == 0 || folder.max_total_mib == 0 || folder.max_files == 0 {
         return invalid("folder", "a limit of 0 would refuse every folder");

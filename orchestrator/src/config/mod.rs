@@ -5,10 +5,12 @@
 
 mod error;
 mod load;
+mod mail;
 mod model;
 mod slack;
 
 pub use error::ConfigError;
 pub use load::{Overrides, Source, load};
+pub use mail::{Audience, Dkim, MAIL_VARIABLES, Mail, MailServer, News, OAuth, Tls, Webhooks};
 pub use model::{Bus, Config, Folder, Orchestrator, Pool, Secret};
 pub use slack::{SLACK_API_URL, SLACK_VARIABLES, Slack};

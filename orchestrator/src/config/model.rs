@@ -8,7 +8,7 @@ use bus_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Slack;
+use super::{Mail, Slack};
 use crate::{
     people::Member,
     policy::{Approvals, Preset, Rules, RulesError},
@@ -40,6 +40,8 @@ pub struct Config {
     pub presets: BTreeMap<String, Preset>,
     /// Slack.
     pub slack: Slack,
+    /// Mail.
+    pub mail: Mail,
 }
 
 impl Config {

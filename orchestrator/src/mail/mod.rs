@@ -1,3 +1,4 @@
-//! Mail: what people write, understood.
+//! Mail: what people write, understood. Pure: no clock, no file, no network.
 
+pub mod letter;
 pub mod reply;

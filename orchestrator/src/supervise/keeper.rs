@@ -44,7 +44,7 @@ pub struct Spec {
     /// What it gets beside this process's environment.
     pub env: &'static [(&'static str, &'static str)],
     /// Variables of this process's environment that it does not get: keys of model providers are for the host service alone,
-    /// Slack's tokens for the orchestrator.
+    /// Slack's tokens and mail's passwords for the orchestrator.
     pub withheld: Vec<String>,
     /// How long it may take to end after SIGTERM.
     pub grace: Duration,

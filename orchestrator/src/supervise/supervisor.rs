@@ -17,7 +17,7 @@ use super::{
     process::end,
 };
 use crate::{
-    config::{Config, SLACK_VARIABLES},
+    config::{Config, MAIL_VARIABLES, SLACK_VARIABLES},
     paths::{Env, Paths, PathsError, private_dir},
 };
 
@@ -100,7 +100,7 @@ pub fn plan(
     let host = vm_pool(launcher, env)?;
     let mut specs = Vec::new();
     let keys = key_variables(config);
-    let secrets = SLACK_VARIABLES.map(str::to_owned);
+    let secrets: Vec<String> = SLACK_VARIABLES.iter().chain(&MAIL_VARIABLES).map(|name| (*name).to_owned()).collect();
     let (nats, url, credentials, health) = match &config.bus.url {
         Some(url) => (None, url.clone(), config.bus.credentials.clone(), None),
         None => {

@@ -1,0 +1,9 @@
+//! The bridge between mail and the orchestrator.
+//!
+//! Inwards: a mail is kept; is it a machine's; is it genuine; may its sender; what is it about; what does it want; done, and
+//! what came of it is written down. Outwards: the feed is followed; who is to hear of it; a mail is written down whole; it is
+//! sent, again after trouble. The ledger decides; mail only shows and asks.
+
+mod core;
+
+pub use self::core::{Bridge, Settings, World};

@@ -1,0 +1,12 @@
+//! Mail: what comes in over IMAP and webhooks, what goes out over SMTP, and the bridge between them and the orchestrator.
+
+pub mod bridge;
+mod desk;
+mod story;
+mod verifier;
+
+pub use desk::{
+    Desk, InMail, InState, Kept, LetterFilter, OutKind, OutMail, OutState, OutText, Position, Thread, Verdict,
+};
+pub use story::{News, Story};
+pub use verifier::{Authentic, Transport, TransportError, Verifier};
