@@ -3,8 +3,10 @@
 pub mod bus;
 pub mod clock;
 mod folder;
+mod lanes;
 mod review;
 pub mod mail;
+mod marks;
 pub mod shadow;
 pub mod shelf;
 pub mod slack;
