@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod bridge;
+pub mod check;
 mod desk;
 pub mod imap;
 pub mod oauth;

@@ -22,14 +22,10 @@ use mail_auth::{
     common::{crypto::Ed25519Key, headers::HeaderWriter as _},
     dkim::DkimSigner,
 };
-use mail_parser::{Addr, MessageParser};
 use tokio::net::UdpSocket;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{
-    mail::letter::{Address, Letter},
-    port::Clock,
-};
+use crate::port::Clock;
 
 /// What a name server says.
 #[derive(Clone, Debug)]
@@ -155,27 +151,4 @@ impl Clock for At {
 
 pub(in crate::adapter::mail) fn at(ms: i64) -> Arc<dyn Clock> {
     Arc::new(At(UnixMs(ms)))
-}
-
-/// A mail taken apart as far as authentication looks.
-pub(in crate::adapter::mail) fn letter(raw: &[u8]) -> Letter {
-    let Some(parsed) = MessageParser::new().parse_headers(raw) else { return Letter::default() };
-    let read = |addr: &Addr<'_>| {
-        let address = addr.address.as_deref()?;
-        let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
-        let domain = mail_auth::common::to_a_label(domain).to_lowercase();
-        let name = addr.name.clone().unwrap_or_default().into_owned();
-        Some(Address { name, address: format!("{}@{domain}", local.to_lowercase()) })
-    };
-    let all = |name: &str| -> Vec<Address> {
-        let values = parsed.header_values(name.to_owned());
-        values.filter_map(|value| value.as_address()).flat_map(|list| list.iter().filter_map(read).collect::<Vec<_>>()).collect()
-    };
-    Letter {
-        from: all("From"),
-        to: all("To"),
-        cc: all("Cc"),
-        date: parsed.date().map(|date| UnixMs(date.to_timestamp() * 1_000)),
-        ..Letter::default()
-    }
 }

@@ -1,12 +1,12 @@
 //! Everything somebody may try to be believed, each as a row.
 
 use super::{
-    testing::{Answer, Key, Zone, at, letter},
+    testing::{Answer, Key, Zone, at},
     verifier::MailAuth,
 };
 use crate::{
     adapter::mail::{Authentic, Verifier as _},
-    mail::letter::Delivery,
+    mail::letter::{Delivery, read},
 };
 
 const US: &str = "baton@ours.example";
@@ -71,7 +71,7 @@ impl Bench {
     }
 
     async fn look_with(&self, raw: &str, delivery: &Delivery) -> Authentic {
-        self.auth.verify(raw.as_bytes(), &letter(raw.as_bytes()), delivery).await
+        self.auth.verify(raw.as_bytes(), &read(raw.as_bytes()), delivery).await
     }
 
     fn signed(&self, domain: &str, mail: &str) -> String {

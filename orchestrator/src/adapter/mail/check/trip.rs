@@ -13,10 +13,12 @@ use uuid::Uuid;
 use super::{Finding, Part, outgoing};
 use crate::{
     adapter::mail::{
+        Authentic, Verifier as _,
         auth::MailAuth,
         imap::{ImapSettings, connect, within},
     },
     config::Mail,
+    mail::letter::{self, Delivery},
 };
 
 const PART: Part = Part("round trip", "a mail of ours arrives, with its token, and is genuine");

@@ -10,7 +10,7 @@ mod mailbox;
 mod run;
 mod settings;
 
-pub(super) use self::connect::connect;
+pub(super) use self::connect::{Wire, connect, within};
 pub use self::{
     mailbox::{Inbox, TOO_LARGE},
     run::{ImapState, run},
