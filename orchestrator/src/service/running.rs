@@ -1,6 +1,9 @@
 //! Putting the orchestrator together, and taking it down.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use bus_schemas::nats::{BusOptions, ConnectError};
 
@@ -155,6 +158,7 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         data_dir: options.data_dir,
         clock: Arc::clone(&clock),
         applying: Arc::new(FolderTurns::default()),
+        mail: Arc::new(OnceLock::new()),
     };
     let link = match Link::start(&bus, wires.inbound, wires.intake, orchestrator.clone(), clock, options.ids).await {
         Ok(link) => link,
