@@ -33,7 +33,7 @@ const HELP: &str = "*Baton* works on what you give it, and asks people before an
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// A slash command.
-    pub(super) async fn command(&self, slash: &Slash, envelope: &Envelope, again: bool) -> Outcome {
+    pub(super) async fn command(&self, slash: &Slash, envelope: &Envelope) -> Outcome {
         let asker = Asker {
             user: slash.user.clone(),
             channel: Some(slash.channel.clone()).filter(|channel| !channel.is_empty()),
@@ -72,10 +72,10 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                     asker,
                     goal: super::talk::unescaped(word),
                     channel,
-                    at: Some(envelope.received_at),
+                    key: envelope.key.clone(),
                     ..Order::default()
                 };
-                self.start(order, again).await
+                self.start(order).await
             }
         }
     }

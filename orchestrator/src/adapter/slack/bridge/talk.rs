@@ -46,7 +46,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if let Some(project_id) = self.project_here(said).await? {
             return self.said_to(project_id, said, &words, envelope.received_at, again).await;
         }
-        self.order(said, words, envelope.received_at, again).await
+        self.order(said, words, envelope).await
     }
 
     /// Somebody wrote in a thread of a channel.
@@ -80,7 +80,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         {
             return self.said_to(project_id, said, &words, envelope.received_at, again).await;
         }
-        self.order(said, words, envelope.received_at, again).await
+        self.order(said, words, envelope).await
     }
 
     /// Nothing is done for them, and they are told so.
@@ -89,17 +89,17 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         Ok("refused: no member".to_owned())
     }
 
-    async fn order(&self, said: &Said, goal: String, at: UnixMs, again: bool) -> Outcome {
+    async fn order(&self, said: &Said, goal: String, envelope: &Envelope) -> Outcome {
         let order = Order {
             asker: asker(said),
             goal,
             channel: said.channel.clone(),
             thread_ts: Some(said.thread_ts.clone().unwrap_or_else(|| said.ts.clone())),
             files: said.files.clone(),
-            at: Some(at),
+            key: envelope.key.clone(),
             ..Order::default()
         };
-        self.start(order, again).await
+        self.start(order).await
     }
 
     async fn project_here(&self, said: &Said) -> Result<Option<ProjectId>, Later> {

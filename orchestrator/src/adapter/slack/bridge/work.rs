@@ -113,7 +113,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             Err(why) => self.set_aside(envelope, why).await,
             Ok(Inbound::Click(click)) => self.click(click, again).await,
             Ok(Inbound::Submitted(submission)) => self.submitted(submission, envelope, again).await,
-            Ok(Inbound::Command(slash)) => self.command(slash, envelope, again).await,
+            Ok(Inbound::Command(slash)) => self.command(slash, envelope).await,
             Ok(Inbound::Shortcut(shortcut)) => self.shortcut_late(shortcut).await,
             Ok(Inbound::Mention(said)) => self.mentioned(said, envelope, again).await,
             Ok(Inbound::Reply(said)) => self.replied(said, envelope, again).await,
