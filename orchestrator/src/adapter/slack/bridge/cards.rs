@@ -223,7 +223,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         } else {
             place.channel.clone()
         };
-        let posting = Posting { name, target, thread_ts, place: Some(place), sha256: String::new(), closed: false };
+        let posting = Posting { name, target, thread_ts, place: Some(place), ..Posting::default() };
         if let Err(error) = core.desk.posted(posting).await {
             tracing::warn!(%error, "Slack: a copy of a card is not written down");
         }

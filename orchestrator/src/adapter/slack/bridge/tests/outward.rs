@@ -1,5 +1,9 @@
 use super::*;
-use crate::adapter::slack::view::{OfBatch, action, read};
+use crate::adapter::slack::{
+    SlackWeb as _,
+    view::{OfBatch, action, read},
+    web::Message,
+};
 use bus_schemas::{
     id::ApprovalId,
     v1::{
@@ -49,6 +53,30 @@ async fn a_card_whose_posting_had_an_unknown_outcome_is_found_and_not_posted_aga
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(rig.slack.posted("card:").len(), 1);
     assert!(rig.desk.with(|memory| memory.postings.values().any(|p| p.name.starts_with("card:") && p.place.is_some())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_found_behind_everything_that_was_said_since_and_nothing_older_is_looked_at() {
+    let rig = Rig::running();
+    let mut view = fresh();
+    view.route.eligible = Vec::new();
+    rig.service.feeds(None);
+    rig.calm().await;
+    rig.slack.with(|said| said.lost = 1);
+    rig.service.asks(view);
+    rig.calm().await;
+    // A busy channel: more than a page of other people's words before the next look.
+    for number in 0..500 {
+        let words = Message { channel: CHANNEL.to_owned(), text: format!("{number}"), ..Message::default() };
+        rig.slack.post(&words).await.ok();
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(rig.slack.posted("card:").len(), 1, "found, and not posted again");
+    let searches = rig.slack.with(|said| said.searches.clone());
+    let since = searches[0].oldest.clone().unwrap();
+    let seconds: i64 = since.split('.').next().unwrap().parse().unwrap();
+    let margin = samples::NOW.0 / 1000 - seconds;
+    assert!((1..=3600).contains(&margin), "from shortly before the intention: {since}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::lock;
 use crate::adapter::slack::{
     Place, SlackError, SlackWeb,
+    view::samples,
     web::{Answer, Auth, Channel, Found, Message, Search, Upload, User, View, Whisper},
 };
 
@@ -15,10 +16,13 @@ use crate::adapter::slack::{
 pub(super) struct Said {
     pub posts: Vec<(Place, Message)>,
     pub updates: Vec<(Place, String)>,
+    /// The blocks of updates.
+    pub drawn: Vec<Vec<Value>>,
     pub whispers: Vec<(String, String)>,
     pub views: Vec<Value>,
     pub homes: Vec<String>,
     pub uploads: Vec<Upload>,
+    pub searches: Vec<Search>,
     /// Channels where nothing of ours can be.
     pub closed: Vec<String>,
     /// The next posts are made, and their answers lost.
@@ -53,6 +57,11 @@ impl FakeSlack {
     }
 }
 
+/// The name of the n-th message.
+fn later(number: usize) -> String {
+    format!("{}.{number:06}", samples::NOW.0 / 1000)
+}
+
 impl SlackWeb for FakeSlack {
     async fn post(&self, message: &Message) -> Answer<Place> {
         self.with(|said| {
@@ -72,7 +81,7 @@ impl SlackWeb for FakeSlack {
             } else {
                 message.channel.clone()
             };
-            let place = Place { channel, ts: format!("{}.0", said.posts.len() + 100) };
+            let place = Place { channel, ts: later(said.posts.len()) };
             said.posts.push((place.clone(), message.clone()));
             if said.lost > 0 {
                 said.lost -= 1;
@@ -82,8 +91,11 @@ impl SlackWeb for FakeSlack {
         })
     }
 
-    async fn update(&self, place: &Place, text: &str, _: &[Value]) -> Answer<()> {
-        self.with(|said| said.updates.push((place.clone(), text.to_owned())));
+    async fn update(&self, place: &Place, text: &str, blocks: &[Value]) -> Answer<()> {
+        self.with(|said| {
+            said.updates.push((place.clone(), text.to_owned()));
+            said.drawn.push(blocks.to_vec());
+        });
         Ok(())
     }
 
@@ -129,8 +141,12 @@ impl SlackWeb for FakeSlack {
 
     async fn history(&self, search: &Search) -> Answer<Vec<Found>> {
         Ok(self.with(|said| {
-            let there = said.posts.iter().filter(|(place, _)| place.channel == search.channel);
+            said.searches.push(search.clone());
+            let oldest = search.oldest.clone().unwrap_or_default();
+            let there =
+                said.posts.iter().rev().filter(|(place, _)| place.channel == search.channel && place.ts > oldest);
             there
+                .take(search.limit)
                 .map(|(place, message)| Found {
                     ts: place.ts.clone(),
                     metadata: message.metadata.clone(),
