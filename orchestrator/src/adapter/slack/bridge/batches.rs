@@ -122,7 +122,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let ids = self.in_batch(batch);
         let mut views = Vec::with_capacity(ids.len());
         for id in &ids {
-            views.push(core.service.approval(&id.to_string()).await.map_err(|problem| problem.detail)?);
+            views.push(self.request(*id).await.map_err(|problem| problem.detail)?);
         }
         let Some(first) = views.first() else { return Ok(()) };
         let name = batch_name_of(batch);
@@ -137,7 +137,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let item = |view: &ApprovalView| BatchItem { approval_id: view.approval_id, digest: view.digest.clone() };
         let shown =
             Shown { all: ids, digest: view::batch::digest(&waiting), items: waiting.iter().map(item).collect() };
-        let card = self.batch_card_of(&views, &waiting).ok_or("it cannot be shown safely")?;
+        let card = self.batch_card_of(&views, &waiting);
         // Written down first: a card that shows more than is known here decides nothing.
         let items = serde_json::to_string(&shown).map_err(|e| e.to_string())?;
         core.desk.set_batch(batch, items).await.map_err(|e| e.to_string())?;
@@ -172,20 +172,19 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     }
 
     /// What a card of several requests shows: those that wait, or what became of all of them.
-    fn batch_card_of(&self, views: &[ApprovalView], waiting: &[ApprovalView]) -> Option<Card> {
+    fn batch_card_of(&self, views: &[ApprovalView], waiting: &[ApprovalView]) -> Card {
         if !waiting.is_empty() {
-            let waiting: Vec<ApprovalView> = waiting.iter().map(|view| self.hidden(view)).collect::<Option<_>>()?;
-            let mut card = view::batch_card(&waiting);
+            let mut card = view::batch_card(waiting);
             let decided: Vec<String> = self.outcomes(views);
             if !decided.is_empty() {
                 card.blocks.push(blocks::section(&text::list(&decided, decided.len(), OUTCOMES)));
             }
-            return Some(card);
+            return card;
         }
         let title = format!("{} that were alike: all decided", figures::count(views.len(), "request"));
         let lines = self.outcomes(views);
         let blocks = vec![blocks::header(&title), blocks::section(&text::list(&lines, lines.len(), OUTCOMES))];
-        Some(Card { text: title, blocks })
+        Card { text: title, blocks }
     }
 
     fn outcomes(&self, views: &[ApprovalView]) -> Vec<String> {

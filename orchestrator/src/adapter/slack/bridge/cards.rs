@@ -54,7 +54,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Brings every copy of a request's card to what the request is now.
     async fn show(&self, approval_id: ApprovalId) -> Result<(), String> {
         let core = &*self.0;
-        let view = match core.service.approval(&approval_id.to_string()).await {
+        let view = match self.request(approval_id).await {
             Ok(view) => view,
             Err(problem) if problem.code == "not_found" => return Ok(()),
             Err(problem) => return Err(problem.detail),

@@ -98,7 +98,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 
     async fn waiting_for(&self, user: &str) -> Result<String, Later> {
         let me = self.0.crew.name(user);
-        let pending = self.0.service.approvals(false).await.map_err(Later)?;
+        let pending = self.pending().await.map_err(Later)?;
         let mine: Vec<&ApprovalView> = pending.iter().filter(|view| view::home::is_for(view, &me)).collect();
         if mine.is_empty() {
             let others = if pending.is_empty() { String::new() } else { format!(" ({} for others.)", pending.len()) };
@@ -124,7 +124,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     }
 
     async fn worked_on(&self) -> Result<String, Later> {
-        let projects = self.0.service.projects().await.map_err(Later)?;
+        let projects = self.0.service.projects().await.and_then(|projects| self.veiled(&projects)).map_err(Later)?;
         let open: Vec<&ProjectView> = projects.iter().filter(|project| !project.state.is_final()).collect();
         if open.is_empty() {
             return Ok("Nothing is worked on. `/baton GOAL` starts something.".to_owned());

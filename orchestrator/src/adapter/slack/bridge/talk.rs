@@ -154,7 +154,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let core = &*self.0;
         let mut questions = Vec::new();
         let root = said.thread_ts.as_deref();
-        for view in core.service.approvals(false).await.map_err(Later)? {
+        for view in self.pending().await.map_err(Later)? {
             if view.project_id != project_id || !matches!(view.subject, ApprovalSubject::Question { .. }) {
                 continue;
             }
@@ -196,7 +196,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             }
             Err(problem) if answers::is_passing(&problem) => Err(Later(problem)),
             Err(problem) => {
-                self.whisper(asker, answers::plain(&problem)).await;
+                self.whisper(asker, self.plain(&problem)).await;
                 Ok(format!("refused: {}", problem.code))
             }
         }

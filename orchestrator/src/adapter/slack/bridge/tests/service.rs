@@ -41,6 +41,8 @@ pub(super) struct Known {
     pub events: Vec<FeedEvent>,
     /// It cannot do anything now.
     pub down: bool,
+    /// The path that changed.
+    pub changed: String,
     /// How many must approve.
     pub quorum: usize,
 }
@@ -71,6 +73,7 @@ impl FakeService {
             asked: Vec::new(),
             events: Vec::new(),
             down: false,
+            changed: "x".to_owned(),
             quorum: 1,
         };
         Self { known: Arc::new(Mutex::new(known)), bell: watch::Sender::new(()) }
@@ -176,7 +179,11 @@ impl Service for FakeService {
         Ok(DiffView {
             base_commit: "a".repeat(40),
             commit: "b".repeat(40),
-            changed: vec![samples::path("x", bus_schemas::v1::handoff::ChangeKind::Added, 3)],
+            changed: vec![samples::path(
+                &self.with(|known| known.changed.clone()),
+                bus_schemas::v1::handoff::ChangeKind::Added,
+                3,
+            )],
             text: "+one\n".to_owned(),
             truncated: false,
         })
