@@ -129,7 +129,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let copies = core.desk.copies(&name).await.map_err(|e| e.to_string())?;
         let closed = views.iter().all(|view| view.decision.is_some());
         if copies.is_empty() && closed {
-            return Ok(());
+            return self.close_batch(batch).await;
         }
         let project = core.service.project(&first.project_id.to_string()).await.map_err(|problem| problem.detail)?;
         let thread = core.desk.thread(first.project_id).await.map_err(|e| e.to_string())?;
@@ -159,6 +159,9 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                     if want.thread_ts.is_none() {
                         core.desk.link(place, first.project_id).await.map_err(|e| e.to_string())?;
                     }
+                    if closed {
+                        self.close_batch(batch).await?;
+                    }
                     return Ok(());
                 }
                 Err(Unsaid::Nowhere(error)) => {
@@ -169,6 +172,22 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             }
         }
         Ok(())
+    }
+
+    /// All of its requests are decided, and it says so: it is not looked at again.
+    async fn close_batch(&self, batch: &str) -> Result<(), String> {
+        self.0.desk.drop_batch(batch).await.map_err(|e| e.to_string())?;
+        self.lock_batched().retain(|_, of| of != batch);
+        Ok(())
+    }
+
+    /// A request waits no more: it is put into no card with others, and how it was shown needs not be remembered.
+    pub(super) fn settled(&self, approval_id: ApprovalId) {
+        self.lock_alone().remove(&approval_id);
+        self.lock_gathering().retain(|_, group| {
+            group.ids.retain(|id| *id != approval_id);
+            !group.ids.is_empty()
+        });
     }
 
     /// What a card of several requests shows: those that wait, or what became of all of them.

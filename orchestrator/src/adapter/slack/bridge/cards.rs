@@ -56,9 +56,15 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let core = &*self.0;
         let view = match self.request(approval_id).await {
             Ok(view) => view,
-            Err(problem) if problem.code == "not_found" => return Ok(()),
+            Err(problem) if problem.code == "not_found" => {
+                self.settled(approval_id);
+                return Ok(());
+            }
             Err(problem) => return Err(problem.detail),
         };
+        if view.decision.is_some() {
+            self.settled(approval_id);
+        }
         if let Some(batch) = self.batch_of(approval_id) {
             self.show_batch(&batch).await?;
             return self.tell_about(&view).await;

@@ -192,6 +192,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             bridge.background(bridge.clone().keep_cards());
             bridge.background(bridge.clone().keep_status());
             bridge.background(bridge.clone().keep_homes());
+            bridge.background(bridge.clone().keep_tidy());
             bridge.follow().await;
         });
     }

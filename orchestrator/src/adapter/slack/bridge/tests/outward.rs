@@ -200,3 +200,58 @@ async fn a_request_alone_of_its_kind_gets_an_ordinary_card() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!((rig.slack.posted("card:").len(), rig.slack.posted("batch:").len()), (1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_is_remembered_no_more() {
+    let rig = Rig::running();
+    let views: Vec<ApprovalView> = (1..=3).map(batched).collect();
+    views.iter().for_each(|view| rig.service.asks(view.clone()));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (place, message) = rig.slack.posted("batch:").remove(0);
+    let show = message.blocks.iter().flat_map(|block| block["elements"].as_array().cloned().unwrap_or_default());
+    let show = show.filter(|element| element["action_id"] == action::BATCH_SHOW).last().unwrap();
+    let mut payload = click(ANN, action::BATCH_SHOW, show["value"].as_str().unwrap(), "1");
+    payload["message"]["ts"] = place.ts.into();
+    assert_eq!(rig.bridge.lock_batched().len(), 3);
+    rig.comes(Kind::Interaction, payload).await;
+    rig.calm().await;
+    assert_eq!((rig.bridge.lock_batched().len(), rig.bridge.lock_alone().len()), (0, 3), "each has its own card");
+    for view in views {
+        rig.service.asks(samples::decided(view, Verdict::Approved, "ann", "cli"));
+    }
+    rig.calm().await;
+    assert_eq!(rig.bridge.lock_alone().len(), 0);
+    // A card of several is over when all of them are.
+    let views: Vec<ApprovalView> = (4..=5).map(batched).collect();
+    views.iter().for_each(|view| rig.service.asks(view.clone()));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!((rig.bridge.lock_batched().len(), rig.desk.with(|memory| memory.batches.len())), (2, 1));
+    for view in views {
+        rig.service.asks(samples::decided(view, Verdict::Approved, "ann", "cli"));
+    }
+    rig.calm().await;
+    assert_eq!((rig.bridge.lock_batched().len(), rig.desk.with(|memory| memory.batches.len())), (0, 0));
+    assert!(rig.desk.with(|memory| memory.postings.values().all(|p| p.closed || p.name.starts_with("status:"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_decided_while_others_like_it_are_waited_for_shares_no_card() {
+    let rig = Rig::running();
+    rig.service.asks(batched(1));
+    rig.calm().await;
+    rig.service.asks(samples::decided(batched(1), Verdict::Approved, "ann", "cli"));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(rig.bridge.lock_gathering().is_empty());
+    rig.service.asks(batched(2));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!((rig.slack.posted("card:").len(), rig.slack.posted("batch:").len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_sends_again_is_forgotten_at_the_start_and_every_day() {
+    let rig = Rig::running();
+    rig.calm().await;
+    assert_eq!(rig.desk.with(|memory| memory.tidied.len()), 1);
+    tokio::time::sleep(Duration::from_secs(3 * 24 * 3600)).await;
+    assert_eq!(rig.desk.with(|memory| memory.tidied.len()), 4);
+}
