@@ -41,6 +41,10 @@ pub(super) struct Known {
     pub events: Vec<FeedEvent>,
     /// It cannot do anything now.
     pub down: bool,
+    /// What it needs for decisions is not there.
+    pub away: bool,
+    /// How often somebody tried to decide.
+    pub tries: u32,
     /// The path that changed.
     pub changed: String,
     /// How many must approve.
@@ -73,6 +77,8 @@ impl FakeService {
             asked: Vec::new(),
             events: Vec::new(),
             down: false,
+            away: false,
+            tries: 0,
             changed: "x".to_owned(),
             quorum: 1,
         };
@@ -232,7 +238,11 @@ impl Service for FakeService {
     }
 
     async fn decide(&self, id: &str, request: DecisionRequest) -> Result<ApprovalView, Problem> {
+        self.with(|known| known.tries += 1);
         self.up()?;
+        if self.with(|known| known.away) {
+            return Err(problem("away", 503));
+        }
         let by = name(&request.by);
         let quorum = self.with(|known| known.quorum);
         let mut view = self.approval(id).await?;
