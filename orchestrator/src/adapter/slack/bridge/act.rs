@@ -42,7 +42,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if click.action_id == action::LINK {
             return Ok("a link".to_owned());
         }
-        if !self.0.crew.may(&click.user) {
+        if !self.may(&click.user).await {
             return self.turn_away(&asker).await;
         }
         match click.action_id.as_str() {
@@ -360,7 +360,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     pub(super) async fn delegate(&self, asker: &Asker, approval_id: ApprovalId, to: &str, again: bool) -> Outcome {
         let core = &*self.0;
         let to_name = core.crew.name(to);
-        if !core.crew.may(to) {
+        if !self.may(to).await {
             let said = format!(
                 ":no_entry: Nothing was done: {} is no member of this Baton, so they could not decide.",
                 core.crew.mention(&to_name)

@@ -22,19 +22,6 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(1500);
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
-    /// Whether a press wants a form. Of somebody who may not, none opens: the lanes tell them so.
-    pub(super) fn opens(&self, click: &Click) -> bool {
-        let form = match click.action_id.as_str() {
-            action::CHANGES | action::REJECT | action::ASK | action::DELEGATE => {
-                view::read::<Pressed>(&click.value).is_ok()
-            }
-            action::ANSWER => view::read::<Pressed>(&click.value).is_ok_and(|pressed| pressed.option.is_none()),
-            action::START => true,
-            _ => false,
-        };
-        form && self.0.crew.may(&click.user)
-    }
-
     /// Opens the form of a button.
     pub(super) async fn open_for(&self, click: &Click, key: &str) {
         let asker = Asker {
@@ -160,6 +147,18 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 Err(answers::plain(&unkept("the orchestrator took too long to say what this is about; press it again")))
             }
         }
+    }
+}
+
+/// Whether a press wants a form.
+pub(super) fn wants_form(click: &Click) -> bool {
+    match click.action_id.as_str() {
+        action::CHANGES | action::REJECT | action::ASK | action::DELEGATE => {
+            view::read::<Pressed>(&click.value).is_ok()
+        }
+        action::ANSWER => view::read::<Pressed>(&click.value).is_ok_and(|pressed| pressed.option.is_none()),
+        action::START => true,
+        _ => false,
     }
 }
 

@@ -45,7 +45,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             self.whisper(&asker, HELP.to_owned()).await;
             return Ok("helped".to_owned());
         }
-        if !self.0.crew.may(&slash.user) {
+        if !self.may(&slash.user).await {
             return self.turn_away(&asker).await;
         }
         match word.to_ascii_lowercase().as_str() {
@@ -88,7 +88,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             thread_ts: shortcut.message.thread_ts.clone(),
             response_url: shortcut.response_url.clone(),
         };
-        if !self.0.crew.may(&shortcut.user) {
+        if !self.may(&shortcut.user).await {
             return self.turn_away(&asker).await;
         }
         let said = "I was just being restarted when you chose that, and its form can no longer be opened: please choose it again.";

@@ -53,6 +53,30 @@ async fn who_may_not_is_told_who_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_everyone_may_people_of_another_workspace_may_not() {
+    let rig = Rig::set(Settings { allow_everyone: true, ..Settings::default() });
+    let mut view = fresh();
+    view.route.eligible = Vec::new();
+    rig.service.asks(view);
+    rig.slack.with(|said| said.foreign.push("UFOREIGN".to_owned()));
+    for action in [action::APPROVE, action::REJECT] {
+        rig.press("UFOREIGN", action, &pressed()).await;
+        let (to, said) = rig.slack.last_whisper();
+        assert!(to == "UFOREIGN" && said.contains("own workspace"), "{said}");
+    }
+    assert!(rig.slack.with(|said| said.views.is_empty()) && rig.service.with(|known| known.decided.is_empty()));
+    rig.press(EVE, action::REJECT, &pressed()).await;
+    assert_eq!(rig.slack.with(|said| said.views.len()), 1, "a colleague gets the form");
+    rig.press(EVE, action::APPROVE, &pressed()).await;
+    assert_eq!(rig.service.with(|known| known.decided.len()), 1);
+    assert_eq!(
+        rig.slack.with(|said| said.looked_up.clone()),
+        ["UFOREIGN", EVE],
+        "each is looked up once, members never"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_two_must_agree_the_missing_one_is_named() {
     let rig = Rig::quiet();
     rig.service.with(|known| known.quorum = 2);

@@ -23,6 +23,9 @@ pub(super) struct Said {
     pub homes: Vec<String>,
     pub uploads: Vec<Upload>,
     pub searches: Vec<Search>,
+    /// People of another workspace.
+    pub foreign: Vec<String>,
+    pub looked_up: Vec<String>,
     /// Channels where nothing of ours can be.
     pub closed: Vec<String>,
     /// The next posts are made, and their answers lost.
@@ -127,8 +130,13 @@ impl SlackWeb for FakeSlack {
         Ok("F1".to_owned())
     }
 
-    async fn user(&self, _: &str) -> Answer<User> {
-        Ok(User::default())
+    async fn user(&self, id: &str) -> Answer<User> {
+        let is_foreign = self.with(|said| {
+            said.looked_up.push(id.to_owned());
+            said.foreign.iter().any(|foreign| foreign == id)
+        });
+        let team = if is_foreign { "TELSE" } else { "T" };
+        Ok(User { id: id.to_owned(), team_ids: vec![team.to_owned()], ..User::default() })
     }
 
     async fn channel(&self, _: &str) -> Answer<Channel> {
@@ -136,7 +144,7 @@ impl SlackWeb for FakeSlack {
     }
 
     async fn auth(&self) -> Answer<Auth> {
-        Ok(Auth { bot_user_id: "UBOT".to_owned(), ..Auth::default() })
+        Ok(Auth { bot_user_id: "UBOT".to_owned(), team_id: "T".to_owned(), ..Auth::default() })
     }
 
     async fn history(&self, search: &Search) -> Answer<Vec<Found>> {
