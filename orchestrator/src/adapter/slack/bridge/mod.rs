@@ -31,6 +31,7 @@ mod status;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod veil;
 mod work;
 
 pub use core::{Bridge, Settings, World};

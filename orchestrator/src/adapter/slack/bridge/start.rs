@@ -102,7 +102,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             Ok(view) => view,
             Err(problem) if answers::is_passing(&problem) => return Err(Later(problem)),
             Err(problem) => {
-                self.whisper(&order.asker, answers::plain(&problem)).await;
+                self.whisper(&order.asker, self.plain(&problem)).await;
                 return Ok(format!("refused: {}", problem.code));
             }
         };
@@ -144,7 +144,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             } else {
                 "I may not see it".to_owned()
             };
-            refused.push(format!("• {}: {}", text::code(&name, 100), text::line(&why, 200)));
+            refused.push(format!(
+                "• {}: {}",
+                text::code(&self.without_known(&name), 100),
+                text::line(&self.without_known(&why), 200)
+            ));
         }
         (inputs, refused)
     }
@@ -152,7 +156,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     async fn name_refused(&self, order: &Order, view: &ProjectView, refused: &[String]) {
         let said = format!(
             ":warning: These files did not come along to _{}_:\n{}",
-            text::line(&view.title, 100),
+            text::line(&self.without_known(&view.title), 100),
             text::list(refused, refused.len(), 2_000)
         );
         let Some(thread_ts) = &order.thread_ts else {

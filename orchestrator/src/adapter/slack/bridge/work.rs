@@ -82,14 +82,14 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             tries += 1;
             if tries >= TRIES && !answers::is_ours(&problem) {
                 tracing::warn!(key = %envelope.key, problem = %problem.detail, "Slack: given up");
-                self.whisper(&asker(&envelope), answers::given_up(&problem)).await;
+                self.whisper(&asker(&envelope), answers::given_up(&self.told(&problem))).await;
                 self.finish(&envelope.key, &format!("given up: {}", problem.code)).await;
                 return;
             }
             if wait == BACKOFF.0 {
                 tracing::warn!(key = %envelope.key, problem = %problem.detail, "Slack: kept for later");
                 let asker = asker(&envelope);
-                self.whisper(&asker, answers::kept(&problem, envelope.received_at)).await;
+                self.whisper(&asker, answers::kept(&self.told(&problem), envelope.received_at)).await;
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
