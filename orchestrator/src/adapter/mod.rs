@@ -3,8 +3,10 @@
 pub mod bus;
 pub mod clock;
 mod folder;
-mod review;
+mod lanes;
 pub mod mail;
+mod marks;
+mod review;
 pub mod shadow;
 pub mod shelf;
 pub mod slack;

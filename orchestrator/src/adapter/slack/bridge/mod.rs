@@ -19,8 +19,6 @@ mod desk;
 mod follow;
 mod forms;
 mod home;
-mod lanes;
-mod marks;
 mod notes;
 mod open;
 mod post;
@@ -31,6 +29,7 @@ mod status;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod veil;
 mod work;
 
 pub use core::{Bridge, Settings, World};
