@@ -5,5 +5,9 @@
 //! sent, again after trouble. The ledger decides; mail only shows and asks.
 
 mod core;
+#[cfg(test)]
+mod memory;
+mod room;
 
 pub use self::core::{Bridge, Settings, World};
+pub use room::Room;
