@@ -17,9 +17,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{crew::Crew, desk::Desk, lanes::Lanes, marks::Marks, work::Job};
+use super::{crew::Crew, desk::Desk, work::Job};
 use crate::{
-    adapter::slack::{SlackWeb, view::modal::Choice},
+    adapter::{
+        lanes::Lanes,
+        marks::Marks,
+        slack::{SlackWeb, view::modal::Choice},
+    },
     people::People,
     port::{Clock, Service},
 };

@@ -19,8 +19,6 @@ mod desk;
 mod follow;
 mod forms;
 mod home;
-mod lanes;
-mod marks;
 mod notes;
 mod open;
 mod post;
