@@ -5,5 +5,9 @@
 //! sent, again after trouble. The ledger decides; mail only shows and asks.
 
 mod core;
+mod outward;
 
-pub use self::core::{Bridge, Settings, World};
+pub use self::{
+    core::{Bridge, Settings, World},
+    outward::{Recipient, Say},
+};

@@ -233,6 +233,11 @@ impl Desk for MailStore {
         .await
     }
 
+    async fn forget_news(&self, person: &str, until: UnixMs) -> Kept<()> {
+        let person = person.to_owned();
+        self.run("forget news", move |connection| threads::forget(connection, &person, until)).await
+    }
+
     async fn feed_position(&self) -> Kept<u64> {
         self.run("read the place in the feed", cursor).await
     }

@@ -306,7 +306,10 @@ async fn news_are_told_once_by_the_mail_that_takes_them() {
     store.intend_digest(digest.clone(), raw("digest"), "ann", UnixMs(2)).await.unwrap();
     let store = again(store, dir.path());
     assert_eq!(store.news("ann").await.unwrap(), [(project(1), news(5, "a task is done"))]);
+    store.forget_news("bob", UnixMs(3)).await.unwrap();
     assert_eq!(store.news("bob").await.unwrap().len(), 1);
+    store.forget_news("bob", UnixMs(4)).await.unwrap();
+    assert!(store.news("bob").await.unwrap().is_empty());
     assert_eq!(store.outbox(9).await.unwrap(), [digest]);
 }
 
