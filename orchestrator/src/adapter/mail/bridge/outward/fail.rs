@@ -9,9 +9,10 @@ use super::{
     Say,
     people::is_lost,
     requests::{Late, request_name},
+    shim::mime::Auto,
 };
 use crate::{
-    adapter::mail::{Desk, Kept, OutKind, OutMail, OutState, Story, Transport, Verifier, mime::Auto},
+    adapter::mail::{Desk, Kept, OutKind, OutMail, OutState, Story, Transport, Verifier},
     mail::{
         bounce::{Action, Bounce},
         token,
@@ -109,7 +110,8 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         let mut is_told = false;
         for admin in self.0.world.people.admins() {
             let before: Vec<OutMail> = told.iter().filter(|mail| mail.person == admin).cloned().collect();
-            let Some(to) = Some(admin).filter(|admin| *admin != person).and_then(|admin| self.crew().recipient(admin, &before))
+            let Some(to) =
+                Some(admin).filter(|admin| *admin != person).and_then(|admin| self.crew().recipient(admin, &before))
             else {
                 continue;
             };
@@ -138,7 +140,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         let addresses = self.crew().addresses(person).join(", ");
         format!(
             "{person} could not be reached at {addresses}: mail to them is refused, or comes back. A request of “{}” waits for a \
-             decision; `baton approvals show {}` shows it, and `baton approvals delegate` lets somebody else decide. Correct the \
+             decision; `baton approvals {}` shows it, and `baton delegate` lets somebody else decide. Correct the \
              address in `[members.{person}]`.",
             view.project_title, view.approval_id
         )

@@ -13,6 +13,7 @@ mod projects;
 mod requests;
 mod say;
 mod send;
+mod shim;
 #[cfg(test)]
 mod tests;
 

@@ -40,10 +40,14 @@ impl Crew<'_> {
     }
 
     /// The people whom a pending request is sent to by mail.
-    pub(super) fn asked(&self, view: &ApprovalView, project: &ProjectView, threads: &[(String, Thread)]) -> Vec<String> {
+    pub(super) fn asked(
+        &self,
+        view: &ApprovalView,
+        project: &ProjectView,
+        threads: &[(String, Thread)],
+    ) -> Vec<String> {
         let route = &view.route;
-        let began_by_mail =
-            project.owner.starts_with(BY_MAIL) || threads.iter().any(|(_, thread)| thread.is_start);
+        let began_by_mail = project.owner.starts_with(BY_MAIL) || threads.iter().any(|(_, thread)| thread.is_start);
         // Where anybody may decide, those are asked who have to do with the project.
         let eligible: BTreeSet<&str> = if route.eligible.is_empty() {
             let starters = threads.iter().filter(|(_, thread)| thread.is_start).map(|(person, _)| person.as_str());
@@ -55,7 +59,8 @@ impl Crew<'_> {
             !route.excluded.iter().any(|excluded| excluded == name) && !route.votes.iter().any(|vote| vote.by == **name)
         };
         let hears = |name: &&str| {
-            let in_slack = self.settings.has_slack && (self.people.slack_of(name).is_some() || name.starts_with("slack:"));
+            let in_slack =
+                self.settings.has_slack && (self.people.slack_of(name).is_some() || name.starts_with("slack:"));
             began_by_mail || self.settings.requests == Audience::Everyone || !in_slack
         };
         eligible.into_iter().filter(may).filter(hears).map(str::to_owned).collect()

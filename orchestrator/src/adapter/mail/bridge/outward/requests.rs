@@ -18,9 +18,10 @@ use super::{
     super::core::Bridge,
     Recipient, Say,
     people::{Crew, decided_by, is_lost},
+    shim::mime::Auto,
 };
 use crate::{
-    adapter::mail::{Desk, OutKind, OutMail, Story, Transport, Verifier, mime::Auto},
+    adapter::mail::{Desk, OutKind, OutMail, Story, Transport, Verifier},
     port::Service,
 };
 

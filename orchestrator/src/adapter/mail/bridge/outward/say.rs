@@ -4,13 +4,15 @@ use bus_schemas::id::{ApprovalId, ProjectId};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::super::core::Bridge;
-use crate::{
-    adapter::mail::{
-        Desk, Kept, OutKind, OutMail, OutState, Story, Thread, Transport, Verifier,
+use super::{
+    super::core::Bridge,
+    shim::{
         mime::{self, Auto, Heads},
         view::{self, Content, Frame},
     },
+};
+use crate::{
+    adapter::mail::{Desk, Kept, OutKind, OutMail, OutState, Story, Thread, Transport, Verifier},
     mail::token,
     port::Service,
 };
@@ -164,9 +166,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
 
     fn frame(&self, said: &Say, id: Uuid) -> Frame {
         let settings = &self.0.world.settings;
-        let page = |path: &str, token: String| {
-            settings.public_url.as_ref().map(|url| format!("{url}/{path}/{token}"))
-        };
+        let page = |path: &str, token: String| settings.public_url.as_ref().map(|url| format!("{url}/{path}/{token}"));
         let asks = said.kind == OutKind::Request && said.approval_id.is_some();
         Frame {
             address: settings.address.clone(),
@@ -183,16 +183,18 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         let settings = &self.0.world.settings;
         let mut references = thread.references.clone();
         references.extend(said.in_reply_to.iter().filter(|id| !thread.references.contains(id)).cloned());
-        let quiet = settings.public_url.as_ref().filter(|_| is_news(said));
+        let page = settings.public_url.as_ref().map(|url| format!("{url}/q/{}", token::quiet(&settings.key, id)));
+        let reply_to = with_token(&settings.address, &token::plus(&settings.key, id));
+        let quiet = is_news(said).then(|| (reply_to.clone(), page));
         Heads {
             from: (settings.name.clone(), settings.address.clone()),
             to: said.to.address.clone(),
-            reply_to: Some(with_token(&settings.address, &token::plus(&settings.key, id))),
+            reply_to: Some(reply_to),
             message_id: message_id.to_owned(),
             in_reply_to: said.in_reply_to.clone().or_else(|| thread.references.last().cloned()),
             references,
             auto: said.auto,
-            list_unsubscribe: quiet.map(|url| format!("{url}/q/{}", token::quiet(&settings.key, id))),
+            list_unsubscribe: quiet,
             date: self.now(),
         }
     }

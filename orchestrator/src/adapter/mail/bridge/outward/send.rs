@@ -75,7 +75,8 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             outcomes.into_iter().collect::<Result<Vec<()>, String>>()?;
         }
         let next = desk.next_due().await.map_err(|e| e.to_string())?;
-        Ok(next.map_or(LONGEST, |at| Duration::from_millis(at.since(self.now())).clamp(Duration::from_millis(1), LONGEST)))
+        Ok(next
+            .map_or(LONGEST, |at| Duration::from_millis(at.since(self.now())).clamp(Duration::from_millis(1), LONGEST)))
     }
 
     async fn send_one(&self, mut mail: OutMail) -> Result<(), String> {
