@@ -33,6 +33,7 @@ mod words;
 mod tests;
 
 pub use decide::Deciding;
+pub(super) use mime::of_message;
 
 use std::ops::Range;
 
