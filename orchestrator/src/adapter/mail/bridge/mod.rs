@@ -7,7 +7,11 @@
 mod core;
 #[cfg(test)]
 mod memory;
+mod outward;
 mod room;
 
-pub use self::core::{Bridge, Settings, World};
-pub use room::Room;
+pub use self::{
+    core::{Bridge, Settings, World},
+    outward::{Recipient, Say},
+    room::Room,
+};
