@@ -120,10 +120,19 @@ fn domain(address: &str) -> &str {
 
 /// An address as it is compared: lower case, the domain as people read it.
 fn plain(address: &str) -> String {
-    let address = address.trim().to_lowercase();
+    let address: String = address.trim().chars().map(small).collect();
     let Some((local, domain)) = address.rsplit_once('@') else { return address };
     let labels: Vec<String> = domain.trim_end_matches('.').split('.').map(label).collect();
     format!("{local}@{}", labels.join("."))
+}
+
+/// Small, unless another alphabet's letter would become a Latin one: nobody's name is made of another's.
+fn small(c: char) -> char {
+    let mut small = c.to_lowercase();
+    match (small.next(), small.next()) {
+        (Some(small), None) if c.is_ascii() == small.is_ascii() => small,
+        _ => c,
+    }
 }
 
 fn label(label: &str) -> String {
@@ -224,7 +233,7 @@ mod tests {
     use super::*;
 
     fn allow() -> Allow {
-        let rules = ["@Example.org", "bob@partner.net", "@b\u{fc}cher.de", "@paypal.com"].map(str::to_owned);
+        let rules = ["@Example.org", "bob@partner.net", "kim@partner.net", "@b\u{fc}cher.de", "@paypal.com"].map(str::to_owned);
         Allow::new(&rules, [("Ann.Smith@gmail.com", "ann"), ("eve@home.example", "eve")])
     }
 
@@ -248,6 +257,7 @@ mod tests {
             "",
             "x@",
             "ann.smith+x@gmail.com",
+            "\u{212a}im@partner.net",
         ] {
             assert_eq!(allow.who(address), None, "{address}");
         }

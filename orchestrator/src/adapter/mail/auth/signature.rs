@@ -97,7 +97,7 @@ fn trouble(error: &Error, signature: &Signature) -> String {
         Error::Dkim(DkimError::FailedBodyHashMatch) => {
             "does not match the text: it was changed on its way (a mailing list, a scanner, somebody)".to_owned()
         }
-        Error::Crypto(CryptoError::FailedVerification) => {
+        Error::Crypto(CryptoError::FailedVerification | CryptoError::Library(_)) => {
             format!("does not match the headers: they were changed on their way, or the key in the TXT record {record} is another")
         }
         Error::Dkim(DkimError::SignatureExpired) => "has expired: send the mail again".to_owned(),

@@ -20,7 +20,10 @@ use crate::{
         clock::SystemClock,
         mail::{Authentic, Verifier},
     },
-    mail::letter::{Address, Delivery, Letter},
+    mail::{
+        address,
+        letter::{Address, Delivery, Letter},
+    },
     port::Clock,
 };
 
@@ -63,7 +66,7 @@ impl MailAuth {
             dns: Dns::new(dns)?,
             trusted_results: trusted_results.to_vec(),
             trusted_received: trusted_received.to_vec(),
-            ours: normal(our_address),
+            ours: address::normal(our_address).ok_or_else(|| format!("mail.address {our_address:?} is no plain address"))?,
             clock: Arc::new(SystemClock),
         })))
     }
@@ -109,10 +112,13 @@ impl MailAuth {
         let [from] = letter.from.as_slice() else {
             return Err(format!("the mail has {} From addresses: exactly one is allowed", letter.from.len()));
         };
-        if message.from.len() != 1 || normal(&message.from[0]) != normal(&from.address) {
+        let [other] = message.from.as_slice() else {
             return Err("the mail's From can be read in two ways: write from one plain address".to_owned());
-        }
-        let address = normal(&from.address);
+        };
+        let address = address::normal(&from.address).filter(|known| address::normal(other).as_ref() == Some(known));
+        let Some(address) = address else {
+            return Err("the mail's From can be read in two ways: write from one plain address".to_owned());
+        };
         let domain = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).filter(|domain| is_domain(domain));
         let domain = domain.ok_or_else(|| format!("{:?} in From has no domain that could vouch for it", shown(&from.address)))?;
         let Some(date) = letter.date else {
@@ -131,7 +137,7 @@ impl MailAuth {
 
     /// The field our address stands in.
     fn addressed(&self, fields: &[Field], letter: &Letter) -> Result<&'static str, String> {
-        let is_ours = |known: &Address| is_ours(&self.0.ours, &normal(&known.address));
+        let is_ours = |known: &Address| address::is_ours(&self.0.ours, &known.address);
         if letter.to.iter().any(is_ours) && fields::has(fields, "To") {
             return Ok("To");
         }
@@ -186,7 +192,7 @@ impl MailAuth {
             (signers.iter().any(|signer| speaks_for(signer, &found.domain)), spf_speaks)
         };
         // Whether another domain than its own may speak for it, the record says: without an answer, nobody knows.
-        let is_own = signers.iter().any(|signer| normal(signer) == found.domain);
+        let is_own = signers.iter().any(|signer| to_a_label(signer).eq_ignore_ascii_case(&found.domain));
         if let DmarcResult::TempError(error) = dmarc.dkim_result()
             && !is_own
         {
@@ -279,26 +285,6 @@ fn is_domain(domain: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     domain.len() <= 253 && domain.contains('.') && domain.split('.').all(is_label)
-}
-
-/// An address as it is compared.
-fn normal(address: &str) -> String {
-    let address = address.trim();
-    match address.rsplit_once('@') {
-        Some((local, domain)) => {
-            format!("{}@{}", local.to_lowercase(), to_a_label(domain.trim_end_matches('.')).to_ascii_lowercase())
-        }
-        None => address.to_lowercase(),
-    }
-}
-
-/// Whether an address is ours, with or without something behind a `+`.
-fn is_ours(ours: &str, other: &str) -> bool {
-    let (Some((our_local, our_domain)), Some((local, domain))) = (ours.rsplit_once('@'), other.rsplit_once('@')) else {
-        return false;
-    };
-    let bare = local.split_once('+').map_or(local, |(bare, _)| bare);
-    domain == our_domain && bare == our_local
 }
 
 fn shown(text: &str) -> String {
