@@ -34,7 +34,7 @@ use crate::{
         sqlite::Store,
     },
     digest,
-    driver::{Detail, FolderTurns, Handle},
+    driver::{Detail, FolderTurns, Handle, Turns},
     plan::event::Fact,
     planfile::ModelConfig,
     policy::Rules,
@@ -58,6 +58,8 @@ pub struct Orchestrator {
     pub(super) clock: Arc<dyn Clock>,
     /// One apply per folder, from the plan until it is written: the next one then sees what it did.
     pub(super) applying: Arc<FolderTurns>,
+    /// One start per key.
+    pub(super) starting: Arc<Turns<String>>,
 }
 
 impl std::fmt::Debug for Orchestrator {

@@ -29,6 +29,7 @@ mod status;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod veil;
 mod work;
 
 pub use core::{Bridge, Settings, World};

@@ -41,6 +41,12 @@ pub(super) struct Known {
     pub events: Vec<FeedEvent>,
     /// It cannot do anything now.
     pub down: bool,
+    /// What it needs for decisions is not there.
+    pub away: bool,
+    /// How often somebody tried to decide.
+    pub tries: u32,
+    /// The path that changed.
+    pub changed: String,
     /// How many must approve.
     pub quorum: usize,
 }
@@ -71,6 +77,9 @@ impl FakeService {
             asked: Vec::new(),
             events: Vec::new(),
             down: false,
+            away: false,
+            tries: 0,
+            changed: "x".to_owned(),
             quorum: 1,
         };
         Self { known: Arc::new(Mutex::new(known)), bell: watch::Sender::new(()) }
@@ -136,6 +145,9 @@ impl Service for FakeService {
     async fn create_project(&self, new: NewProject) -> Result<ProjectView, Problem> {
         self.up()?;
         Ok(self.with(|known| {
+            if known.created.iter().any(|before| before.key.is_some() && before.key == new.key) {
+                return known.project.clone();
+            }
             known.project.owner = name(&new.owner);
             known.project.goal = new.goal.clone().unwrap_or_default();
             known.project.created_at = samples::NOW;
@@ -176,7 +188,11 @@ impl Service for FakeService {
         Ok(DiffView {
             base_commit: "a".repeat(40),
             commit: "b".repeat(40),
-            changed: vec![samples::path("x", bus_schemas::v1::handoff::ChangeKind::Added, 3)],
+            changed: vec![samples::path(
+                &self.with(|known| known.changed.clone()),
+                bus_schemas::v1::handoff::ChangeKind::Added,
+                3,
+            )],
             text: "+one\n".to_owned(),
             truncated: false,
         })
@@ -225,7 +241,11 @@ impl Service for FakeService {
     }
 
     async fn decide(&self, id: &str, request: DecisionRequest) -> Result<ApprovalView, Problem> {
+        self.with(|known| known.tries += 1);
         self.up()?;
+        if self.with(|known| known.away) {
+            return Err(problem("away", 503));
+        }
         let by = name(&request.by);
         let quorum = self.with(|known| known.quorum);
         let mut view = self.approval(id).await?;

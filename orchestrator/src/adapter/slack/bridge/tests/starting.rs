@@ -1,3 +1,5 @@
+use bus_schemas::v1::api::NewProject;
+
 use super::*;
 use crate::adapter::slack::view::{action, callback, form};
 
@@ -48,15 +50,16 @@ async fn an_order_from_before_a_crash_starts_one_project() {
     let rig = Rig::quiet();
     let envelope = Envelope::new(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None), None, samples::NOW);
     assert!(rig.bridge.keep(&envelope).await.unwrap());
-    // The program ended after the project was made and before its thread was written down.
+    // The program ended after the project was made and before its thread was written down; its planner named it otherwise.
+    let key = Some(format!("slack:{}", envelope.key));
     rig.service.with(|known| {
-        known.project.owner = "ann".to_owned();
-        known.project.goal = "do it".to_owned();
-        known.project.created_at = samples::NOW;
+        known.created.push(NewProject { key, ..NewProject::default() });
+        known.project.goal = "what the planner made of it".to_owned();
     });
     let rig = rig.restarted().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(rig.service.with(|known| known.created.is_empty()));
+    assert_eq!(rig.service.with(|known| known.created.len()), 1);
+    assert!(rig.desk.with(|memory| memory.threads.values().any(|thread| thread.started_by == ANN)));
     assert_eq!(rig.slack.posted("status:").len(), 1);
 }
 
