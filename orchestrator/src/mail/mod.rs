@@ -4,6 +4,7 @@
 //! that came back, [`token`] signs what goes into our addresses and links, [`intent`] says what a mail wants, [`inputs`] which
 //! of its files come along.
 
+pub mod allow;
 pub mod address;
 pub mod bounce;
 pub mod inputs;

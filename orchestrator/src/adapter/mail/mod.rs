@@ -1,8 +1,13 @@
 //! Mail: what comes in over IMAP and webhooks, what goes out over SMTP, and the bridge between them and the orchestrator.
 
+pub mod auth;
 pub mod bridge;
+pub mod check;
 mod desk;
+pub mod imap;
+pub mod oauth;
 mod story;
+mod tls;
 mod verifier;
 
 pub use desk::{
