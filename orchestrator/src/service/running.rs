@@ -1,6 +1,9 @@
 //! Putting the orchestrator together, and taking it down.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use bus_schemas::nats::{BusOptions, ConnectError};
 
@@ -156,6 +159,7 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         clock: Arc::clone(&clock),
         applying: Arc::new(FolderTurns::default()),
         starting: Arc::new(Turns::default()),
+        mail: Arc::new(OnceLock::new()),
     };
     let link = match Link::start(&bus, wires.inbound, wires.intake, orchestrator.clone(), clock, options.ids).await {
         Ok(link) => link,

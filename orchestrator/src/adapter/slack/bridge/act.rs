@@ -130,7 +130,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 let mut said = answers::taken(&view, verdict, &me, &core.crew);
                 if remembered {
                     said.push_str(
-                        " It is remembered for later requests like it (`baton remembered` lists and revokes).",
+                        " It is remembered for later requests like it (`/baton remembered` lists them and says how to take one back).",
                     );
                 }
                 self.whisper(asker, said).await;

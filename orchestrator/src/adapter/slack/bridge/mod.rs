@@ -23,6 +23,7 @@ mod notes;
 mod open;
 mod post;
 mod receive;
+mod remembered;
 mod slash;
 mod start;
 mod status;

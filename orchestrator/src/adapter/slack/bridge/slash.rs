@@ -7,6 +7,7 @@ use super::{
     core::Bridge,
     desk::Desk,
     post::Asker,
+    remembered,
     start::Order,
     work::{Later, Outcome},
 };
@@ -29,7 +30,8 @@ const HELP: &str = "*Baton* works on what you give it, and asks people before an
     • mention me with a goal, write to me directly, or use *Delegate this* in a message's menu: files come along\n\
     • write in a project's thread to tell its agents something, or to answer the question that waits there\n\
     • `/baton approvals` lists what waits for you, `/baton status` what is worked on\n\
-    • the Home tab shows both";
+    • `/baton remembered` lists approvals that count for later requests, `/baton revoke ID` takes one back\n\
+    • the Home tab shows what is worked on and what waits";
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// A slash command.
@@ -48,6 +50,9 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if !self.may(&slash.user).await {
             return self.turn_away(&asker).await;
         }
+        if let Some(id) = remembered::id_to_revoke(word) {
+            return self.revoke(&asker, id).await;
+        }
         match word.to_ascii_lowercase().as_str() {
             "" => {
                 // Its form opens at once or never; this command waited through a restart.
@@ -63,6 +68,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             }
             "status" => {
                 let said = self.worked_on().await?;
+                self.whisper(&asker, said).await;
+                Ok("listed".to_owned())
+            }
+            "remembered" => {
+                let said = self.remembered().await?;
                 self.whisper(&asker, said).await;
                 Ok("listed".to_owned())
             }

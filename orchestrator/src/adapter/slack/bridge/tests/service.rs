@@ -38,6 +38,7 @@ pub(super) struct Known {
     pub told: Vec<TellRequest>,
     pub viewed: Vec<ViewedRequest>,
     pub asked: Vec<AskRequest>,
+    pub remembered: Vec<RememberedView>,
     pub events: Vec<FeedEvent>,
     /// It cannot do anything now.
     pub down: bool,
@@ -75,6 +76,7 @@ impl FakeService {
             told: Vec::new(),
             viewed: Vec::new(),
             asked: Vec::new(),
+            remembered: Vec::new(),
             events: Vec::new(),
             down: false,
             away: false,
@@ -331,11 +333,19 @@ impl Service for FakeService {
     }
 
     async fn remembered(&self) -> Result<Vec<RememberedView>, Problem> {
-        unused()
+        self.up()?;
+        Ok(self.with(|known| known.remembered.clone()))
     }
 
-    async fn revoke(&self, _: &str, _: RevokeRequest) -> Result<RememberedView, Problem> {
-        unused()
+    async fn revoke(&self, id: &str, request: RevokeRequest) -> Result<RememberedView, Problem> {
+        self.up()?;
+        self.with(|known| {
+            let mut all = known.remembered.iter_mut();
+            let one = all.find(|one| one.approval_id.to_string().starts_with(id));
+            let one = one.ok_or_else(|| problem("not_found", 404))?;
+            one.revoked_by = Some(name(&request.by));
+            Ok(one.clone())
+        })
     }
 
     async fn fatigue(&self) -> Result<FatigueView, Problem> {
