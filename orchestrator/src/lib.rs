@@ -16,3 +16,4 @@ pub mod policy;
 pub mod port;
 pub mod service;
 pub mod supervise;
+pub mod words;

@@ -3,8 +3,8 @@
 pub mod bus;
 pub mod clock;
 mod folder;
-mod review;
 pub mod mail;
+mod review;
 pub mod shadow;
 pub mod shelf;
 pub mod slack;

@@ -250,11 +250,11 @@ impl Mail {
 
     /// Checks what the types do not.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let invalid = |key: &str, message: String| {
-            Err(ConfigError::Invalid { at: format!("configuration mail.{key}"), message })
-        };
+        let invalid =
+            |key: &str, message: String| Err(ConfigError::Invalid { at: format!("configuration mail.{key}"), message });
         let Some(address) = &self.address else { return Ok(()) };
-        let Some((local, domain)) = address.split_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        let Some((local, domain)) =
+            address.split_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty())
         else {
             return invalid("address", format!("{address:?} is not a mail address"));
         };
@@ -263,22 +263,33 @@ impl Mail {
         }
         if local.len() + LOCAL_PART.1 > LOCAL_PART.0 {
             let most = LOCAL_PART.0 - LOCAL_PART.1;
-            return invalid("address", format!("the part before the @ may have {most} characters: a token is put behind it"));
+            return invalid(
+                "address",
+                format!("the part before the @ may have {most} characters: a token is put behind it"),
+            );
         }
         if self.smtp.host.is_empty() {
             return invalid("smtp.host", "nothing could be answered: name the server that takes our mail".to_owned());
         }
         if self.imap.host.is_empty() && self.listen.is_none() {
-            return invalid("imap.host", "nothing would come in: name the IMAP server, or `listen` for webhooks".to_owned());
+            return invalid(
+                "imap.host",
+                "nothing would come in: name the IMAP server, or `listen` for webhooks".to_owned(),
+            );
         }
         for (key, server) in [("imap", &self.imap), ("smtp", &self.smtp)] {
             let local = matches!(server.host.as_str(), "" | "localhost" | "127.0.0.1" | "::1");
             if server.tls == Tls::None && !local {
-                return invalid(&format!("{key}.tls"), "mail is read and sent in the clear only on this machine".to_owned());
+                return invalid(
+                    &format!("{key}.tls"),
+                    "mail is read and sent in the clear only on this machine".to_owned(),
+                );
             }
         }
         if let Some(url) = &self.public_url {
-            let plain = url.strip_prefix("http://").is_some_and(|rest| rest.starts_with("127.0.0.1") || rest.starts_with("localhost"));
+            let plain = url
+                .strip_prefix("http://")
+                .is_some_and(|rest| rest.starts_with("127.0.0.1") || rest.starts_with("localhost"));
             if !url.starts_with("https://") && !plain {
                 return invalid("public_url", "links that decide go over https:// only".to_owned());
             }

@@ -238,12 +238,7 @@ pub trait Desk: Clone + Send + Sync + 'static {
     /// The thread of a project with a person.
     fn thread(&self, project_id: ProjectId, person: &str) -> impl Future<Output = Kept<Option<Thread>>> + Send;
     /// Changes it.
-    fn set_thread(
-        &self,
-        project_id: ProjectId,
-        person: &str,
-        thread: Thread,
-    ) -> impl Future<Output = Kept<()>> + Send;
+    fn set_thread(&self, project_id: ProjectId, person: &str, thread: Thread) -> impl Future<Output = Kept<()>> + Send;
     /// Who has a thread about a project.
     fn threads(&self, project_id: ProjectId) -> impl Future<Output = Kept<Vec<(String, Thread)>>> + Send;
     /// Keeps a piece of news for a person's next digest.

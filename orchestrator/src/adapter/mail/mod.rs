@@ -2,8 +2,12 @@
 
 pub mod bridge;
 mod desk;
+pub mod mime;
+pub mod oauth;
+pub mod smtp;
 mod story;
 mod verifier;
+pub mod view;
 
 pub use desk::{
     Desk, InMail, InState, Kept, LetterFilter, OutKind, OutMail, OutState, OutText, Position, Thread, Verdict,
