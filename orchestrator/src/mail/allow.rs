@@ -233,7 +233,8 @@ mod tests {
     use super::*;
 
     fn allow() -> Allow {
-        let rules = ["@Example.org", "bob@partner.net", "kim@partner.net", "@b\u{fc}cher.de", "@paypal.com"].map(str::to_owned);
+        let rules =
+            ["@Example.org", "bob@partner.net", "kim@partner.net", "@b\u{fc}cher.de", "@paypal.com"].map(str::to_owned);
         Allow::new(&rules, [("Ann.Smith@gmail.com", "ann"), ("eve@home.example", "eve")])
     }
 
@@ -288,17 +289,18 @@ mod tests {
         ] {
             assert_eq!(allow.lookalike(address).as_deref(), Some(like), "{address}");
         }
-        for address in ["x@example.org", "x@mail.example.org", "joe@gmail.com", "x@weather.io", "x", ""]
-        {
+        for address in ["x@example.org", "x@mail.example.org", "joe@gmail.com", "x@weather.io", "x", ""] {
             assert_eq!(allow.lookalike(address), None, "{address}");
         }
     }
 
     #[test]
     fn punycode_is_read() {
-        for (coded, text) in
-            [("bcher-kva", "b\u{fc}cher"), ("80ak6aa92e", "\u{430}\u{440}\u{440}\u{4cf}\u{435}"), ("fiq228c", "\u{4e2d}\u{6587}")]
-        {
+        for (coded, text) in [
+            ("bcher-kva", "b\u{fc}cher"),
+            ("80ak6aa92e", "\u{430}\u{440}\u{440}\u{4cf}\u{435}"),
+            ("fiq228c", "\u{4e2d}\u{6587}"),
+        ] {
             assert_eq!(from_punycode(coded).as_deref(), Some(text), "{coded}");
         }
         for broken in ["", "-", "a-", "99999999999", "b\u{fc}-x", "a!"] {

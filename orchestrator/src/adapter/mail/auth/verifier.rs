@@ -66,7 +66,8 @@ impl MailAuth {
             dns: Dns::new(dns)?,
             trusted_results: trusted_results.to_vec(),
             trusted_received: trusted_received.to_vec(),
-            ours: address::normal(our_address).ok_or_else(|| format!("mail.address {our_address:?} is no plain address"))?,
+            ours: address::normal(our_address)
+                .ok_or_else(|| format!("mail.address {our_address:?} is no plain address"))?,
             clock: Arc::new(SystemClock),
         })))
     }
@@ -85,7 +86,8 @@ impl MailAuth {
     }
 
     async fn look(&self, raw: &[u8], letter: &Letter, delivery: &Delivery) -> Result<Authentic, String> {
-        let fields = fields::read(raw).map_err(|why| format!("the mail is not well-formed: {why}. Have it sent again"))?;
+        let fields =
+            fields::read(raw).map_err(|why| format!("the mail is not well-formed: {why}. Have it sent again"))?;
         let mut message = AuthenticatedMessage::parse(raw).ok_or("the mail has no header")?;
         let domain = self.form(&fields, &message, letter)?;
         let addressed = self.addressed(&fields, letter)?;
@@ -102,12 +104,20 @@ impl MailAuth {
     /// What can be seen without asking anybody: its form, its one sender, its date. The domain of its sender.
     fn form(&self, fields: &[Field], message: &AuthenticatedMessage<'_>, letter: &Letter) -> Result<String, String> {
         if let Some((name, count)) = fields::doubled(fields) {
-            return Err(format!("the mail has {count} {name} lines: one is allowed, another may have been added on its way"));
+            return Err(format!(
+                "the mail has {count} {name} lines: one is allowed, another may have been added on its way"
+            ));
         }
         let same = message.headers.len() == fields.len()
-            && message.headers.iter().zip(fields).all(|((name, _), field)| name.eq_ignore_ascii_case(field.name.as_bytes()));
+            && message
+                .headers
+                .iter()
+                .zip(fields)
+                .all(|((name, _), field)| name.eq_ignore_ascii_case(field.name.as_bytes()));
         if !same {
-            return Err("the mail is not well-formed: its header can be read in two ways. Have it sent again".to_owned());
+            return Err(
+                "the mail is not well-formed: its header can be read in two ways. Have it sent again".to_owned()
+            );
         }
         let [from] = letter.from.as_slice() else {
             return Err(format!("the mail has {} From addresses: exactly one is allowed", letter.from.len()));
@@ -120,17 +130,22 @@ impl MailAuth {
             return Err("the mail's From can be read in two ways: write from one plain address".to_owned());
         };
         let domain = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).filter(|domain| is_domain(domain));
-        let domain = domain.ok_or_else(|| format!("{:?} in From has no domain that could vouch for it", shown(&from.address)))?;
+        let domain = domain
+            .ok_or_else(|| format!("{:?} in From has no domain that could vouch for it", shown(&from.address)))?;
         let Some(date) = letter.date else {
             return Err("the mail has no Date: it could be an old one, sent again".to_owned());
         };
         let age = self.0.clock.now().0.saturating_sub(date.0);
         if age > OLDEST_MS {
             let days = age / (24 * 3_600_000);
-            return Err(format!("the mail says it was written {days} days ago: it could be an old one, sent again. Write a new one"));
+            return Err(format!(
+                "the mail says it was written {days} days ago: it could be an old one, sent again. Write a new one"
+            ));
         }
         if age < -AHEAD_MS {
-            return Err("the mail says it was written in the future: set the clock of the machine that wrote it".to_owned());
+            return Err(
+                "the mail says it was written in the future: set the clock of the machine that wrote it".to_owned()
+            );
         }
         Ok(domain)
     }
@@ -144,7 +159,8 @@ impl MailAuth {
         if letter.cc.iter().any(is_ours) && fields::has(fields, "Cc") {
             return Ok("Cc");
         }
-        let named: Vec<String> = letter.to.iter().chain(&letter.cc).take(3).map(|known| shown(&known.address)).collect();
+        let named: Vec<String> =
+            letter.to.iter().chain(&letter.cc).take(3).map(|known| shown(&known.address)).collect();
         let named = if named.is_empty() { "nobody".to_owned() } else { named.join(", ") };
         Err(format!(
             "not addressed to us: To and Cc name {named}. Write to {} directly; a mail to somebody else may have been sent on",
@@ -222,7 +238,9 @@ impl MailAuth {
         let none = || (SpfOutput::new(String::new()), String::new());
         let told = delivery.client_ip.map(|ip| Client { ip, helo: delivery.helo.clone().unwrap_or_default() });
         let Some(client) = told.or_else(|| received::border(fields, &self.0.trusted_received)) else {
-            *note = "SPF cannot be looked at: from where it came is known only by servers named in mail.trusted_received".to_owned();
+            *note =
+                "SPF cannot be looked at: from where it came is known only by servers named in mail.trusted_received"
+                    .to_owned();
             return none();
         };
         let Some(sender) = delivery.mail_from.clone().or_else(|| return_path(fields)) else {

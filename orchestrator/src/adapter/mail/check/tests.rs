@@ -102,8 +102,11 @@ fn finding<'a>(findings: &'a [Finding], part: &str) -> &'a Finding {
 async fn what_works_is_said_to_work() {
     let imap = Arc::new(Server::start(Tls::None).await);
     let (smtp, _serves) = smtp(Arc::clone(&imap), false).await;
-    let records =
-        [("x.org", Answer::Mx(10, "mx.x.org.".to_owned())), ("x.org", txt("v=spf1 mx -all")), ("_dmarc.x.org", txt("v=DMARC1; p=reject"))];
+    let records = [
+        ("x.org", Answer::Mx(10, "mx.x.org.".to_owned())),
+        ("x.org", txt("v=spf1 mx -all")),
+        ("_dmarc.x.org", txt("v=DMARC1; p=reject")),
+    ];
     let zone = Zone::start(&records).await;
     let findings = look(&mail(&zone, imap.port, smtp), true).await;
     for part in ["mx", "spf", "dmarc", "imap", "folder", "idle", "smtp", "allow"] {
@@ -150,12 +153,9 @@ async fn what_is_missing_is_named_with_the_way_out() {
     wrong.password = Some(Secret::new("other".to_owned()));
     wrong.folder = "Nowhere".to_owned();
     let findings = look(&wrong, true).await;
-    for (part, said) in [
-        ("spf", "everybody may send"),
-        ("dmarc", "2 DMARC records"),
-        ("imap", "refuses LOGIN"),
-        ("smtp", "the login"),
-    ] {
+    for (part, said) in
+        [("spf", "everybody may send"), ("dmarc", "2 DMARC records"), ("imap", "refuses LOGIN"), ("smtp", "the login")]
+    {
         let found = finding(&findings, part);
         assert_eq!(found.grade, Grade::Wrong, "{found:?}");
         assert!(found.said.contains(said), "{found:?}");

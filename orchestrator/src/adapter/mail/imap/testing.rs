@@ -114,7 +114,8 @@ fn certified() -> (TlsAcceptor, Arc<ClientConfig>) {
     let mut roots = RootCertStore::empty();
     roots.add(own.cert.der().clone()).unwrap();
     let provider = Arc::new(ring::default_provider());
-    let server = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+    let server =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
     let server = server.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
     let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let client = client.with_root_certificates(roots).with_no_client_auth();
@@ -143,7 +144,8 @@ impl Talk {
             }
             let line = line.trim_end();
             let (tag, command) = line.split_once(' ')?;
-            let name = command.split(' ').take(if command.starts_with("UID") { 2 } else { 1 }).collect::<Vec<_>>().join(" ");
+            let name =
+                command.split(' ').take(if command.starts_with("UID") { 2 } else { 1 }).collect::<Vec<_>>().join(" ");
             let (hangs_up, is_silent) = {
                 let mut state = self.state.lock().unwrap();
                 state.heard.push(command.to_owned());
@@ -209,8 +211,12 @@ impl Talk {
         let mut say = |text: &str| out.extend_from_slice(text.as_bytes());
         let mut end = "OK done".to_owned();
         match name {
-            "CAPABILITY" => say(if state.no_idle { "* CAPABILITY IMAP4rev1\r\n" } else { "* CAPABILITY IMAP4rev1 IDLE\r\n" }),
-            "LOGIN" if command != "LOGIN \"baton\" \"se\\\"cret\"" => "NO [AUTHENTICATIONFAILED] no".clone_into(&mut end),
+            "CAPABILITY" => {
+                say(if state.no_idle { "* CAPABILITY IMAP4rev1\r\n" } else { "* CAPABILITY IMAP4rev1 IDLE\r\n" })
+            }
+            "LOGIN" if command != "LOGIN \"baton\" \"se\\\"cret\"" => {
+                "NO [AUTHENTICATIONFAILED] no".clone_into(&mut end)
+            }
             "SELECT" if command != "SELECT \"INBOX\"" => "NO no such folder".clone_into(&mut end),
             "SELECT" => say(&format!(
                 "* {} EXISTS\r\n* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY {}] valid\r\n",
@@ -239,7 +245,8 @@ impl Talk {
             "UID FETCH" => {
                 let words: Vec<&str> = command.splitn(4, ' ').collect();
                 for uid in words[2].split(',').map(|uid| uid.parse::<u32>().unwrap()) {
-                    let Some(raw) = state.mails.get(&uid).filter(|_| !(state.keeps_back == Some(uid) && words[3].contains("BODY")))
+                    let Some(raw) =
+                        state.mails.get(&uid).filter(|_| !(state.keeps_back == Some(uid) && words[3].contains("BODY")))
                     else {
                         continue;
                     };
