@@ -7,6 +7,7 @@ mod editing;
 mod feed;
 mod given;
 mod ledger;
+mod letters;
 mod orchestrator;
 mod problem;
 mod resolve;

@@ -1,9 +1,17 @@
 //! Mail: what comes in over IMAP and webhooks, what goes out over SMTP, and the bridge between them and the orchestrator.
 
+pub mod auth;
 pub mod bridge;
+pub mod check;
 mod desk;
+pub mod imap;
+pub mod mime;
+pub mod oauth;
+pub mod smtp;
 mod story;
+mod tls;
 mod verifier;
+pub mod view;
 
 pub use desk::{
     Desk, InMail, InState, Kept, LetterFilter, OutKind, OutMail, OutState, OutText, Position, Thread, Verdict,

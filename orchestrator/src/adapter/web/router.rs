@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     extract::{Body, Params},
-    guard, ledger,
+    guard, ledger, mail,
     peer::Peer,
     problem::{ApiError, problem},
 };
@@ -64,6 +64,7 @@ pub fn router<S: Service>(service: S, shutdown: CancellationToken) -> Router {
         .route("/v1/dead-letters", get(dead_letters::<S>))
         .route("/v1/rebuild", post(rebuild::<S>))
         .merge(ledger::routes::<S>())
+        .merge(mail::routes::<S>())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

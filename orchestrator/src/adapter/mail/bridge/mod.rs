@@ -5,9 +5,13 @@
 //! sent, again after trouble. The ledger decides; mail only shows and asks.
 
 mod core;
+#[cfg(test)]
+mod memory;
 mod outward;
+mod room;
 
 pub use self::{
     core::{Bridge, Settings, World},
     outward::{Recipient, Say},
+    room::Room,
 };

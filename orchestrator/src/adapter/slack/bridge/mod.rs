@@ -23,12 +23,14 @@ mod notes;
 mod open;
 mod post;
 mod receive;
+mod remembered;
 mod slash;
 mod start;
 mod status;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod veil;
 mod work;
 
 pub use core::{Bridge, Settings, World};
