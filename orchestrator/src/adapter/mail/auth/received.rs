@@ -196,7 +196,11 @@ mod tests {
         assert_eq!(border(&[lmtp, real, forged]).as_deref(), Some("192.0.2.66"));
         assert_eq!(border(&[foreign, forged]), None, "what a foreign server hands on is not ours");
         assert_eq!(border(&[lmtp, foreign, forged]), None);
-        assert_eq!(border(&["by mx.a.org (Postfix, from userid 1000) id 9; x", forged]), None, "written on our own machine");
+        assert_eq!(
+            border(&["by mx.a.org (Postfix, from userid 1000) id 9; x", forged]),
+            None,
+            "written on our own machine"
+        );
         assert_eq!(border(&[]), None);
     }
 

@@ -144,10 +144,8 @@ mod tests {
     const FOREIGN: &str = "from y.org (y.org [192.0.2.8]) by mx.evil.org with ESMTP; x";
 
     fn said(lines: &[(&str, &str)]) -> Option<Said> {
-        let fields: Vec<Field> = lines
-            .iter()
-            .map(|(name, value)| Field { name: (*name).to_owned(), value: (*value).to_owned() })
-            .collect();
+        let fields: Vec<Field> =
+            lines.iter().map(|(name, value)| Field { name: (*name).to_owned(), value: (*value).to_owned() }).collect();
         judge(&fields, &["mx.a.org".to_owned()], &[], "x.org")
     }
 
