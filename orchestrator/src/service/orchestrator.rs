@@ -226,6 +226,10 @@ impl Service for Orchestrator {
         self.read(self.store.approvals(all).await)
     }
 
+    async fn approvals_json(&self, all: bool) -> Result<Vec<u8>, Problem> {
+        self.read(self.store.approvals_json(all).await)
+    }
+
     async fn approval(&self, id: &str) -> Result<ApprovalView, Problem> {
         self.with_plan(self.approval_view(id).await?).await
     }
