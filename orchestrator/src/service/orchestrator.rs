@@ -204,8 +204,8 @@ impl Service for Orchestrator {
             Some(key) => Some(self.task(project_id, key).await?.task_id),
             None => None,
         };
-        let by = self.person("cli", &request.by);
-        let fact = Fact::CancelRequested { task_id, by, reason: request.reason };
+        let by = self.insider(project_id, &request.channel, &request.by).await?;
+        let fact = Fact::CancelRequested { task_id, by, channel: request.channel, reason: request.reason };
         self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         self.view(project_id).await
     }

@@ -286,6 +286,7 @@ pub(in crate::adapter::slack) fn plan() -> ApprovalView {
         changed: vec!["SKILL.md".to_owned()],
         new_scripts: vec!["run.sh".to_owned()],
         findings: Vec::new(),
+        admitted: None,
     }];
     view.estimate = Some(EstimateView {
         agent_tasks: 1,
