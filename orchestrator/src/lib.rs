@@ -17,3 +17,4 @@ pub mod policy;
 pub mod port;
 pub mod service;
 pub mod supervise;
+pub mod words;

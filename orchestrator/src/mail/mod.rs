@@ -2,10 +2,10 @@
 //!
 //! [`letter`] takes a mail apart, [`reply`] finds what its writer says now, [`noise`] knows machines, [`bounce`] reads mails
 //! that came back, [`token`] signs what goes into our addresses and links, [`intent`] says what a mail wants, [`inputs`] which
-//! of its files come along.
+//! of its files come along, [`allow`] who may write at all.
 
-pub mod allow;
 pub mod address;
+pub mod allow;
 pub mod bounce;
 pub mod inputs;
 pub mod intent;

@@ -67,7 +67,7 @@ pub async fn check(mail: &Mail, round_trip: bool) -> Vec<Finding> {
 
 async fn check_with(mail: &Mail, round_trip: bool, timing: Timing) -> Vec<Finding> {
     let Some(address) = &mail.address else {
-        let hint = "set mail.address, mail.imap and mail.smtp in the configuration (docs/email.md)";
+        let hint = "set mail.address, mail.imap and mail.smtp in the configuration (docs/mail.md)";
         return vec![Part("mail", "is on at all").wrong("mail.address is not set: there is no mail", hint)];
     };
     let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
@@ -77,9 +77,12 @@ async fn check_with(mail: &Mail, round_trip: bool, timing: Timing) -> Vec<Findin
         Err(why) => findings.push(Part("dns", "other servers' keys and policies").wrong(why, "set mail.dns")),
     }
     let settings = match ImapSettings::new(mail) {
-        Ok(settings) => settings.map(|settings| ImapSettings { timing, ..settings }),
+        Ok(settings) => settings.map(|mut settings| {
+            settings.timing = timing;
+            settings
+        }),
         Err(why) => {
-            findings.push(incoming::PART.wrong(why, "docs/email.md says what is needed"));
+            findings.push(incoming::PART.wrong(why, "docs/mail.md says what is needed"));
             None
         }
     };

@@ -5,10 +5,13 @@ pub mod bridge;
 pub mod check;
 mod desk;
 pub mod imap;
+pub mod mime;
 pub mod oauth;
+pub mod smtp;
 mod story;
 mod tls;
 mod verifier;
+pub mod view;
 
 pub use desk::{
     Desk, InMail, InState, Kept, LetterFilter, OutKind, OutMail, OutState, OutText, Position, Thread, Verdict,

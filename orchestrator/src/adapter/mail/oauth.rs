@@ -58,7 +58,9 @@ impl Tokens {
             return Err(format!("mail.oauth.token_url {}: tokens are got over https:// only", oauth.token_url));
         }
         let Some(refresh) = &mail.oauth_refresh_token else {
-            return Err("mail.oauth is set, and the refresh token is missing: set BATON_MAIL_OAUTH_REFRESH_TOKEN".to_owned());
+            return Err(
+                "mail.oauth is set, and the refresh token is missing: set BATON_MAIL_OAUTH_REFRESH_TOKEN".to_owned()
+            );
         };
         let mut form = vec![
             ("grant_type", "refresh_token".to_owned()),
@@ -113,7 +115,8 @@ impl Tokens {
                 said.trim()
             ));
         }
-        serde_json::from_str(&text).map_err(|_| format!("{url} answers something that is no token: look at mail.oauth.token_url"))
+        serde_json::from_str(&text)
+            .map_err(|_| format!("{url} answers something that is no token: look at mail.oauth.token_url"))
     }
 }
 

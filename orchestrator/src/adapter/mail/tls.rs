@@ -33,6 +33,18 @@ pub(super) fn client(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     if roots.is_empty() {
         return Err("this machine has no certificates of authorities: install ca-certificates, or set `ca`".to_owned());
     }
+    with(roots)
+}
+
+/// What believes nobody, for connections that are not secret.
+///
+/// # Errors
+/// There is no cryptography.
+pub(super) fn nobody() -> Result<Arc<ClientConfig>, String> {
+    with(RootCertStore::empty())
+}
+
+fn with(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

@@ -67,7 +67,9 @@ impl Dns {
     pub fn new(servers: &[SocketAddr]) -> Result<Self, String> {
         let (config, mut options) = if servers.is_empty() {
             read_system_conf().map_err(|error| {
-                format!("the system's name servers are not known ({error}): name some in mail.dns, as [\"192.0.2.1:53\"]")
+                format!(
+                    "the system's name servers are not known ({error}): name some in mail.dns, as [\"192.0.2.1:53\"]"
+                )
             })?
         } else {
             (ResolverConfig::from_name_servers(servers.iter().map(server).collect()), ResolverOpts::default())
@@ -143,7 +145,8 @@ impl Dns {
         kind: RecordType,
         read: impl Fn(&RData) -> Option<R>,
     ) -> Result<Vec<R>, String> {
-        let mut absolute = Name::from_str_relaxed(name).map_err(|error| format!("{name} is no name of a host: {error}"))?;
+        let mut absolute =
+            Name::from_str_relaxed(name).map_err(|error| format!("{name} is no name of a host: {error}"))?;
         absolute.set_fqdn(true);
         match self.0.asks.resolver().lookup(absolute, kind).await {
             Ok(found) => Ok(found.answers().iter().filter_map(|record| read(&record.data)).collect()),

@@ -97,13 +97,19 @@ fn trouble(error: &Error, signature: &Signature) -> String {
         Error::Dkim(DkimError::FailedBodyHashMatch) => {
             "does not match the text: it was changed on its way (a mailing list, a scanner, somebody)".to_owned()
         }
-        Error::Crypto(CryptoError::FailedVerification) => {
-            format!("does not match the headers: they were changed on their way, or the key in the TXT record {record} is another")
+        Error::Crypto(CryptoError::FailedVerification | CryptoError::Library(_)) => {
+            format!(
+                "does not match the headers: they were changed on their way, or the key in the TXT record {record} is another"
+            )
         }
         Error::Dkim(DkimError::SignatureExpired) => "has expired: send the mail again".to_owned(),
         Error::Dkim(DkimError::SignatureLength) => LENGTH.to_owned(),
-        Error::Dkim(DkimError::RevokedPublicKey) => format!("was made with a key that was withdrawn (TXT record {record})"),
-        Error::Dns(DnsError::RecordNotFound(_)) => format!("names a key that is not there: publish the TXT record {record}"),
+        Error::Dkim(DkimError::RevokedPublicKey) => {
+            format!("was made with a key that was withdrawn (TXT record {record})")
+        }
+        Error::Dns(DnsError::RecordNotFound(_)) => {
+            format!("names a key that is not there: publish the TXT record {record}")
+        }
         Error::Dns(_) | Error::ParseError | Error::Base64 | Error::Crypto(_) => {
             format!("names a key that cannot be used: look at the TXT record {record} ({error})")
         }

@@ -116,6 +116,11 @@ impl Key {
         Ed25519Key::from_pkcs8_der(&self.0).unwrap()
     }
 
+    /// It, as a file holds it.
+    pub(in crate::adapter::mail) fn pem(&self) -> String {
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(&self.0))
+    }
+
     /// Its TXT record.
     pub(in crate::adapter::mail) fn record(&self) -> Answer {
         Answer::Txt(format!("v=DKIM1; k=ed25519; p={}", STANDARD.encode(self.key().public_key())))

@@ -15,7 +15,8 @@ const NOW: i64 = 1_795_392_000_000;
 const ALL: [&str; 5] = ["From", "To", "Subject", "Date", "Message-ID"];
 
 const OURS: &str = "Received: from m.x.org (m.x.org [192.0.2.7]) by mx.ours.example (Postfix) with ESMTPS id 1; x\r\n";
-const EVILS: &str = "Received: from m.x.org (evil.org [192.0.2.66]) by mx.ours.example (Postfix) with ESMTP id 2; x\r\n";
+const EVILS: &str =
+    "Received: from m.x.org (evil.org [192.0.2.66]) by mx.ours.example (Postfix) with ESMTP id 2; x\r\n";
 const FOREIGN: &str = "Received: from m.x.org (m.x.org [192.0.2.7]) by mx.evil.org with ESMTP id 3; x\r\n";
 const VOUCHES: &str = "Authentication-Results: mx.ours.example; dmarc=pass header.from=x.org\r\n";
 
@@ -138,12 +139,18 @@ async fn where_it_came_from_is_believed_if_we_know_it() {
         ..Delivery::default()
     };
     yes(&bench.look_with(&ann, &delivery("192.0.2.7", "bounces@x.org")).await, "DMARC pass (SPF x.org)");
-    yes(&bench.look_with(&mail("a@bare.org"), &delivery("192.0.2.7", "a@bare.org")).await, "no DMARC record (SPF bare.org)");
+    yes(
+        &bench.look_with(&mail("a@bare.org"), &delivery("192.0.2.7", "a@bare.org")).await,
+        "no DMARC record (SPF bare.org)",
+    );
     // From elsewhere, or with a return path of somebody else's.
     no(&bench.look_with(&ann, &delivery("192.0.2.66", "ann@x.org")).await, "192.0.2.66 may not send for x.org");
     no(&bench.look_with(&ann, &delivery("192.0.2.66", "eve@evil.org")).await, "SPF speaks for evil.org, not for it");
     no(&bench.look_with(&ann, &delivery("192.0.2.7", "")).await, "return path is empty");
-    no(&bench.look_with(&mail("a@strict.org"), &delivery("192.0.2.7", "a@m.strict.org")).await, "m.strict.org, not for it");
+    no(
+        &bench.look_with(&mail("a@strict.org"), &delivery("192.0.2.7", "a@m.strict.org")).await,
+        "m.strict.org, not for it",
+    );
     // What its sender wrote about its way.
     no(&bench.look(&format!("{path}{EVILS}{OURS}{ann}")).await, "192.0.2.66 may not send");
     no(&bench.look(&format!("{path}{FOREIGN}{OURS}{ann}")).await, "mail.trusted_received");
@@ -181,7 +188,11 @@ async fn forged_mails_are_not_believed() {
         ("a forged From, signed by its sender", bench.signed("evil.org", &ann), "evil.org does not speak for x.org"),
         ("a domain that ends alike", bench.signed("x.org", &mail("a@evilx.org")), "x.org does not speak for evilx.org"),
         ("a domain that begins alike", bench.signed("evil.org", &mail("a@x.org.evil.net")), "does not speak for"),
-        ("strict alignment", bench.signed("m.strict.org", &mail("a@strict.org")), "m.strict.org does not speak for strict.org"),
+        (
+            "strict alignment",
+            bench.signed("m.strict.org", &mail("a@strict.org")),
+            "m.strict.org does not speak for strict.org",
+        ),
         ("a child without a record", bench.signed("m.bare.org", &mail("a@bare.org")), "publish a DMARC record"),
         ("a changed text", signed.replace("approve\r\n", "approve all\r\n"), "does not match the text"),
         ("a changed subject", signed.replace("Re: Request", "Re: Another"), "does not match the headers"),
@@ -189,20 +200,40 @@ async fn forged_mails_are_not_believed() {
         ("a subject put above", format!("Subject: Re: Another\r\n{signed}"), "2 Subject lines"),
         ("a From put above", format!("From: bob@x.org\r\n{signed}"), "2 From lines"),
         ("a To put above", format!("To: {US}\r\n{signed_to_bob}"), "2 To lines"),
-        ("another form put above", format!("Content-Type: a/b\r\nContent-Type: c/d\r\n{signed}"), "2 Content-Type lines"),
+        (
+            "another form put above",
+            format!("Content-Type: a/b\r\nContent-Type: c/d\r\n{signed}"),
+            "2 Content-Type lines",
+        ),
         ("a copy to us added", signed_to_bob.replace("Subject:", "Cc: baton@ours.example\r\nSubject:"), "not cover Cc"),
         ("sent on as it was", signed_to_bob.clone(), "not addressed to us: To and Cc name bob@x.org"),
         ("sent on with another To", signed_to_bob.replace("bob@x.org", US), "does not match the headers"),
-        ("To not covered", bench.key.sign("x.org", &["From", "Subject", "Date", "Message-ID"], &ann), "does not cover To"),
-        ("Subject not covered", bench.key.sign("x.org", &["From", "To", "Date", "Message-ID"], &ann), "not cover Subject"),
+        (
+            "To not covered",
+            bench.key.sign("x.org", &["From", "Subject", "Date", "Message-ID"], &ann),
+            "does not cover To",
+        ),
+        (
+            "Subject not covered",
+            bench.key.sign("x.org", &["From", "To", "Date", "Message-ID"], &ann),
+            "not cover Subject",
+        ),
         ("From not covered", bench.key.sign("x.org", &["To", "Subject", "Date", "Message-ID"], &ann), "not cover From"),
         ("Date not covered", bench.key.sign("x.org", &["From", "To", "Subject", "Message-ID"], &ann), "not cover Date"),
         ("id not covered", bench.key.sign("x.org", &["From", "To", "Subject", "Date"], &ann), "not cover Message-ID"),
         ("a length", bench.key.sign_length("x.org", &ALL, &ann) + "and delete it all\r\n", "l="),
         ("expired", expired(&bench.key.sign_for(60, "x.org", &ALL, &ann)), "has expired"),
         ("the signature stripped", signed[signed.find("\r\nFrom:").unwrap() + 2..].to_owned(), "no DKIM signature"),
-        ("a key that is not there", bench.signed("gone.org", &mail("a@gone.org")), "publish the TXT record s1._domainkey.gone.org"),
-        ("a broken key", bench.signed("broken.org", &mail("a@broken.org")), "look at the TXT record s1._domainkey.broken.org"),
+        (
+            "a key that is not there",
+            bench.signed("gone.org", &mail("a@gone.org")),
+            "publish the TXT record s1._domainkey.gone.org",
+        ),
+        (
+            "a broken key",
+            bench.signed("broken.org", &mail("a@broken.org")),
+            "look at the TXT record s1._domainkey.broken.org",
+        ),
         ("a withdrawn key", bench.signed("revoked.org", &mail("a@revoked.org")), "s1._domainkey.revoked.org"),
         ("another key", bench.signed("other.org", &mail("a@other.org")), "does not match the headers"),
         ("a signature that is none", format!("DKIM-Signature: v=1; a=nope; d=x.org\r\n{ann}"), "cannot be used"),

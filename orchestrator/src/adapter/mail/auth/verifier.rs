@@ -20,7 +20,10 @@ use crate::{
         clock::SystemClock,
         mail::{Authentic, Verifier},
     },
-    mail::letter::{Address, Delivery, Letter},
+    mail::{
+        address,
+        letter::{Address, Delivery, Letter},
+    },
     port::Clock,
 };
 
@@ -63,7 +66,8 @@ impl MailAuth {
             dns: Dns::new(dns)?,
             trusted_results: trusted_results.to_vec(),
             trusted_received: trusted_received.to_vec(),
-            ours: normal(our_address),
+            ours: address::normal(our_address)
+                .ok_or_else(|| format!("mail.address {our_address:?} is no plain address"))?,
             clock: Arc::new(SystemClock),
         })))
     }
@@ -82,7 +86,8 @@ impl MailAuth {
     }
 
     async fn look(&self, raw: &[u8], letter: &Letter, delivery: &Delivery) -> Result<Authentic, String> {
-        let fields = fields::read(raw).map_err(|why| format!("the mail is not well-formed: {why}. Have it sent again"))?;
+        let fields =
+            fields::read(raw).map_err(|why| format!("the mail is not well-formed: {why}. Have it sent again"))?;
         let mut message = AuthenticatedMessage::parse(raw).ok_or("the mail has no header")?;
         let domain = self.form(&fields, &message, letter)?;
         let addressed = self.addressed(&fields, letter)?;
@@ -99,46 +104,63 @@ impl MailAuth {
     /// What can be seen without asking anybody: its form, its one sender, its date. The domain of its sender.
     fn form(&self, fields: &[Field], message: &AuthenticatedMessage<'_>, letter: &Letter) -> Result<String, String> {
         if let Some((name, count)) = fields::doubled(fields) {
-            return Err(format!("the mail has {count} {name} lines: one is allowed, another may have been added on its way"));
+            return Err(format!(
+                "the mail has {count} {name} lines: one is allowed, another may have been added on its way"
+            ));
         }
         let same = message.headers.len() == fields.len()
-            && message.headers.iter().zip(fields).all(|((name, _), field)| name.eq_ignore_ascii_case(field.name.as_bytes()));
+            && message
+                .headers
+                .iter()
+                .zip(fields)
+                .all(|((name, _), field)| name.eq_ignore_ascii_case(field.name.as_bytes()));
         if !same {
-            return Err("the mail is not well-formed: its header can be read in two ways. Have it sent again".to_owned());
+            return Err(
+                "the mail is not well-formed: its header can be read in two ways. Have it sent again".to_owned()
+            );
         }
         let [from] = letter.from.as_slice() else {
             return Err(format!("the mail has {} From addresses: exactly one is allowed", letter.from.len()));
         };
-        if message.from.len() != 1 || normal(&message.from[0]) != normal(&from.address) {
+        let [other] = message.from.as_slice() else {
             return Err("the mail's From can be read in two ways: write from one plain address".to_owned());
-        }
-        let address = normal(&from.address);
+        };
+        let address = address::normal(&from.address).filter(|known| address::normal(other).as_ref() == Some(known));
+        let Some(address) = address else {
+            return Err("the mail's From can be read in two ways: write from one plain address".to_owned());
+        };
         let domain = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).filter(|domain| is_domain(domain));
-        let domain = domain.ok_or_else(|| format!("{:?} in From has no domain that could vouch for it", shown(&from.address)))?;
+        let domain = domain
+            .ok_or_else(|| format!("{:?} in From has no domain that could vouch for it", shown(&from.address)))?;
         let Some(date) = letter.date else {
             return Err("the mail has no Date: it could be an old one, sent again".to_owned());
         };
         let age = self.0.clock.now().0.saturating_sub(date.0);
         if age > OLDEST_MS {
             let days = age / (24 * 3_600_000);
-            return Err(format!("the mail says it was written {days} days ago: it could be an old one, sent again. Write a new one"));
+            return Err(format!(
+                "the mail says it was written {days} days ago: it could be an old one, sent again. Write a new one"
+            ));
         }
         if age < -AHEAD_MS {
-            return Err("the mail says it was written in the future: set the clock of the machine that wrote it".to_owned());
+            return Err(
+                "the mail says it was written in the future: set the clock of the machine that wrote it".to_owned()
+            );
         }
         Ok(domain)
     }
 
     /// The field our address stands in.
     fn addressed(&self, fields: &[Field], letter: &Letter) -> Result<&'static str, String> {
-        let is_ours = |known: &Address| is_ours(&self.0.ours, &normal(&known.address));
+        let is_ours = |known: &Address| address::is_ours(&self.0.ours, &known.address);
         if letter.to.iter().any(is_ours) && fields::has(fields, "To") {
             return Ok("To");
         }
         if letter.cc.iter().any(is_ours) && fields::has(fields, "Cc") {
             return Ok("Cc");
         }
-        let named: Vec<String> = letter.to.iter().chain(&letter.cc).take(3).map(|known| shown(&known.address)).collect();
+        let named: Vec<String> =
+            letter.to.iter().chain(&letter.cc).take(3).map(|known| shown(&known.address)).collect();
         let named = if named.is_empty() { "nobody".to_owned() } else { named.join(", ") };
         Err(format!(
             "not addressed to us: To and Cc name {named}. Write to {} directly; a mail to somebody else may have been sent on",
@@ -186,7 +208,7 @@ impl MailAuth {
             (signers.iter().any(|signer| speaks_for(signer, &found.domain)), spf_speaks)
         };
         // Whether another domain than its own may speak for it, the record says: without an answer, nobody knows.
-        let is_own = signers.iter().any(|signer| normal(signer) == found.domain);
+        let is_own = signers.iter().any(|signer| to_a_label(signer).eq_ignore_ascii_case(&found.domain));
         if let DmarcResult::TempError(error) = dmarc.dkim_result()
             && !is_own
         {
@@ -194,7 +216,8 @@ impl MailAuth {
         } else if by_dkim || by_spf {
             let record = if found.has_record { "DMARC pass" } else { "no DMARC record" };
             let how = if by_dkim {
-                let signer = signers.iter().find(|signer| speaks_for(signer, &found.domain)).or(signers.first());
+                let signer =
+                    signers.iter().find(|signer| speaks_for(signer, &found.domain)).or_else(|| signers.first());
                 format!("DKIM d={}", signer.copied().unwrap_or_default())
             } else {
                 format!("SPF {mail_from}")
@@ -216,7 +239,9 @@ impl MailAuth {
         let none = || (SpfOutput::new(String::new()), String::new());
         let told = delivery.client_ip.map(|ip| Client { ip, helo: delivery.helo.clone().unwrap_or_default() });
         let Some(client) = told.or_else(|| received::border(fields, &self.0.trusted_received)) else {
-            *note = "SPF cannot be looked at: from where it came is known only by servers named in mail.trusted_received".to_owned();
+            *note =
+                "SPF cannot be looked at: from where it came is known only by servers named in mail.trusted_received"
+                    .to_owned();
             return none();
         };
         let Some(sender) = delivery.mail_from.clone().or_else(|| return_path(fields)) else {
@@ -279,26 +304,6 @@ fn is_domain(domain: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     domain.len() <= 253 && domain.contains('.') && domain.split('.').all(is_label)
-}
-
-/// An address as it is compared.
-fn normal(address: &str) -> String {
-    let address = address.trim();
-    match address.rsplit_once('@') {
-        Some((local, domain)) => {
-            format!("{}@{}", local.to_lowercase(), to_a_label(domain.trim_end_matches('.')).to_ascii_lowercase())
-        }
-        None => address.to_lowercase(),
-    }
-}
-
-/// Whether an address is ours, with or without something behind a `+`.
-fn is_ours(ours: &str, other: &str) -> bool {
-    let (Some((our_local, our_domain)), Some((local, domain))) = (ours.rsplit_once('@'), other.rsplit_once('@')) else {
-        return false;
-    };
-    let bare = local.split_once('+').map_or(local, |(bare, _)| bare);
-    domain == our_domain && bare == our_local
 }
 
 fn shown(text: &str) -> String {

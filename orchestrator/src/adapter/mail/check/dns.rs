@@ -29,9 +29,10 @@ pub(super) async fn look(mail: &Mail, domain: &str, dns: &Dns) -> Vec<Finding> {
 async fn mx(domain: &str, dns: &Dns) -> Finding {
     match dns.mx(domain).await {
         Err(why) => MX.wrong(why, "look at the network, and at mail.dns"),
-        Ok(hosts) if hosts.is_empty() => {
-            MX.warning(format!("{domain} has no MX record"), format!("publish one: {domain} MX 10 <the mail server's name>"))
-        }
+        Ok(hosts) if hosts.is_empty() => MX.warning(
+            format!("{domain} has no MX record"),
+            format!("publish one: {domain} MX 10 <the mail server's name>"),
+        ),
         Ok(hosts) => MX.ok(hosts.join(", ")),
     }
 }
@@ -57,7 +58,9 @@ async fn spf(domain: &str, dns: &Dns) -> Finding {
                 SPF.wrong(format!("{one}: everybody may send for {domain}"), "end it with -all")
             }
             [one] => SPF.ok(one.clone()),
-            more => SPF.wrong(format!("{domain} has {} SPF records: none counts", more.len()), "put them together into one"),
+            more => {
+                SPF.wrong(format!("{domain} has {} SPF records: none counts", more.len()), "put them together into one")
+            }
         },
     }
 }
@@ -83,14 +86,17 @@ async fn dmarc(domain: &str, dns: &Dns) -> Finding {
 
 fn policy(record: &str) -> String {
     let tags = record.split(';').filter_map(|tag| tag.split_once('='));
-    let policy = tags.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("p")).map(|(_, policy)| policy.trim());
+    let policy =
+        tags.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("p")).map(|(_, policy)| policy.trim());
     policy.unwrap_or("none").to_ascii_lowercase()
 }
 
 async fn dkim(dkim: &Dkim, domain: &str, dns: &Dns) -> Finding {
     let own = match public_key(dkim) {
         Ok(own) => own,
-        Err(why) => return DKIM.wrong(why, "set mail.dkim.key to a private key in PEM form (RSA, or Ed25519 in PKCS #8)"),
+        Err(why) => {
+            return DKIM.wrong(why, "set mail.dkim.key to a private key in PEM form (RSA, or Ed25519 in PKCS #8)");
+        }
     };
     let name = format!("{}._domainkey.{}", dkim.selector, dkim.domain);
     let publish = format!("publish {name} TXT \"{}\"", own.record());
@@ -133,13 +139,15 @@ fn public_key(dkim: &Dkim) -> Result<Public, String> {
         return Err(format!("mail.dkim.key {place} is no key that can sign (RSA of 2048 bits or more)"));
     };
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_pkcs8_der());
-    let pair = pair.map_err(|_| format!("mail.dkim.key {place} is neither an RSA key of 2048 bits or more nor an Ed25519 key"))?;
+    let pair = pair
+        .map_err(|_| format!("mail.dkim.key {place} is neither an RSA key of 2048 bits or more nor an Ed25519 key"))?;
     Ok(Public::Ed25519(pair.public_key().as_ref().to_vec()))
 }
 
 /// What stands around an RSA key in a record: `SEQUENCE { rsaEncryption, BIT STRING }`.
 fn around(key: &[u8]) -> Vec<u8> {
-    const ALGORITHM: [u8; 15] = [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    const ALGORITHM: [u8; 15] =
+        [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
     let bits = [&[0_u8][..], key].concat();
     let inner = [&ALGORITHM[..], &tagged(0x03, &bits)].concat();
     tagged(0x30, &inner)
@@ -172,7 +180,9 @@ impl Public {
     fn is_in(&self, record: &str) -> bool {
         let mut tags = record.split(';').filter_map(|tag| tag.split_once('='));
         let held = tags.find(|(name, _)| name.trim() == "p").map(|(_, key)| key.split_whitespace().collect::<String>());
-        let Some(held) = held.and_then(|held| STANDARD.decode(held).ok()).filter(|held| !held.is_empty()) else { return false };
+        let Some(held) = held.and_then(|held| STANDARD.decode(held).ok()).filter(|held| !held.is_empty()) else {
+            return false;
+        };
         match self {
             Self::Rsa(key) => held.ends_with(key),
             Self::Ed25519(key) => held == *key,

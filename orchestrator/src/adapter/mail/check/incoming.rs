@@ -43,7 +43,8 @@ pub(super) async fn look(settings: &ImapSettings, findings: &mut Vec<Finding>) -
 async fn folder(settings: &ImapSettings, session: &mut Session<Wire>, findings: &mut Vec<Finding>) -> bool {
     match within("SELECT", settings.timing.command, session.select(&settings.folder)).await {
         Ok(selected) if selected.uid_validity.is_none() => {
-            findings.push(FOLDER.wrong("it has no UIDVALIDITY: it cannot be followed", "use another folder (mail.folder)"));
+            findings
+                .push(FOLDER.wrong("it has no UIDVALIDITY: it cannot be followed", "use another folder (mail.folder)"));
             false
         }
         Ok(selected) => {

@@ -73,7 +73,9 @@ pub(super) async fn connect(mail: &Mail, address: &str) -> Result<AsyncSmtpConne
     let mut connection = within(&place, "the connection", Box::pin(connecting)).await?;
     if let Some(parameters) = parameters.filter(|_| smtp.tls == Tls::Starttls) {
         if !connection.can_starttls() {
-            return Err(format!("{place} does not offer STARTTLS: if it speaks TLS at once (465), set mail.smtp.tls = \"implicit\""));
+            return Err(format!(
+                "{place} does not offer STARTTLS: if it speaks TLS at once (465), set mail.smtp.tls = \"implicit\""
+            ));
         }
         within(&place, "STARTTLS", Box::pin(connection.starttls(parameters, &hello))).await?;
     }
@@ -95,7 +97,8 @@ fn parameters(mail: &Mail) -> Result<TlsParameters, String> {
     let mut builder = TlsParameters::builder(mail.smtp.host.clone());
     if let Some(ca) = &mail.smtp.ca {
         let pem = fs::read(ca).map_err(|error| format!("mail.smtp.ca {}: {error}", ca.display()))?;
-        let certificate = Certificate::from_pem(&pem).map_err(|error| format!("mail.smtp.ca {}: {error}", ca.display()))?;
+        let certificate =
+            Certificate::from_pem(&pem).map_err(|error| format!("mail.smtp.ca {}: {error}", ca.display()))?;
         builder = builder.add_root_certificate(certificate);
     }
     builder.build_rustls().map_err(|error| format!("mail.smtp: {error}"))

@@ -36,7 +36,10 @@ pub(super) async fn take(mail: &Mail, address: &str, settings: &ImapSettings) ->
     };
     let sent = match send(mail, address, &to, &raw).await {
         Ok(sent) => sent,
-        Err(why) => return PART.wrong(format!("not sent: {why}"), "the server that takes our mail must take mail to our own address"),
+        Err(why) => {
+            return PART
+                .wrong(format!("not sent: {why}"), "the server that takes our mail must take mail to our own address");
+        }
     };
     match arrival(settings, &id).await {
         Ok(Some(found)) => judged(mail, address, &found).await,
@@ -59,7 +62,9 @@ fn written(mail: &Mail, address: &str, to: &str, id: &str, domain: &str) -> Resu
         .message_id(Some(format!("<{id}@baton.{domain}>")))
         .date_now()
         .raw_header(auto_submitted())
-        .body("This mail was sent by `baton mail check` to see whether it arrives. Nothing is to be done.\r\n".to_owned())
+        .body(
+            "This mail was sent by `baton mail check` to see whether it arrives. Nothing is to be done.\r\n".to_owned(),
+        )
         .map_err(|error| bad(&error))?;
     Ok(message.formatted())
 }
@@ -109,7 +114,9 @@ async fn judged(mail: &Mail, address: &str, raw: &[u8]) -> Finding {
     let looked = MailAuth::new(&mail.dns, &mail.trusted_results, &mail.trusted_received, address);
     let verifier = match looked {
         Ok(verifier) => verifier,
-        Err(why) => return PART.warning(format!("{arrived}; whether it is genuine is not known: {why}"), "set mail.dns"),
+        Err(why) => {
+            return PART.warning(format!("{arrived}; whether it is genuine is not known: {why}"), "set mail.dns");
+        }
     };
     match verifier.verify(raw, &letter::read(raw), &Delivery::default()).await {
         Authentic::Yes(how) => PART.ok(format!("{arrived}; genuine: {how}")),

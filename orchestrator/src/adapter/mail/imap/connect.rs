@@ -17,16 +17,16 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::settings::{Access, ImapSettings};
-use crate::{
-    adapter::mail::oauth::xoauth2,
-    config::Tls,
-};
+use crate::{adapter::mail::oauth::xoauth2, config::Tls};
 
 /// The longest that is shown of what a server said.
 const SHOWN_CHARS: usize = 200;
 
 /// Bytes both ways.
-pub(in crate::adapter::mail) trait Io: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug {}
+pub(in crate::adapter::mail) trait Io:
+    AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug
+{
+}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug> Io for T {}
 
 /// A connection, in the clear or not.
@@ -122,7 +122,9 @@ async fn greeting<T: Io>(client: &mut Client<T>, limit: Duration) -> Result<(), 
     };
     match said.parsed() {
         Response::Data { status: Status::Ok, .. } => Ok(()),
-        _ => Err(ImapError::Lost("the server does not greet as an IMAP server does: look at mail.imap.port and tls".to_owned())),
+        _ => Err(ImapError::Lost(
+            "the server does not greet as an IMAP server does: look at mail.imap.port and tls".to_owned(),
+        )),
     }
 }
 

@@ -44,13 +44,7 @@ impl<D: Desk> Inbox for D {
         Desk::position(self, mailbox).await
     }
 
-    async fn keep_all(
-        &self,
-        mailbox: &str,
-        mails: Vec<(Bytes, Delivery)>,
-        position: Position,
-        at: UnixMs,
-    ) -> Kept<()> {
+    async fn keep_all(&self, mailbox: &str, mails: Vec<(Bytes, Delivery)>, position: Position, at: UnixMs) -> Kept<()> {
         Desk::keep_all(self, mailbox, mails, position, at).await.map(drop)
     }
 }
@@ -74,10 +68,13 @@ impl<'a, D: Inbox> Mailbox<'a, D> {
         desk: &'a D,
     ) -> Result<Self, ImapError> {
         let limit = settings.timing.command;
-        let selected = within("SELECT", limit, session.select(&settings.folder)).await.map_err(|error| match error {
-            ImapError::Refused(why) => ImapError::Refused(format!("{why}. Look at mail.folder ({:?})", settings.folder)),
-            other => other,
-        })?;
+        let selected =
+            within("SELECT", limit, session.select(&settings.folder)).await.map_err(|error| match error {
+                ImapError::Refused(why) => {
+                    ImapError::Refused(format!("{why}. Look at mail.folder ({:?})", settings.folder))
+                }
+                other => other,
+            })?;
         let validity = selected.uid_validity.ok_or_else(|| {
             ImapError::Refused(format!("the folder {:?} has no UIDVALIDITY: it cannot be followed", settings.folder))
         })?;
@@ -162,9 +159,10 @@ impl<'a, D: Inbox> Mailbox<'a, D> {
         let is_last_try = *tried > TRIES;
         if !is_last_try {
             let found = self.ask("UID FETCH", &uid.to_string(), items).await?;
-            let body = found.iter().filter(|one| one.uid == Some(uid)).find_map(|one| {
-                if is_large { one.header() } else { one.body() }
-            });
+            let body = found
+                .iter()
+                .filter(|one| one.uid == Some(uid))
+                .find_map(|one| if is_large { one.header() } else { one.body() });
             if let Some(body) = body {
                 tries.remove(&uid);
                 let Some(size) = size.filter(|_| is_large) else { return Ok(Some(Bytes::copy_from_slice(body))) };

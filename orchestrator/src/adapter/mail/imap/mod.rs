@@ -18,6 +18,6 @@ pub use self::{
 };
 
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;

@@ -14,10 +14,7 @@ use super::{
     mailbox::{Inbox, Mailbox},
     settings::ImapSettings,
 };
-use crate::{
-    adapter::clock::SystemClock,
-    port::Clock as _,
-};
+use crate::{adapter::clock::SystemClock, port::Clock as _};
 
 /// So much a server may tell between two looks; more may have been lost.
 const MANY: usize = 50;

@@ -93,12 +93,16 @@ impl ImapSettings {
             (None, Some(password)) => Access::Password(password.clone()),
             (None, None) => return Err("the mailbox's password is missing: set BATON_MAIL_PASSWORD".to_owned()),
         };
+        let certificates = match mail.imap.tls {
+            Tls::None => tls::nobody(),
+            Tls::Implicit | Tls::Starttls => tls::client(mail.imap.ca.as_deref()),
+        };
         let usual = if mail.imap.tls == Tls::Implicit { 993 } else { 143 };
         Ok(Some(Self {
             host: mail.imap.host.clone(),
             port: mail.imap.port.unwrap_or(usual),
             tls: mail.imap.tls,
-            certificates: tls::client(mail.imap.ca.as_deref()).map_err(|why| format!("mail.imap: {why}"))?,
+            certificates: certificates.map_err(|why| format!("mail.imap: {why}"))?,
             user: mail.imap.user.clone().unwrap_or_else(|| address.clone()),
             access,
             folder: mail.folder.clone(),

@@ -27,28 +27,28 @@ use crate::{
 
 /// What the server does.
 #[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) validity: u32,
-    pub(super) mails: BTreeMap<u32, Vec<u8>>,
-    pub(super) seen: BTreeSet<u32>,
-    pub(super) no_idle: bool,
+pub(in crate::adapter::mail) struct State {
+    pub(in crate::adapter::mail) validity: u32,
+    pub(in crate::adapter::mail) mails: BTreeMap<u32, Vec<u8>>,
+    pub(in crate::adapter::mail) seen: BTreeSet<u32>,
+    pub(in crate::adapter::mail) no_idle: bool,
     /// It hangs up at this command, or is silent from it on; once.
-    pub(super) hangs_up_at: Option<&'static str>,
-    pub(super) is_silent_at: Option<&'static str>,
+    pub(in crate::adapter::mail) hangs_up_at: Option<&'static str>,
+    pub(in crate::adapter::mail) is_silent_at: Option<&'static str>,
     /// A mail it does not hand out.
-    pub(super) keeps_back: Option<u32>,
+    pub(in crate::adapter::mail) keeps_back: Option<u32>,
     /// A mail that arrives while it answers UID STORE.
-    pub(super) arrives_at_store: Option<(u32, Vec<u8>)>,
+    pub(in crate::adapter::mail) arrives_at_store: Option<(u32, Vec<u8>)>,
     /// All commands that came, without tags.
-    pub(super) heard: Vec<String>,
+    pub(in crate::adapter::mail) heard: Vec<String>,
     /// Connections so far.
-    pub(super) connections: u32,
+    pub(in crate::adapter::mail) connections: u32,
 }
 
-pub(super) struct Server {
-    pub(super) port: u16,
-    pub(super) state: Arc<Mutex<State>>,
-    pub(super) certificates: Arc<ClientConfig>,
+pub(in crate::adapter::mail) struct Server {
+    pub(in crate::adapter::mail) port: u16,
+    pub(in crate::adapter::mail) state: Arc<Mutex<State>>,
+    pub(in crate::adapter::mail) certificates: Arc<ClientConfig>,
     /// Counts changes: whoever idles is told.
     changed: watch::Sender<u64>,
     /// Counts to hang up on everybody.
@@ -56,10 +56,10 @@ pub(super) struct Server {
     _serves: AbortOnDropHandle<()>,
 }
 
-pub(super) const PASSWORD: &str = "se\"cret";
+pub(in crate::adapter::mail) const PASSWORD: &str = "se\"cret";
 
 impl Server {
-    pub(super) async fn start(tls: Tls) -> Self {
+    pub(in crate::adapter::mail) async fn start(tls: Tls) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(Mutex::new(State { validity: 7, ..State::default() }));
@@ -92,18 +92,18 @@ impl Server {
         Self { port, state, certificates, changed, hang_up, _serves: AbortOnDropHandle::new(serves) }
     }
 
-    pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(in crate::adapter::mail) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap())
     }
 
     /// A mail arrives.
-    pub(super) fn deliver(&self, uid: u32, raw: &str) {
+    pub(in crate::adapter::mail) fn deliver(&self, uid: u32, raw: &str) {
         self.with(|state| state.mails.insert(uid, raw.as_bytes().to_vec()));
         self.changed.send_modify(|count| *count += 1);
     }
 
     /// Everybody is hung up on.
-    pub(super) fn hang_up(&self) {
+    pub(in crate::adapter::mail) fn hang_up(&self) {
         self.hang_up.send_modify(|count| *count += 1);
     }
 }
@@ -114,7 +114,8 @@ fn certified() -> (TlsAcceptor, Arc<ClientConfig>) {
     let mut roots = RootCertStore::empty();
     roots.add(own.cert.der().clone()).unwrap();
     let provider = Arc::new(ring::default_provider());
-    let server = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+    let server =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
     let server = server.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
     let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let client = client.with_root_certificates(roots).with_no_client_auth();
@@ -134,6 +135,8 @@ impl Talk {
         if greets {
             wire.write_all(b"* OK ready\r\n").await.ok()?;
         }
+        // How many mails this conversation heard of.
+        let mut told = 0;
         loop {
             let mut line = String::new();
             if wire.read_line(&mut line).await.ok()? == 0 {
@@ -141,7 +144,8 @@ impl Talk {
             }
             let line = line.trim_end();
             let (tag, command) = line.split_once(' ')?;
-            let name = command.split(' ').take(if command.starts_with("UID") { 2 } else { 1 }).collect::<Vec<_>>().join(" ");
+            let name =
+                command.split(' ').take(if command.starts_with("UID") { 2 } else { 1 }).collect::<Vec<_>>().join(" ");
             let (hangs_up, is_silent) = {
                 let mut state = self.state.lock().unwrap();
                 state.heard.push(command.to_owned());
@@ -176,23 +180,24 @@ impl Talk {
                 "IDLE" => {
                     let mut news = self.changed.subscribe();
                     wire.write_all(b"+ idling\r\n").await.ok()?;
-                    let mut told = self.state.lock().unwrap().mails.len();
                     let mut done = [0; 6];
                     loop {
+                        let now = self.state.lock().unwrap().mails.len();
+                        if now != told {
+                            told = now;
+                            wire.write_all(format!("* {now} EXISTS\r\n").as_bytes()).await.ok()?;
+                        }
                         tokio::select! {
                             read = wire.read_exact(&mut done) => { read.ok()?; break }
-                            _ = news.changed() => {
-                                let now = self.state.lock().unwrap().mails.len();
-                                if now != told {
-                                    told = now;
-                                    wire.write_all(format!("* {now} EXISTS\r\n").as_bytes()).await.ok()?;
-                                }
-                            }
+                            _ = news.changed() => {}
                         }
                     }
                     wire.write_all(format!("{tag} OK idled\r\n").as_bytes()).await.ok()?;
                 }
                 _ => {
+                    if name == "SELECT" {
+                        told = self.state.lock().unwrap().mails.len();
+                    }
                     let answer = self.answer(tag, &name, command);
                     wire.write_all(&answer).await.ok()?;
                 }
@@ -206,8 +211,12 @@ impl Talk {
         let mut say = |text: &str| out.extend_from_slice(text.as_bytes());
         let mut end = "OK done".to_owned();
         match name {
-            "CAPABILITY" => say(if state.no_idle { "* CAPABILITY IMAP4rev1\r\n" } else { "* CAPABILITY IMAP4rev1 IDLE\r\n" }),
-            "LOGIN" if command != "LOGIN \"baton\" \"se\\\"cret\"" => "NO [AUTHENTICATIONFAILED] no".clone_into(&mut end),
+            "CAPABILITY" => {
+                say(if state.no_idle { "* CAPABILITY IMAP4rev1\r\n" } else { "* CAPABILITY IMAP4rev1 IDLE\r\n" })
+            }
+            "LOGIN" if command != "LOGIN \"baton\" \"se\\\"cret\"" => {
+                "NO [AUTHENTICATIONFAILED] no".clone_into(&mut end)
+            }
             "SELECT" if command != "SELECT \"INBOX\"" => "NO no such folder".clone_into(&mut end),
             "SELECT" => say(&format!(
                 "* {} EXISTS\r\n* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY {}] valid\r\n",
@@ -217,6 +226,11 @@ impl Talk {
             "UID SEARCH" => {
                 let query = command.trim_start_matches("UID SEARCH ");
                 let highest = state.mails.keys().last().copied().unwrap_or_default();
+                if let Some(id) = query.strip_prefix("HEADER Message-ID ") {
+                    let has = |raw: &[u8]| String::from_utf8_lossy(raw).contains(id);
+                    let found = state.mails.iter().find(|(_, raw)| has(raw)).map(|(uid, _)| uid.to_string());
+                    return format!("* SEARCH {}\r\n{tag} OK\r\n", found.unwrap_or_default()).into_bytes();
+                }
                 let from = query.strip_prefix("UID ").map(|set| set.strip_suffix(":*").map_or(set, |from| from));
                 let found: Vec<String> = match from.map(|from| from.parse::<u32>().unwrap()) {
                     None => state.mails.keys().map(u32::to_string).collect(),
@@ -231,7 +245,8 @@ impl Talk {
             "UID FETCH" => {
                 let words: Vec<&str> = command.splitn(4, ' ').collect();
                 for uid in words[2].split(',').map(|uid| uid.parse::<u32>().unwrap()) {
-                    let Some(raw) = state.mails.get(&uid).filter(|_| !(state.keeps_back == Some(uid) && words[3].contains("BODY")))
+                    let Some(raw) =
+                        state.mails.get(&uid).filter(|_| !(state.keeps_back == Some(uid) && words[3].contains("BODY")))
                     else {
                         continue;
                     };
@@ -264,20 +279,20 @@ impl Talk {
 
 /// What was kept, in memory.
 #[derive(Clone)]
-pub(super) struct Kit {
-    pub(super) kept: watch::Sender<Vec<String>>,
-    pub(super) position: Arc<Mutex<Option<Position>>>,
+pub(in crate::adapter::mail) struct Kit {
+    pub(in crate::adapter::mail) kept: watch::Sender<Vec<String>>,
+    pub(in crate::adapter::mail) position: Arc<Mutex<Option<Position>>>,
     /// So often the store does not take anything.
-    pub(super) troubles: Arc<Mutex<u32>>,
+    pub(in crate::adapter::mail) troubles: Arc<Mutex<u32>>,
 }
 
 impl Kit {
-    pub(super) fn new() -> Self {
+    pub(in crate::adapter::mail) fn new() -> Self {
         Self { kept: watch::channel(Vec::new()).0, position: Arc::default(), troubles: Arc::default() }
     }
 
     /// Waits until so many mails were kept.
-    pub(super) async fn until(&self, count: usize) -> Vec<String> {
+    pub(in crate::adapter::mail) async fn until(&self, count: usize) -> Vec<String> {
         self.kept.subscribe().wait_for(|kept| kept.len() >= count).await.unwrap().clone()
     }
 }

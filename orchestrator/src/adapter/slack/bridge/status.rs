@@ -30,6 +30,7 @@ use crate::{
     },
     digest,
     port::Service,
+    words::names::diff_lines,
 };
 
 /// How long until a status message is tried again, at first and at most.
@@ -209,7 +210,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             _ => false,
         };
         let outcome = diff.as_ref().map(|diff| {
-            let (lines_added, lines_removed) = lines(diff);
+            let (lines_added, lines_removed) = diff_lines(diff);
             Outcome { changed: diff.changed.clone(), lines_added, lines_removed, attached }
         });
         let shown = self.hidden(project).ok_or("the project cannot be shown safely")?;
@@ -328,15 +329,6 @@ fn snippet(diff: &str, most: usize) -> String {
     let head = clean.get(..cut).unwrap_or_default();
     let head = head.rfind('\n').and_then(|end| head.get(..=end)).unwrap_or(head);
     format!("{head}… cut here: `baton diff` on the orchestrator's machine shows all of it\n")
-}
-
-/// Lines that come and go.
-fn lines(diff: &DiffView) -> (u64, u64) {
-    let count = |mark: char, header: &str| {
-        let lines = diff.text.lines().filter(|line| line.starts_with(mark) && !line.starts_with(header)).count();
-        u64::try_from(lines).unwrap_or(u64::MAX)
-    };
-    (count('+', "+++"), count('-', "---"))
 }
 
 #[cfg(test)]

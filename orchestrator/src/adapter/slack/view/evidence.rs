@@ -10,6 +10,7 @@ use super::{
     figures::{count, size, span},
     text::{code, fence, line, list, quote},
 };
+use crate::words::names::without_colours;
 
 /// Longest texts of the parts: together they leave room for the rest of a card.
 const SUMMARY: usize = 1_500;
@@ -103,21 +104,6 @@ fn tail(output: &str, most: usize) -> String {
     let lines: Vec<&str> = plain.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(most)..).unwrap_or_default();
     if last.is_empty() { String::new() } else { fence(&last.join("\n"), OUTPUT) }
-}
-
-/// Colour and cursor sequences taken out whole, so that no `[31m` stays.
-fn without_colours(output: &str) -> String {
-    let mut kept = String::with_capacity(output.len());
-    let mut chars = output.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '\x1b' {
-            kept.push(c);
-        } else if chars.next_if_eq(&'[').is_some() {
-            while chars.next_if(|c| !('@'..='~').contains(c)).is_some() {}
-            chars.next();
-        }
-    }
-    kept
 }
 
 /// What changed, the first paths by name.

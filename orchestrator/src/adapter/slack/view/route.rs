@@ -3,6 +3,7 @@
 use bus_schemas::v1::api::{ApprovalView, AskedView, Risk, RouteView, VoteView};
 
 use super::text::{ago, date, line, list, quote};
+use crate::words::names::at_deadline;
 
 /// A name.
 const NAME: usize = 80;
@@ -40,14 +41,6 @@ pub(super) fn risk(route: &RouteView) -> String {
         ));
     }
     text
-}
-
-pub(super) const fn risk_word(risk: Risk) -> &'static str {
-    match risk {
-        Risk::Low => "low",
-        Risk::Medium => "medium",
-        Risk::High => "high",
-    }
 }
 
 /// Who decides, who agreed so far, who handed over, until when.
@@ -92,11 +85,7 @@ fn over(channel: &str) -> String {
 /// The deadline and what happens then.
 pub(super) fn deadline(approval: &ApprovalView) -> Option<String> {
     let at = approval.expires_at?;
-    let then = match approval.route.at_deadline.as_str() {
-        "approve" => "it is approved by itself",
-        "escalate" => "others are asked as well",
-        _ => "it counts as rejected",
-    };
+    let then = at_deadline(&approval.route);
     Some(format!("⏰ Until {} ({}); then {then}.", date(at), ago(at)))
 }
 

@@ -16,6 +16,7 @@ use super::{
     next, short, subject,
     text::{ago, code, length, line, list, plain},
 };
+use crate::words::names::{progress, state as word, task_state as task_word};
 
 /// Tasks with a line of their own.
 const TASKS: usize = 30;
@@ -60,12 +61,6 @@ pub fn status(project: &ProjectView, approvals: &[ApprovalView]) -> Card {
     Card { text: plain(&text, 300), blocks }
 }
 
-/// How many tasks ended well, of how many.
-pub(super) fn progress(project: &ProjectView) -> (u32, u32) {
-    let of = |name: &str| project.counts.get(name).copied().unwrap_or(0);
-    (of("completed") + of("unverified") + of("skipped"), project.counts.values().sum())
-}
-
 /// A bar of boxes; full only when all is done.
 pub(super) fn bar(done: u32, all: u32) -> String {
     let filled = u64::from(done) * u64::from(CELLS) / u64::from(all.max(1));
@@ -86,18 +81,6 @@ pub(super) const fn mark(state: ProjectState) -> &'static str {
     }
 }
 
-pub(super) const fn word(state: ProjectState) -> &'static str {
-    match state {
-        ProjectState::Planning => "the plan is worked out",
-        ProjectState::AwaitingApproval => "the plan waits for approval",
-        ProjectState::Working => "is worked on",
-        ProjectState::Completed => "completed",
-        ProjectState::Failed => "failed",
-        ProjectState::Canceled => "canceled",
-        ProjectState::Rejected => "rejected",
-    }
-}
-
 const fn task_mark(state: TaskState) -> &'static str {
     match state {
         TaskState::Blocked => "▫️",
@@ -111,22 +94,6 @@ const fn task_mark(state: TaskState) -> &'static str {
         TaskState::Rejected => "⛔",
         TaskState::Skipped => "⏭️",
         TaskState::UnknownOutcome => "❗",
-    }
-}
-
-const fn task_word(state: TaskState) -> &'static str {
-    match state {
-        TaskState::Blocked => "not ready",
-        TaskState::Ready | TaskState::Submitted => "waiting for a host",
-        TaskState::Working => "working",
-        TaskState::InputRequired => "waiting for people",
-        TaskState::Completed => "done",
-        TaskState::Unverified => "done, unproven",
-        TaskState::Failed => "failed",
-        TaskState::Canceled => "canceled",
-        TaskState::Rejected => "rejected",
-        TaskState::Skipped => "skipped",
-        TaskState::UnknownOutcome => "with unknown outcome",
     }
 }
 

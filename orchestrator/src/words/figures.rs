@@ -1,6 +1,6 @@
-//! Figures as people in Slack read them.
+//! Figures as people read them, on whatever channel.
 
-use bus_schemas::v1::agent::Resource;
+use bus_schemas::v1::{agent::Resource, api::EstimateView};
 
 pub use crate::figures::{amount, count, range, size, span, usd};
 
@@ -26,6 +26,22 @@ pub const fn name(resource: Resource) -> &'static str {
         Resource::WallMs => "time",
         Resource::Turns => "model calls",
     }
+}
+
+/// What a plan may cost.
+#[must_use]
+pub fn estimate(view: &EstimateView) -> String {
+    let time = range(span(view.wall_ms_low), &span(view.wall_ms_high));
+    if view.agent_tasks == 0 {
+        return format!("{time}, no model calls");
+    }
+    let tokens = range(amount(view.tokens_low), &amount(view.tokens_high));
+    let money = if view.priced {
+        range(usd(view.usd_nanos_low), &usd(view.usd_nanos_high))
+    } else {
+        "price unknown".to_owned()
+    };
+    format!("{money}, {tokens} tokens, {time} (retries and waiting for people not counted)")
 }
 
 #[cfg(test)]
