@@ -18,3 +18,4 @@ mod shim;
 mod tests;
 
 pub use say::{Recipient, Say};
+pub(super) use shim::mime::Auto;
