@@ -2,3 +2,4 @@
 
 pub mod letter;
 pub mod reply;
+pub mod token;
