@@ -40,7 +40,7 @@ pub use self::{
     send::{Answer, Envelope, Sender},
     tokens::{CLIENT_ID, CLIENT_SECRET},
 };
-use crate::wait;
+use crate::{dns::Dns, wait};
 
 /// Baton's own mailbox.
 pub const BATON: &str = "baton@orch.test";
@@ -183,6 +183,22 @@ impl MailServer {
     #[must_use]
     pub fn token_url(&self) -> String {
         format!("http://127.0.0.1:{}/token", self.ports.tokens)
+    }
+
+    /// The beginning of the `[mail]` section of a `baton.toml` for [`BATON`]'s mailbox; further keys may follow it.
+    #[must_use]
+    pub fn config(&self, dns: &Dns) -> String {
+        let server = |port: u16| {
+            let ca = self.authority_file();
+            format!("{{ host = \"localhost\", port = {port}, tls = \"implicit\", ca = {ca:?}, user = {BATON:?} }}")
+        };
+        format!(
+            "[mail]\naddress = {BATON:?}\npassword = {PASSWORD:?}\nimap = {}\nsmtp = {}\ndns = [\"{}\"]\n\
+             trusted_received = [\"mx.orch.test\"]\n",
+            server(self.imaps()),
+            server(self.submissions()),
+            dns.address()
+        )
     }
 
     /// What Postfix wrote into its log.
