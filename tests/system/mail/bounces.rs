@@ -15,6 +15,7 @@ async fn a_request_that_bounces_goes_to_the_next_address() {
     let members = "
 [members.ann]
 email = [\"gone@team.test\", \"ann@team.test\"]
+[members.carl]
 ";
     let office = Office::setup().members(members).played(planner().0).open().await;
     let project = office.project(super::rig::ONE).await;
@@ -38,6 +39,7 @@ email = [\"gone@team.test\"]
 [members.bob]
 email = [\"bob@team.test\"]
 admin = true
+[members.carl]
 ";
     // Only ann is asked.
     let policy = "

@@ -163,6 +163,7 @@ impl<S, D, V, T> Bridge<S, D, V, T> {
 impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
     /// Does what comes in, brings people what they are to hear, and goes on until [`stop`](Self::stop).
     pub fn run(&self) {
+        self.background(self.clone().keep_inward());
         self.0.tasks.spawn(self.clone().keep_outbox());
         let bridge = self.clone();
         self.background(async move {
