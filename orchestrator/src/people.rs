@@ -169,6 +169,18 @@ impl People {
         self.members.get(name)?.email.first().map(String::as_str)
     }
 
+    /// All mail addresses of all members, lower case, with the member's name.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
+        let of_mail = self.handles.iter().filter(|((channel, _), _)| *channel == "email");
+        of_mail.map(|((_, address), member)| (address.as_str(), member.as_str()))
+    }
+
+    /// A member's mail addresses, the one to use first in front.
+    #[must_use]
+    pub fn emails_of(&self, name: &str) -> &[String] {
+        self.members.get(name).map_or(&[], |member| &member.email)
+    }
+
     /// Those who look after this installation.
     #[must_use]
     pub fn admins(&self) -> Vec<&str> {
@@ -222,7 +234,10 @@ mod tests {
         assert_eq!(people.person("cli", "mallory"), "cli:mallory", "no member, and no member's name");
         assert_eq!(people.person("slack", "ann"), "slack:ann", "a name is no Slack id");
         assert_eq!((people.slack_of("bob"), people.email_of("ann")), (Some("U2"), Some("Ann@Example.org")));
+        assert_eq!((people.emails_of("ann").len(), people.emails_of("nobody")), (2, &[] as &[String]));
         assert_eq!(people.admins(), ["ann"]);
+        let addresses: Vec<_> = people.addresses().collect();
+        assert_eq!(addresses, [("ann@example.org", "ann"), ("ann@home.example", "ann"), ("bob@example.org", "bob")]);
     }
 
     #[test]

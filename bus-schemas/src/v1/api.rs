@@ -186,6 +186,10 @@ pub struct NewProject {
     /// A preset of `baton.toml`, which fills in what is not said here. With a plan of its own, the goal is only shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
+    /// What it is started by, as its channel names it: `slack:…`, `email:…`. Asked for once more under the same key, it is the
+    /// same project, whatever else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 pub(super) fn cli() -> String {

@@ -5,7 +5,7 @@ use std::{fs, io::Read as _, path::Path};
 use bus_schemas::v1::api::LetterState;
 use serde_json::json;
 
-use super::{CliError, Context, Exit, letters, mail_args::MailCommand};
+use super::{CliError, Context, Exit, letters, mail_args::MailCommand, mail_check};
 use crate::mail::reply::{self, Deciding, Reply};
 
 /// The longest mail that is read, in bytes.
@@ -17,6 +17,7 @@ pub(super) async fn mail(context: &Context, command: MailCommand) -> Result<Exit
             let raw = read(&file)?;
             show(context, &reply::parse(&raw))
         }
+        MailCommand::Check { no_send } => mail_check::check(context, !no_send).await,
         MailCommand::Log(args) => letters::list(context, args.state.map(LetterState::from), args.limit).await,
         MailCommand::Show { id, raw } => letters::show(context, &id, raw).await,
         MailCommand::Quarantine => letters::list(context, Some(LetterState::Quarantined), 0).await,

@@ -14,6 +14,12 @@ pub enum MailCommand {
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
     },
+    /// Look at the mailbox, the server that sends, and our own domain; a mail goes out and must come back
+    Check {
+        /// Send no mail
+        #[arg(long)]
+        no_send: bool,
+    },
     /// List mails that came in, and what became of them
     Log(LogArgs),
     /// Show a mail that came in

@@ -38,6 +38,7 @@ mod live;
 mod logs;
 mod mail;
 mod mail_args;
+mod mail_check;
 mod models;
 mod money;
 mod plan;

@@ -46,7 +46,7 @@ mod work;
 pub use bell::Bells;
 pub use clarify::question;
 pub use detail::{Detail, FailureDetail, PatchDetail, PauseDetail, ProjectDetail};
-pub use folders::FolderTurns;
+pub use folders::{FolderTurns, Turns};
 pub use handle::{Handle, Tasks, Wires, World, start};
 pub use input::{Refusal, Seen, SeenTask};
 pub use room::projector;

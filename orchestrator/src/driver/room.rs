@@ -240,6 +240,7 @@ impl Room {
             state: words::project_state(self.plan.state()),
             created_at: at,
             base_commit: self.plan.base_commit().to_owned(),
+            key: detail.key.clone(),
         }
     }
 

@@ -90,6 +90,8 @@ pub struct ProjectRow {
     pub created_at: UnixMs,
     /// The commit its folder was copied into.
     pub base_commit: String,
+    /// What it was started by: no two projects have the same.
+    pub key: Option<String>,
 }
 
 /// A task, as it starts.

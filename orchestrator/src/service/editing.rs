@@ -90,7 +90,7 @@ impl Orchestrator {
             edited_by.push(by.clone());
         }
         let (owner, channel) = (seen.project.owner.clone(), seen.project.channel.clone());
-        let detail = ProjectDetail { folder, owner, plan, scripts, skills, channel, edited_by };
+        let detail = ProjectDetail { folder, owner, plan, scripts, skills, channel, edited_by, key: None };
         let plan_digest =
             adopt::plan_digest(&detail, &seen.base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let fact = Fact::PlanProposed {

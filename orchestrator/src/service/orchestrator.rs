@@ -39,7 +39,7 @@ use crate::{
         sqlite::Store,
     },
     digest,
-    driver::{Detail, FolderTurns, Handle},
+    driver::{Detail, FolderTurns, Handle, Turns},
     plan::event::Fact,
     planfile::ModelConfig,
     policy::Rules,
@@ -63,6 +63,8 @@ pub struct Orchestrator {
     pub(super) clock: Arc<dyn Clock>,
     /// One apply per folder, from the plan until it is written: the next one then sees what it did.
     pub(super) applying: Arc<FolderTurns>,
+    /// One start per key.
+    pub(super) starting: Arc<Turns<String>>,
     /// What came and went by mail, once mail is started.
     pub(super) mail: Arc<OnceLock<Arc<dyn MailRoom>>>,
 }

@@ -16,7 +16,7 @@ use crate::{
         shelf::Shelf,
         sqlite::{OpenError, Store},
     },
-    driver::{self, FolderTurns, Tasks, World},
+    driver::{self, FolderTurns, Tasks, Turns, World},
     planfile::ModelConfig,
     policy::Rules,
     port::{
@@ -158,6 +158,7 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         data_dir: options.data_dir,
         clock: Arc::clone(&clock),
         applying: Arc::new(FolderTurns::default()),
+        starting: Arc::new(Turns::default()),
         mail: Arc::new(OnceLock::new()),
     };
     let link = match Link::start(&bus, wires.inbound, wires.intake, orchestrator.clone(), clock, options.ids).await {

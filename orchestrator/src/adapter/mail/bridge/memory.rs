@@ -191,6 +191,10 @@ impl Desk for MemoryDesk {
         unreachable!("{ELSEWHERE}")
     }
 
+    async fn forget_news(&self, _: &str, _: UnixMs) -> Kept<()> {
+        unreachable!("{ELSEWHERE}")
+    }
+
     async fn feed_position(&self) -> Kept<u64> {
         unreachable!("{ELSEWHERE}")
     }

@@ -1,21 +1,49 @@
-//! The pages behind links in mails: whole HTML documents without scripts and without anything from elsewhere. Showing one changes
-//! nothing; a form does.
+//! The pages behind links in mails: whole HTML documents in the look of the mails. No scripts, nothing from elsewhere, readable on
+//! a phone. Showing one changes nothing; a form does.
 
+use std::sync::LazyLock;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bus_schemas::v1::{
     api::{ApprovalView, DiffView, ProjectView},
-    approval::Verdict,
+    approval::ApprovalSubject,
+};
+use minijinja::{Value, context, value::Serde};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Frame, draw, news, patch, request,
+    sheet::{Badge, Block, Section, Sheet},
+    text, without,
 };
 
-use super::Frame;
-
-/// What a page's headers say about it (`Content-Security-Policy`).
+/// What a page's headers say about it (`Content-Security-Policy`): nothing is loaded, only our own style counts, forms go to us.
 #[must_use]
-pub const fn policy() -> &'static str {
-    "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+pub fn policy() -> &'static str {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        let digest = STANDARD.encode(Sha256::digest(draw::PAGE_STYLE.as_bytes()));
+        format!(
+            "default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        )
+    });
+    &POLICY
 }
 
-/// The page of a request that waits, with a form that posts `verdict` (`approve`, `changes`, `reject`, `ask`, `answer`), `note` and
-/// `digest` to `action`. `trouble` is what was wrong with the last try.
+/// A form of a page. Its fields are `verdict`, `note` and the hidden ones.
+#[derive(Debug, Default, Serialize)]
+struct Form {
+    action: String,
+    hidden: Vec<(String, String)>,
+    /// What the field for words is called; empty for none.
+    field: String,
+    /// The value of `verdict`, the words on the key, its class.
+    keys: Vec<(&'static str, &'static str, &'static str)>,
+    note: String,
+}
+
+/// The page of a request that waits: what the mail shows, the difference, and a form. The form posts `verdict` (`approve`,
+/// `changes`, `reject`, `ask`, `answer`), `note` and `digest` to `action`. `trouble` is what was wrong with the last try.
 #[must_use]
 pub fn request(
     approval: &ApprovalView,
@@ -25,39 +53,66 @@ pub fn request(
     trouble: Option<&str>,
     frame: &Frame,
 ) -> String {
-    let trouble = trouble.map(|why| format!("<p>{}</p>", plain(why))).unwrap_or_default();
-    let diff = diff.map(|diff| format!("<pre>{}</pre>", plain(&diff.text))).unwrap_or_default();
-    let key = |verdict: &str, words: &str| format!("<button name=\"verdict\" value=\"{verdict}\">{words}</button>");
-    let keys = [key("approve", "Approve"), key("changes", "Request changes"), key("reject", "Reject")].concat();
-    whole(
-        &approval.project_title,
-        &format!(
-            "{trouble}<p>{}</p><p>For {}</p>{diff}<form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"digest\" \
-             value=\"{}\"><textarea name=\"note\"></textarea>{keys}</form>",
-            plain(&project.goal),
-            plain(&frame.person),
-            plain(action),
-            plain(&approval.digest),
+    let (Some(approval), Some(project), Some(diff)) =
+        (without(approval, &frame.secrets), without(project, &frame.secrets), without(&diff.cloned(), &frame.secrets))
+    else {
+        return message(
+            "It cannot be shown",
+            "Something in this request cannot be shown safely. Decide at the terminal.",
+        );
+    };
+    if approval.decision.is_some() {
+        return outcome(&approval, frame);
+    }
+    let mut sheet = request::shown(&approval, &project, frame);
+    if let Some(why) = trouble {
+        sheet.lead.insert(0, Block::warning(text::line(why, 600)));
+    }
+    if let Some(diff) = diff.filter(|diff| !diff.text.trim().is_empty()) {
+        sheet.sections.push(Section::new("The difference", "", vec![patch::drawn(&diff)]));
+    }
+    foot(&mut sheet, frame);
+    sheet.foot.push(format!("At the terminal: {}", request::command(&approval)));
+    let (keys, field): (&[_], _) = match approval.subject {
+        ApprovalSubject::Question { .. } => {
+            (&[("answer", "Answer", "yes"), ("reject", "Reject", "no")], "Your answer, or why not")
+        }
+        ApprovalSubject::Plan | ApprovalSubject::Handoff { .. } => (
+            &[
+                ("approve", "Approve", "yes"),
+                ("changes", "Request changes", ""),
+                ("reject", "Reject", "no"),
+                ("ask", "Ask the agent", ""),
+            ],
+            "What to change, why not, or your question",
         ),
-    )
+        ApprovalSubject::Patch { .. } | ApprovalSubject::Skill { .. } => (
+            &[("approve", "Approve", "yes"), ("changes", "Request changes", ""), ("reject", "Reject", "no")],
+            "What to change, or why not",
+        ),
+        ApprovalSubject::Budget { .. } => (&[("approve", "Add it", "yes"), ("reject", "Stop", "no")], "A note"),
+        ApprovalSubject::Capability { .. } => (&[("approve", "Allow", "yes"), ("reject", "Refuse", "no")], "A note"),
+        ApprovalSubject::Apply => (&[("approve", "Apply", "yes"), ("reject", "Reject", "no")], "A note"),
+    };
+    let form = Form {
+        action: action.to_owned(),
+        hidden: vec![("digest".to_owned(), approval.digest.clone())],
+        field: field.to_owned(),
+        keys: keys.to_vec(),
+        note: "The link is for you alone and decides once.".to_owned(),
+    };
+    whole(&sheet, Some(&form))
 }
 
 /// The page of a request that is closed: who decided, when, how.
 #[must_use]
-pub fn outcome(approval: &ApprovalView, _: &Frame) -> String {
-    let said = approval.decision.as_ref().map_or_else(
-        || "It is no longer asked.".to_owned(),
-        |decision| {
-            let word = match decision.verdict {
-                Verdict::Approved => "Approved",
-                Verdict::ChangesRequested => "Changes requested",
-                Verdict::Rejected => "Rejected",
-                Verdict::Expired => "Expired",
-            };
-            format!("{word} by {} over {}: {}", decision.by, decision.channel, decision.note)
-        },
-    );
-    message(&approval.project_title, &said)
+pub fn outcome(approval: &ApprovalView, frame: &Frame) -> String {
+    let Some(approval) = without(approval, &frame.secrets) else {
+        return message("It is closed", "This request is closed. `baton` on the orchestrator's machine shows how.");
+    };
+    let mut sheet = news::outcome(&approval, frame);
+    foot(&mut sheet, frame);
+    whole(&sheet, None)
 }
 
 /// The page of a link that leads nowhere: of a wrong one and of one that is forgotten alike.
@@ -69,29 +124,35 @@ pub fn gone() -> String {
 /// A page that says one thing.
 #[must_use]
 pub fn message(title: &str, said: &str) -> String {
-    whole(title, &format!("<p>{}</p>", plain(said)))
+    let sheet =
+        Sheet { title: text::plain(title, 150), lead: vec![Block::words(text::line(said, 600))], ..Sheet::default() };
+    whole(&sheet, None)
 }
 
 /// The page on which somebody asks for no more news, and what it says once that is done. The form posts `verdict=quiet`.
 #[must_use]
-pub fn quiet(action: &str, is_done: bool, _: &Frame) -> String {
-    if is_done {
-        return message("No more news by mail", "You get no more news by mail. Requests that wait for you still come.");
+pub fn quiet(action: &str, is_done: bool, frame: &Frame) -> String {
+    let (badge, said) = if is_done {
+        let badge = Badge { tone: super::sheet::Tone::Good, words: "Done".to_owned() };
+        (Some(badge), "You get no more news by mail. Requests that wait for your decision still come.")
+    } else {
+        (None, "You will get no more news by mail. Requests that wait for your decision still come.")
+    };
+    let mut sheet =
+        Sheet { title: "No more news by mail".to_owned(), badge, lead: vec![Block::words(said)], ..Sheet::default() };
+    foot(&mut sheet, frame);
+    let form = Form { action: action.to_owned(), keys: vec![("quiet", "No more news", "yes")], ..Form::default() };
+    whole(&sheet, (!is_done).then_some(&form))
+}
+
+fn foot(sheet: &mut Sheet, frame: &Frame) {
+    let person = frame.person.strip_prefix("email:").unwrap_or(&frame.person);
+    if !person.is_empty() {
+        sheet.foot.push(format!("For {}.", text::plain(person, 120)));
     }
-    let form = format!(
-        "<form method=\"post\" action=\"{}\"><button name=\"verdict\" value=\"quiet\">No more news</button></form>",
-        plain(action)
-    );
-    whole("No more news by mail", &form)
 }
 
-fn whole(title: &str, body: &str) -> String {
-    let title = plain(title);
-    format!(
-        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><h1>{title}</h1>{body}</html>"
-    )
-}
-
-fn plain(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+fn whole(sheet: &Sheet, form: Option<&Form>) -> String {
+    let (sheet, form) = (Value::from(Serde(sheet)), Value::from(Serde(form)));
+    draw::draw("page.html", context! { sheet, form, style => Value::from_safe_string(draw::PAGE_STYLE.clone()) })
 }

@@ -15,6 +15,7 @@ use super::{
     text::{ago, code, length, line, plain},
     value,
 };
+use crate::words::names;
 
 /// Suggested answers that get a button.
 const ANSWERS: usize = 5;
@@ -39,7 +40,7 @@ pub fn card(approval: &ApprovalView, project: &ProjectView, settings: &CardSetti
         format!("at the terminal: {}", code(&command, 60)),
         route::shadow(&approval.route),
     ]));
-    let risk = route::risk_word(approval.route.risk);
+    let risk = names::risk(approval.route.risk);
     let text = format!("{}: {} waits for a decision ({risk} risk)", approval.project_title, subject(approval));
     Card { text: plain(&text, 300), blocks }
 }

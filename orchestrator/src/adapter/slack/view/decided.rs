@@ -2,7 +2,7 @@
 
 use bus_schemas::v1::{
     api::{ApprovalView, ProjectView},
-    approval::{ApprovalSubject, Decision, Verdict},
+    approval::{Decision, Verdict},
 };
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     subject,
     text::{code, date, line, plain, quote},
 };
+use crate::words::names::verdict;
 
 /// A note.
 const NOTE: usize = 1_000;
@@ -28,7 +29,7 @@ pub fn decided_card(approval: &ApprovalView, project: &ProjectView, settings: &C
         "void" => "void: something else took its place".to_owned(),
         "cancel" => "withdrawn: what it is about was stopped".to_owned(),
         _ if decision.verdict == Verdict::Expired => "expired: nobody decided in time".to_owned(),
-        _ => format!("{} by {}", word(approval, decision), decision.by),
+        _ => format!("{} by {}", verdict(approval, decision), decision.by),
     };
     finish(approval, project, settings, &banner(approval, decision), &what)
 }
@@ -67,18 +68,18 @@ fn banner(approval: &ApprovalView, decision: &Decision) -> String {
         _ if decision.verdict == Verdict::Expired => {
             format!("⌛ *Expired* at {at}: nobody decided in time. It counts as rejected.")
         }
-        "policy" => format!("{} *{}* by a rule, at {at}", mark(decision.verdict), word(approval, decision)),
+        "policy" => format!("{} *{}* by a rule, at {at}", mark(decision.verdict), verdict(approval, decision)),
         "remembered" => {
             format!(
                 "{} *{}* by a remembered decision of {by}, at {at}",
                 mark(decision.verdict),
-                word(approval, decision)
+                verdict(approval, decision)
             )
         }
         channel => format!(
             "{} *{}* by *{by}* at {at} over {}",
             mark(decision.verdict),
-            word(approval, decision),
+            verdict(approval, decision),
             line(channel, 40)
         ),
     };
@@ -108,21 +109,5 @@ const fn mark(verdict: Verdict) -> &'static str {
         Verdict::ChangesRequested => "🔁",
         Verdict::Rejected => "⛔",
         Verdict::Expired => "⌛",
-    }
-}
-
-/// What the verdict means for this kind of request.
-const fn word(approval: &ApprovalView, decision: &Decision) -> &'static str {
-    match (decision.verdict, &approval.subject) {
-        (Verdict::Approved, ApprovalSubject::Question { .. }) => "Answered",
-        (Verdict::Approved, ApprovalSubject::Budget { .. }) => "Budget added",
-        (Verdict::Approved, ApprovalSubject::Capability { .. }) => "Allowed",
-        (Verdict::Approved, ApprovalSubject::Skill { .. }) => "Admitted",
-        (Verdict::Approved, _) => "Approved",
-        (Verdict::ChangesRequested, _) => "Changes requested",
-        (Verdict::Rejected, ApprovalSubject::Budget { .. }) => "Stopped",
-        (Verdict::Rejected, ApprovalSubject::Capability { .. }) => "Refused",
-        (Verdict::Rejected, _) => "Rejected",
-        (Verdict::Expired, _) => "Expired",
     }
 }

@@ -10,6 +10,7 @@ use super::{
     figures::{count, size, span},
     text::{code, fence, line, list, quote},
 };
+use crate::words::names::without_colours;
 
 /// Longest texts of the parts: together they leave room for the rest of a card.
 const SUMMARY: usize = 1_500;
@@ -25,6 +26,8 @@ const ENTRY: usize = 240;
 const PATH: usize = 160;
 /// Entries of a list that are named.
 const NAMED: usize = 8;
+/// What the host notes where no entry of the task's list fits.
+const DENIED: &str = "default deny";
 /// Checks that are named.
 const CHECKS_NAMED: usize = 12;
 
@@ -103,21 +106,6 @@ fn tail(output: &str, most: usize) -> String {
     if last.is_empty() { String::new() } else { fence(&last.join("\n"), OUTPUT) }
 }
 
-/// Colour and cursor sequences taken out whole, so that no `[31m` stays.
-fn without_colours(output: &str) -> String {
-    let mut kept = String::with_capacity(output.len());
-    let mut chars = output.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '\x1b' {
-            kept.push(c);
-        } else if chars.next_if_eq(&'[').is_some() {
-            while chars.next_if(|c| !('@'..='~').contains(c)).is_some() {}
-            chars.next();
-        }
-    }
-    kept
-}
-
 /// What changed, the first paths by name.
 #[must_use]
 pub fn changed(paths: &[ChangedPath], added: u64, removed: u64, most: usize) -> String {
@@ -156,7 +144,12 @@ fn connections(records: &[EgressRecord]) -> Option<String> {
         .take(NAMED)
         .map(|record| {
             let mark = if record.allowed { "✅" } else { "⛔" };
-            format!("{mark} {} — {}", code(&record.target, ENTRY), line(&record.rule, ENTRY))
+            let why = match (record.allowed, record.rule.as_str()) {
+                (true, rule) => format!("allowed by {}", code(rule, ENTRY)),
+                (false, DENIED) => "refused: nobody allowed it".to_owned(),
+                (false, rule) => format!("refused: {}", line(rule, ENTRY)),
+            };
+            format!("{mark} {} — {why}", code(&record.target, ENTRY))
         })
         .collect();
     let refused = records.iter().filter(|record| !record.allowed).count();

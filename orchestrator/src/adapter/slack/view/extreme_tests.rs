@@ -11,79 +11,15 @@ use bus_schemas::{
     },
 };
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{modal::About, samples, summary::Outcome, tests::inert, *};
-
-/// Replaces every free text of a view, whatever its field: what is an id, a digest, a word of the wire stays.
-fn say_everywhere(value: &mut Value, words: &str) {
-    const FREE: [&str; 33] = [
-        "project_title",
-        "task_key",
-        "policy",
-        "summary",
-        "what",
-        "why",
-        "name",
-        "output_tail",
-        "target",
-        "rule",
-        "needs",
-        "question",
-        "answer",
-        "by",
-        "from",
-        "to",
-        "note",
-        "reason",
-        "title",
-        "goal",
-        "folder",
-        "owner",
-        "problem",
-        "channel",
-        "key",
-        "detail",
-        "path",
-        "host",
-        "instructions",
-        "description",
-        "message",
-        "file",
-        "batch",
-    ];
-    match value {
-        Value::Object(fields) => {
-            for (name, field) in fields.iter_mut() {
-                let lists = [
-                    "open_questions",
-                    "must_know",
-                    "options",
-                    "risk_reasons",
-                    "eligible",
-                    "excluded",
-                    "shadow",
-                    "needs",
-                ];
-                match field {
-                    Value::String(text) if FREE.contains(&name.as_str()) => *text = words.to_owned(),
-                    Value::Array(items) if lists.contains(&name.as_str()) && items.iter().all(Value::is_string) => {
-                        *items = vec![json!(words); items.len().max(1)];
-                    }
-                    field => say_everywhere(field, words),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| say_everywhere(item, words)),
-        _ => {}
-    }
-}
-
-fn saying<T: Serialize + DeserializeOwned>(view: &T, words: &str) -> T {
-    let mut json = serde_json::to_value(view).unwrap();
-    say_everywhere(&mut json, words);
-    serde_json::from_value(json).unwrap()
-}
+use super::{
+    modal::About,
+    samples::{self, saying},
+    summary::Outcome,
+    tests::inert,
+    *,
+};
 
 fn hold(approval: &ApprovalView, project: &ProjectView) {
     let settings = CardSettings::default();

@@ -12,10 +12,11 @@ use super::{
     Pressed, action,
     blocks::{Look, beside, button, context, divider, header, section},
     figures::count,
-    limits, modal, route, sign, status, subject,
+    limits, modal, sign, status, subject,
     text::{ago, code, date, line},
     value,
 };
+use crate::words::names;
 
 /// Requests shown.
 const REQUESTS: usize = 20;
@@ -80,7 +81,7 @@ fn request(approval: &ApprovalView, links: &BTreeMap<ApprovalId, String>) -> Val
         sign(&approval.subject),
         line(&super::capitalised(&subject(approval)), TITLE),
         line(&approval.project_title, TITLE),
-        route::risk_word(approval.route.risk),
+        names::risk(approval.route.risk),
         ago(approval.asked_at)
     );
     if let Some(at) = approval.expires_at {
@@ -102,7 +103,7 @@ fn request(approval: &ApprovalView, links: &BTreeMap<ApprovalId, String>) -> Val
 }
 
 fn project(project: &ProjectView) -> String {
-    let (done, all) = status::progress(project);
+    let (done, all) = names::progress(project);
     let waits = match project.pending_approvals.len() {
         0 => String::new(),
         many => format!(" · ✋ {}", count(many, "decision")),
@@ -111,7 +112,7 @@ fn project(project: &ProjectView) -> String {
         "{} *{}* — {}{waits}\n{} {done} of {}",
         status::mark(project.state),
         line(&project.title, TITLE),
-        status::word(project.state),
+        names::state(project.state),
         status::bar(done, all),
         count(all as usize, "task")
     )

@@ -1,10 +1,7 @@
 //! What a request is about, for every kind but the handoff. All of it was written by agents or stands in files.
 
 use bus_schemas::v1::{
-    api::{
-        ApplyOffer, ApprovalView, Capability, CapabilityView, EstimateView, Finding, OverBudgetView, QuestionView,
-        SkillProposal,
-    },
+    api::{ApplyOffer, ApprovalView, Capability, CapabilityView, Finding, OverBudgetView, QuestionView, SkillProposal},
     call::PlanPatch,
     plan::Plan,
     skill::{SkillReview, SkillStatus},
@@ -12,10 +9,10 @@ use bus_schemas::v1::{
 
 use super::{
     CardSettings, evidence,
-    figures::{amount, count, name, of_resource, range, span, usd},
-    graph,
+    figures::{count, estimate, name, of_resource},
     text::{code, fence, line, list, quote},
 };
+use crate::words::graph;
 
 /// Longest texts of the parts.
 const WORDS: usize = 1_500;
@@ -60,7 +57,7 @@ fn planned(plan: &Plan, approval: &ApprovalView) -> Vec<String> {
     if !plan.goal.trim().is_empty() {
         parts.push(format!("*Goal*\n{}", quote(&plan.goal, 900)));
     }
-    parts.push(format!("*Plan*\n{}", graph::tree(plan, PLAN)));
+    parts.push(format!("*Plan*\n{}", fence(&graph::tree(plan), PLAN)));
     if let Some(view) = &approval.estimate {
         parts.push(format!("*May cost*: {}", estimate(view)));
     }
@@ -108,21 +105,6 @@ fn reviewed(review: &SkillReview) -> String {
     format!(" ⚠️ {}", facts.join(", "))
 }
 
-/// What a plan may cost.
-fn estimate(view: &EstimateView) -> String {
-    let time = range(span(view.wall_ms_low), &span(view.wall_ms_high));
-    if view.agent_tasks == 0 {
-        return format!("{time}, no model calls");
-    }
-    let tokens = range(amount(view.tokens_low), &amount(view.tokens_high));
-    let money = if view.priced {
-        range(usd(view.usd_nanos_low), &usd(view.usd_nanos_high))
-    } else {
-        "price unknown".to_owned()
-    };
-    format!("{money}, {tokens} tokens, {time} (retries and waiting for people not counted)")
-}
-
 fn patched(patch: &PlanPatch, plan: Option<&Plan>) -> Vec<String> {
     let mut lines: Vec<String> = patch
         .add
@@ -143,7 +125,7 @@ fn patched(patch: &PlanPatch, plan: Option<&Plan>) -> Vec<String> {
     if total > 0 {
         parts.push(format!("*The change*\n{}", list(&lines, total, WORDS)));
     }
-    parts.extend(plan.map(|plan| format!("*The plan as it would be*\n{}", graph::tree(plan, PATCHED))));
+    parts.extend(plan.map(|plan| format!("*The plan as it would be*\n{}", fence(&graph::tree(plan), PATCHED))));
     parts
 }
 

@@ -8,9 +8,7 @@ pub mod blocks;
 pub mod card;
 pub mod decided;
 pub mod evidence;
-pub mod figures;
 pub mod form;
-mod graph;
 pub mod home;
 mod kinds;
 pub mod limits;
@@ -18,7 +16,6 @@ pub mod modal;
 mod next;
 pub mod remind;
 mod route;
-pub mod secrets;
 pub mod status;
 pub mod summary;
 pub mod text;
@@ -40,6 +37,9 @@ pub use home::home;
 pub use remind::reminder;
 pub use status::status;
 pub use summary::summary;
+
+use crate::words::names::{capitalised, short};
+pub use crate::words::{figures, names::subject, secrets};
 
 /// What is pressed: the `action_id`s.
 pub mod action {
@@ -204,23 +204,6 @@ pub fn read<T: DeserializeOwned>(value: &str) -> Result<T, serde_json::Error> {
     serde_json::from_str(value)
 }
 
-/// What a request is about, in words that are not yet safe to show: `handoff of report, attempt 2`.
-#[must_use]
-pub fn subject(approval: &ApprovalView) -> String {
-    let key = approval.task_key.as_deref().unwrap_or("a task");
-    match approval.subject {
-        ApprovalSubject::Plan => "plan".to_owned(),
-        ApprovalSubject::Handoff { attempt, .. } if attempt > 1 => format!("handoff of {key}, attempt {attempt}"),
-        ApprovalSubject::Handoff { .. } => format!("handoff of {key}"),
-        ApprovalSubject::Question { .. } => format!("question of {key}"),
-        ApprovalSubject::Budget { .. } => format!("budget for {key}"),
-        ApprovalSubject::Patch { .. } => format!("change of the plan by {key}"),
-        ApprovalSubject::Skill { .. } => format!("skill proposed by {key}"),
-        ApprovalSubject::Capability { .. } => format!("access for {key}"),
-        ApprovalSubject::Apply => "result for the folder".to_owned(),
-    }
-}
-
 /// A sign for the kind of request.
 #[must_use]
 pub const fn sign(subject: &ApprovalSubject) -> &'static str {
@@ -236,19 +219,9 @@ pub const fn sign(subject: &ApprovalSubject) -> &'static str {
     }
 }
 
-/// An id as the command line takes it.
-fn short(id: &impl std::fmt::Display) -> String {
-    id.to_string().chars().take(13).collect()
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod extreme_tests;
 #[cfg(test)]
-pub(super) mod samples;
+pub(super) use crate::words::samples;
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::{
     blocks::{beside, context, input, option, plain, section, text_field},
-    callback, form, limits, route, subject,
+    callback, form, limits, subject,
     text::{code, line, list, plain as safe, quote},
     value,
 };
+use crate::words::names;
 
 /// A note, a reason, a question, an answer: as long as an input may be.
 const NOTE: usize = limits::INPUT;
@@ -201,7 +202,7 @@ fn what(approval: &ApprovalView) -> String {
         lines.push(format!("to reach {}", code(host, 200)));
     }
     if approval.route.risk != Risk::Low {
-        lines.push(format!("risk: {}", route::risk_word(approval.route.risk)));
+        lines.push(format!("risk: {}", names::risk(approval.route.risk)));
     }
     list(&lines, lines.len(), 2_900)
 }

@@ -1,19 +1,17 @@
 //! What a project has spent, and what follows when a request is approved.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bus_schemas::v1::{
     agent::Resource,
-    api::{ApprovalView, LimitView, ProjectView, SpendView, TaskView},
+    api::{ApprovalView, LimitView, ProjectView, SpendView},
     approval::ApprovalSubject,
     handoff::Handoff,
-    task::TaskState,
 };
 
 use super::{
     figures::{amount, count, name, of_resource, span, usd},
     text::{code, list},
 };
+use crate::words::follow;
 
 /// Tasks named.
 const NAMED: usize = 8;
@@ -55,7 +53,7 @@ pub(super) fn spend(project: &SpendView, handoff: Option<&Handoff>) -> Option<St
             let calls = count(usize::try_from(usage.spend.calls).unwrap_or(usize::MAX), "model call");
             own.push(format!("{}, {} tokens, {calls}", usd(usage.spend.usd_nanos), amount(usage.spend.tokens.total())));
         }
-        text.push_str(&format!("\nof it for this: {}", own.join(" · ")));
+        text.push_str(&format!("\nof that, this attempt: {}", own.join(" · ")));
     }
     Some(text)
 }
@@ -92,47 +90,22 @@ pub(super) fn next(approval: &ApprovalView, project: &ProjectView) -> String {
 }
 
 fn first_tasks(approval: &ApprovalView, project: &ProjectView) -> String {
-    let keys: Vec<&str> = match &approval.plan {
-        Some(plan) => plan.tasks.iter().filter(|task| task.needs.is_empty()).map(|task| task.id.as_str()).collect(),
-        None => project.tasks.iter().filter(|task| task.needs.is_empty()).map(|task| task.key.as_str()).collect(),
-    };
+    let keys = follow::first(approval, project);
     if keys.is_empty() { "the work begins.".to_owned() } else { starts(&keys) }
 }
 
 /// Which tasks the handoff sets free, and which still wait for others then.
 fn followers(project: &ProjectView, key: &str) -> String {
-    let base = |key: &str| key.split_once('[').map_or_else(|| key.to_owned(), |(parent, _)| parent.to_owned());
-    let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
-    let done: BTreeSet<&str> = project
-        .tasks
-        .iter()
-        .filter(|task| matches!(task.state, TaskState::Completed | TaskState::Unverified | TaskState::Skipped))
-        .map(|task| task.key.as_str())
-        .collect();
-    // A need on a task with children is met when all its children are done.
-    for task in project.tasks.iter().filter(|task| task.key != key && !done.contains(task.key.as_str())) {
-        *waiting.entry(base(&task.key)).or_default() += 1;
-    }
-    let met = |need: &str| (need == key || base(key) == need || done.contains(need)) && !waiting.contains_key(need);
-    let after: Vec<&TaskView> = project
-        .tasks
-        .iter()
-        .filter(|task| matches!(task.state, TaskState::Blocked | TaskState::Ready))
-        .filter(|task| task.needs.iter().any(|need| need == key || *need == base(key)))
-        .collect();
-    let (free, held): (Vec<&TaskView>, Vec<&TaskView>) =
-        after.into_iter().partition(|task| task.needs.iter().all(|need| met(need)));
+    let follow::After { free, held, open } = follow::after(project, key);
     let mut lines = Vec::new();
     if !free.is_empty() {
-        lines.push(starts(&free.iter().map(|task| task.key.as_str()).collect::<Vec<_>>()));
+        lines.push(starts(&free));
     }
-    for task in held.iter().take(NAMED) {
-        let open: Vec<String> =
-            task.needs.iter().filter(|need| !met(need)).take(3).map(|need| code(need, KEY)).collect();
-        lines.push(format!("{} still waits for {}.", code(&task.key, KEY), open.join(", ")));
+    for (task, needs) in held.iter().take(NAMED) {
+        let needs: Vec<String> = needs.iter().take(3).map(|need| code(need, KEY)).collect();
+        lines.push(format!("{} still waits for {}.", code(task, KEY), needs.join(", ")));
     }
     if lines.is_empty() {
-        let open = project.tasks.iter().filter(|task| task.key != key && !task.state.is_final()).count();
         return match open {
             0 => "nothing waits for it; the project's result is put together.".to_owned(),
             _ => format!("nothing waits for it; {} elsewhere are still open.", count(open, "task")),

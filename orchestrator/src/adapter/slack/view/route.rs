@@ -3,6 +3,7 @@
 use bus_schemas::v1::api::{ApprovalView, AskedView, Risk, RouteView, VoteView};
 
 use super::text::{ago, date, line, list, quote};
+use crate::words::names::at_deadline;
 
 /// A name.
 const NAME: usize = 80;
@@ -42,24 +43,16 @@ pub(super) fn risk(route: &RouteView) -> String {
     text
 }
 
-pub(super) const fn risk_word(risk: Risk) -> &'static str {
-    match risk {
-        Risk::Low => "low",
-        Risk::Medium => "medium",
-        Risk::High => "high",
-    }
-}
-
 /// Who decides, who agreed so far, who handed over, until when.
 pub(super) fn who(approval: &ApprovalView) -> String {
     let route = &approval.route;
     let needs = if route.needs.is_empty() { "anybody here".to_owned() } else { line(&route.needs, SENTENCE) };
     let mut lines = vec![format!("👥 *Who decides*: {needs}")];
     if !route.eligible.is_empty() {
-        lines.push(format!("Now: {}", names(&route.eligible)));
+        lines.push(format!("Can decide now: {}", names(&route.eligible)));
     }
     if !route.excluded.is_empty() {
-        lines.push(format!("Not: {} (started or edited it)", names(&route.excluded)));
+        lines.push(format!("Cannot: {} (started or edited it)", names(&route.excluded)));
     }
     lines.extend(route.votes.iter().take(NAMES).map(vote));
     lines.extend(
@@ -75,17 +68,24 @@ pub(super) fn who(approval: &ApprovalView) -> String {
 fn vote(vote: &VoteView) -> String {
     let said =
         if vote.note.trim().is_empty() { String::new() } else { format!(" — “{}”", line(&vote.note, SENTENCE)) };
-    format!("✅ {} agreed over {}, {}{said}", line(&vote.by, NAME), line(&vote.channel, NAME), ago(vote.at))
+    format!("✅ {} agreed{}, {}{said}", line(&vote.by, NAME), over(&vote.channel), ago(vote.at))
+}
+
+/// A channel, for people.
+fn over(channel: &str) -> String {
+    match channel {
+        "cli" => " on the command line".to_owned(),
+        "web" => " over the HTTP API".to_owned(),
+        "email" => " by email".to_owned(),
+        "slack" => " in Slack".to_owned(),
+        other => format!(" over {}", line(other, NAME)),
+    }
 }
 
 /// The deadline and what happens then.
 pub(super) fn deadline(approval: &ApprovalView) -> Option<String> {
     let at = approval.expires_at?;
-    let then = match approval.route.at_deadline.as_str() {
-        "approve" => "it is approved by itself",
-        "escalate" => "others are asked as well",
-        _ => "it counts as rejected",
-    };
+    let then = at_deadline(&approval.route);
     Some(format!("⏰ Until {} ({}); then {then}.", date(at), ago(at)))
 }
 

@@ -16,6 +16,7 @@ use super::{
     next, short, subject,
     text::{ago, code, length, line, list, plain},
 };
+use crate::words::names::{progress, state as word, task_state as task_word};
 
 /// Tasks with a line of their own.
 const TASKS: usize = 30;
@@ -23,8 +24,8 @@ const TASKS: usize = 30;
 const TREE: usize = 2_900;
 /// Widest indentation.
 const DEPTH: usize = 5;
-/// Cells of the bar.
-const CELLS: u32 = 20;
+/// Cells of the bar: with its numbers it is one line on a phone.
+const CELLS: u32 = 10;
 /// A task's key, as code.
 const KEY: usize = 60;
 /// A title.
@@ -49,7 +50,7 @@ pub fn status(project: &ProjectView, approvals: &[ApprovalView]) -> Card {
         code(&short(&project.project_id), 20),
     ]));
     if all > 0 {
-        blocks.push(section(&format!("{} {done} of {}", bar(done, all), count(all as usize, "task"))));
+        blocks.push(section(&format!("{} · {done} of {}", bar(done, all), count(all as usize, "task"))));
     }
     if !project.tasks.is_empty() {
         blocks.push(section(&tree(&project.tasks)));
@@ -58,12 +59,6 @@ pub fn status(project: &ProjectView, approvals: &[ApprovalView]) -> Card {
     blocks.extend(next::spend(&project.spend, None).map(|text| section(&text)));
     let text = format!("{}: {}, {done} of {}", project.title, word(project.state), count(all as usize, "task"));
     Card { text: plain(&text, 300), blocks }
-}
-
-/// How many tasks ended well, of how many.
-pub(super) fn progress(project: &ProjectView) -> (u32, u32) {
-    let of = |name: &str| project.counts.get(name).copied().unwrap_or(0);
-    (of("completed") + of("unverified") + of("skipped"), project.counts.values().sum())
 }
 
 /// A bar of boxes; full only when all is done.
@@ -86,18 +81,6 @@ pub(super) const fn mark(state: ProjectState) -> &'static str {
     }
 }
 
-pub(super) const fn word(state: ProjectState) -> &'static str {
-    match state {
-        ProjectState::Planning => "the plan is worked out",
-        ProjectState::AwaitingApproval => "the plan waits for approval",
-        ProjectState::Working => "is worked on",
-        ProjectState::Completed => "completed",
-        ProjectState::Failed => "failed",
-        ProjectState::Canceled => "canceled",
-        ProjectState::Rejected => "rejected",
-    }
-}
-
 const fn task_mark(state: TaskState) -> &'static str {
     match state {
         TaskState::Blocked => "▫️",
@@ -111,22 +94,6 @@ const fn task_mark(state: TaskState) -> &'static str {
         TaskState::Rejected => "⛔",
         TaskState::Skipped => "⏭️",
         TaskState::UnknownOutcome => "❗",
-    }
-}
-
-const fn task_word(state: TaskState) -> &'static str {
-    match state {
-        TaskState::Blocked => "not ready",
-        TaskState::Ready | TaskState::Submitted => "waiting for a host",
-        TaskState::Working => "working",
-        TaskState::InputRequired => "waiting for people",
-        TaskState::Completed => "done",
-        TaskState::Unverified => "done, unproven",
-        TaskState::Failed => "failed",
-        TaskState::Canceled => "canceled",
-        TaskState::Rejected => "rejected",
-        TaskState::Skipped => "skipped",
-        TaskState::UnknownOutcome => "with unknown outcome",
     }
 }
 

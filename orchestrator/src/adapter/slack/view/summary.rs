@@ -16,6 +16,7 @@ use super::{
     text::{code, date, line, list, plain, quote},
     value,
 };
+use crate::words::names;
 
 /// Paths named.
 const PATHS: usize = 15;
@@ -40,8 +41,8 @@ pub struct Outcome {
 /// The summary of a finished project. `outcome` is the difference of its result from its base, if it has one.
 #[must_use]
 pub fn summary(project: &ProjectView, outcome: Option<&Outcome>) -> Card {
-    let (done, all) = status::progress(project);
-    let state = status::word(project.state);
+    let (done, all) = names::progress(project);
+    let state = names::state(project.state);
     let mut blocks = vec![header(&format!("{} {} {state}", status::mark(project.state), project.title))];
     blocks.extend(context(&[
         format!("project of {}", line(&project.owner, 80)),

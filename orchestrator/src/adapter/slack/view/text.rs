@@ -4,10 +4,9 @@
 //! Lengths are counted in UTF-16 units, as Slack's own clients do: never less than characters.
 
 use bus_schemas::time::UnixMs;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 
-use super::secrets::{WITHHELD, redact};
+use crate::words::secrets::redact;
+pub use crate::words::{names::utc, secrets::hide};
 
 /// Of a text that is shown in so many characters, twice as many and these are looked at: a secret that begins in what is
 /// shown is seen as one, and a text of megabytes costs no more than a short one.
@@ -114,13 +113,6 @@ fn token(at: UnixMs, shape: &str) -> String {
     format!("<!date^{seconds}^{shape}|{}>", utc(at))
 }
 
-/// An instant for those whose program knows no date tokens: `2026-11-22 21:05 UTC`.
-#[must_use]
-pub fn utc(at: UnixMs) -> String {
-    jiff::Timestamp::from_millisecond(at.0)
-        .map_or_else(|_| "an unknown time".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string())
-}
-
 /// A mention that notifies somebody: for our own words, of an id that Slack gave. Nothing for what is no such id.
 #[must_use]
 pub fn mention(slack_id: &str) -> Option<String> {
@@ -159,36 +151,6 @@ fn join(mut text: String, line: &str) -> String {
     }
     text.push_str(line);
     text
-}
-
-/// The same value with every one of the known secrets taken out of its texts, before anything of it is cut or escaped.
-/// A value that cannot be read back afterwards is refused: it is not shown rather than shown as it was.
-///
-/// # Errors
-/// The value does not survive the way through JSON.
-pub fn hide<T: Serialize + DeserializeOwned>(value: &T, known: &[String]) -> Result<T, serde_json::Error> {
-    let mut json = serde_json::to_value(value)?;
-    // Short ones would take holes into ordinary words.
-    let known: Vec<&str> = known.iter().map(String::as_str).filter(|secret| secret.len() >= 6).collect();
-    if !known.is_empty() {
-        hide_in(&mut json, &known);
-    }
-    serde_json::from_value(json)
-}
-
-fn hide_in(value: &mut Value, known: &[&str]) {
-    match value {
-        Value::String(text) => {
-            for secret in known {
-                if text.contains(secret) {
-                    *text = text.replace(secret, WITHHELD);
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| hide_in(item, known)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| hide_in(field, known)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 /// Without what steers, hides or turns letters round: control and bidirectional characters, zero-width ones (but for

@@ -20,17 +20,18 @@ use bus_schemas::{
         task::TaskState,
     },
 };
-use serde_json::json;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// 2026-11-22 21:05 UTC.
-pub(in crate::adapter::slack) const NOW: UnixMs = UnixMs(1_795_381_500_000);
+pub(crate) const NOW: UnixMs = UnixMs(1_795_381_500_000);
 
-pub(in crate::adapter::slack) fn approval_id(number: u128) -> ApprovalId {
+pub(crate) fn approval_id(number: u128) -> ApprovalId {
     ApprovalId::from_uuid(Uuid::from_u128((0x0193_abcd_0000_7000_8000 << 48) | number))
 }
 
-pub(in crate::adapter::slack) fn project_id() -> ProjectId {
+pub(crate) fn project_id() -> ProjectId {
     ProjectId::from_uuid(Uuid::from_u128(0x0193_abcd_0001_7000_8000 << 48))
 }
 
@@ -38,7 +39,7 @@ fn task_id() -> TaskId {
     TaskId::from_uuid(Uuid::from_u128(0x0193_abcd_0002_7000_8000 << 48))
 }
 
-pub(in crate::adapter::slack) fn task(key: &str, title: &str, needs: &[&str], state: TaskState) -> TaskView {
+pub(crate) fn task(key: &str, title: &str, needs: &[&str], state: TaskState) -> TaskView {
     TaskView {
         task_id: task_id(),
         key: key.to_owned(),
@@ -58,7 +59,7 @@ pub(in crate::adapter::slack) fn task(key: &str, title: &str, needs: &[&str], st
     }
 }
 
-pub(in crate::adapter::slack) fn project() -> ProjectView {
+pub(crate) fn project() -> ProjectView {
     let mut report = task("report", "Write the report", &["scan"], TaskState::InputRequired);
     report.attempt = 2;
     ProjectView {
@@ -99,7 +100,7 @@ pub(in crate::adapter::slack) fn project() -> ProjectView {
     }
 }
 
-pub(in crate::adapter::slack) fn request(subject: ApprovalSubject) -> ApprovalView {
+pub(crate) fn request(subject: ApprovalSubject) -> ApprovalView {
     ApprovalView {
         approval_id: approval_id(1),
         project_id: project_id(),
@@ -140,7 +141,7 @@ fn attempt() -> (TaskId, u32) {
     (task_id(), 2)
 }
 
-pub(in crate::adapter::slack) fn check(name: &str, passed: bool) -> CheckEvidence {
+pub(crate) fn check(name: &str, passed: bool) -> CheckEvidence {
     CheckEvidence {
         name: name.to_owned(),
         run: "cargo test".to_owned(),
@@ -153,11 +154,11 @@ pub(in crate::adapter::slack) fn check(name: &str, passed: bool) -> CheckEvidenc
     }
 }
 
-pub(in crate::adapter::slack) fn path(path: &str, kind: ChangeKind, bytes: u64) -> ChangedPath {
+pub(crate) fn path(path: &str, kind: ChangeKind, bytes: u64) -> ChangedPath {
     ChangedPath { path: path.to_owned(), kind, bytes }
 }
 
-pub(in crate::adapter::slack) fn handoff() -> ApprovalView {
+pub(crate) fn handoff() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Handoff { task_id, attempt });
     view.handoff = Some(Handoff {
@@ -238,7 +239,7 @@ pub(in crate::adapter::slack) fn handoff() -> ApprovalView {
     view
 }
 
-pub(in crate::adapter::slack) fn proven() -> ApprovalView {
+pub(crate) fn proven() -> ApprovalView {
     let mut view = handoff();
     if let Some(handoff) = &mut view.handoff {
         handoff.evidence = vec![check("it builds", true)];
@@ -255,7 +256,7 @@ pub(in crate::adapter::slack) fn proven() -> ApprovalView {
     view
 }
 
-pub(in crate::adapter::slack) fn the_plan() -> Plan {
+pub(crate) fn the_plan() -> Plan {
     serde_json::from_value(json!({
         "version": 1,
         "title": "Audit",
@@ -271,7 +272,7 @@ pub(in crate::adapter::slack) fn the_plan() -> Plan {
     .expect("a sound plan")
 }
 
-pub(in crate::adapter::slack) fn plan() -> ApprovalView {
+pub(crate) fn plan() -> ApprovalView {
     let mut view = request(ApprovalSubject::Plan);
     view.plan = Some(the_plan());
     view.scripts = BTreeMap::from([("scripts/scan.sh".to_owned(), "c".repeat(64))]);
@@ -300,7 +301,7 @@ pub(in crate::adapter::slack) fn plan() -> ApprovalView {
     view
 }
 
-pub(in crate::adapter::slack) fn question() -> ApprovalView {
+pub(crate) fn question() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Question { task_id, attempt });
     let options = vec!["Markdown".to_owned(), "HTML & CSS".to_owned()];
@@ -308,7 +309,7 @@ pub(in crate::adapter::slack) fn question() -> ApprovalView {
     view
 }
 
-pub(in crate::adapter::slack) fn budget() -> ApprovalView {
+pub(crate) fn budget() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Budget { task_id, attempt });
     view.over_budget = Some(OverBudgetView {
@@ -320,7 +321,7 @@ pub(in crate::adapter::slack) fn budget() -> ApprovalView {
     view
 }
 
-pub(in crate::adapter::slack) fn capability() -> ApprovalView {
+pub(crate) fn capability() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Capability { task_id, attempt });
     view.capability = Some(CapabilityView {
@@ -332,7 +333,7 @@ pub(in crate::adapter::slack) fn capability() -> ApprovalView {
     view
 }
 
-pub(in crate::adapter::slack) fn patch() -> ApprovalView {
+pub(crate) fn patch() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Patch { task_id, attempt });
     let plan = the_plan();
@@ -346,7 +347,7 @@ pub(in crate::adapter::slack) fn patch() -> ApprovalView {
     view
 }
 
-pub(in crate::adapter::slack) fn skill() -> ApprovalView {
+pub(crate) fn skill() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Skill { task_id, attempt });
     let text = "---\nname: audit\ndescription: How to audit\n---\n# Audit\n```sh\nls\n```\n";
@@ -358,7 +359,7 @@ pub(in crate::adapter::slack) fn skill() -> ApprovalView {
     view
 }
 
-pub(in crate::adapter::slack) fn apply() -> ApprovalView {
+pub(crate) fn apply() -> ApprovalView {
     let mut view = request(ApprovalSubject::Apply);
     view.apply = Some(ApplyOffer {
         folder: "/srv/repo".to_owned(),
@@ -372,7 +373,7 @@ pub(in crate::adapter::slack) fn apply() -> ApprovalView {
 }
 
 /// One of every kind, with a name.
-pub(in crate::adapter::slack) fn every() -> Vec<(&'static str, ApprovalView)> {
+pub(crate) fn every() -> Vec<(&'static str, ApprovalView)> {
     vec![
         ("handoff", handoff()),
         ("proven", proven()),
@@ -386,12 +387,7 @@ pub(in crate::adapter::slack) fn every() -> Vec<(&'static str, ApprovalView)> {
     ]
 }
 
-pub(in crate::adapter::slack) fn decided(
-    mut view: ApprovalView,
-    verdict: Verdict,
-    by: &str,
-    channel: &str,
-) -> ApprovalView {
+pub(crate) fn decided(mut view: ApprovalView, verdict: Verdict, by: &str, channel: &str) -> ApprovalView {
     view.decision = Some(Decision {
         approval_id: view.approval_id,
         verdict,
@@ -403,4 +399,75 @@ pub(in crate::adapter::slack) fn decided(
         decided_at: NOW,
     });
     view
+}
+
+/// Replaces every free text of a view, whatever its field: what is an id, a digest, a word of the wire stays.
+fn say_everywhere(value: &mut Value, words: &str) {
+    const FREE: [&str; 33] = [
+        "project_title",
+        "task_key",
+        "policy",
+        "summary",
+        "what",
+        "why",
+        "name",
+        "output_tail",
+        "target",
+        "rule",
+        "needs",
+        "question",
+        "answer",
+        "by",
+        "from",
+        "to",
+        "note",
+        "reason",
+        "title",
+        "goal",
+        "folder",
+        "owner",
+        "problem",
+        "channel",
+        "key",
+        "detail",
+        "path",
+        "host",
+        "instructions",
+        "description",
+        "message",
+        "file",
+        "batch",
+    ];
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                let lists = [
+                    "open_questions",
+                    "must_know",
+                    "options",
+                    "risk_reasons",
+                    "eligible",
+                    "excluded",
+                    "shadow",
+                    "needs",
+                ];
+                match field {
+                    Value::String(text) if FREE.contains(&name.as_str()) => *text = words.to_owned(),
+                    Value::Array(items) if lists.contains(&name.as_str()) && items.iter().all(Value::is_string) => {
+                        *items = vec![json!(words); items.len().max(1)];
+                    }
+                    field => say_everywhere(field, words),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| say_everywhere(item, words)),
+        _ => {}
+    }
+}
+
+/// The same view, saying nothing but these words.
+pub(crate) fn saying<T: Serialize + DeserializeOwned>(view: &T, words: &str) -> T {
+    let mut json = serde_json::to_value(view).unwrap();
+    say_everywhere(&mut json, words);
+    serde_json::from_value(json).unwrap()
 }

@@ -1,10 +1,10 @@
-//! A plan's tasks as text, layer by layer: what stands in one layer can run at the same time.
+//! A plan's tasks as lines of text, layer by layer: what stands in one layer can run at the same time.
 
 use std::collections::BTreeMap;
 
 use bus_schemas::v1::plan::{Plan, Task};
 
-use super::{figures::count, text::fence};
+use super::figures::count;
 
 /// A task's title.
 const TITLE: usize = 60;
@@ -12,7 +12,8 @@ const TITLE: usize = 60;
 const TASKS: usize = 60;
 
 /// The layers, each task by its longest way from the start. What waits in a circle comes last.
-pub(super) fn layers(tasks: &[Task]) -> Vec<Vec<&Task>> {
+#[must_use]
+pub fn layers(tasks: &[Task]) -> Vec<Vec<&Task>> {
     let places: BTreeMap<&str, usize> = tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
     let mut open: Vec<usize> = Vec::with_capacity(tasks.len());
     let mut after: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
@@ -54,8 +55,9 @@ pub(super) fn layers(tasks: &[Task]) -> Vec<Vec<&Task>> {
     layers
 }
 
-/// The plan as an indented tree in a block of code, at most so long.
-pub(super) fn tree(plan: &Plan, max: usize) -> String {
+/// The plan as an indented tree. Its texts are an agent's: not yet safe to show.
+#[must_use]
+pub fn tree(plan: &Plan) -> String {
     let layers = layers(&plan.tasks);
     let widest = layers.iter().map(Vec::len).max().unwrap_or(0);
     let tasks = count(plan.tasks.len(), "task");
@@ -73,7 +75,7 @@ pub(super) fn tree(plan: &Plan, max: usize) -> String {
             lines.push(format!("{branch}─ {}", describe(task)));
         }
     }
-    fence(&lines.join("\n"), max)
+    lines.join("\n")
 }
 
 fn describe(task: &Task) -> String {

@@ -1,11 +1,10 @@
-//! Figures as people read them.
-
-use bus_schemas::v1::agent::Resource;
+//! Figures as people read them, at the terminal and in Slack. Pure.
 
 /// Billionths of a dollar: `$0.0123`, `$2.00`.
 #[must_use]
 pub fn usd(nanos: u64) -> String {
     if nanos == 0 || nanos >= 1_000_000_000 {
+        // Rounded to cents.
         let cents = nanos / 10_000_000 + u64::from(nanos % 10_000_000 >= 5_000_000);
         return format!("${}.{:02}", cents / 100, cents % 100);
     }
@@ -64,30 +63,6 @@ pub fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-/// An amount of a resource in its unit.
-#[must_use]
-pub fn of_resource(resource: Resource, number: u64) -> String {
-    match resource {
-        Resource::Usd => usd(number),
-        Resource::Tokens => format!("{} tokens", amount(number)),
-        Resource::VmMs => format!("{} VM time", span(number)),
-        Resource::WallMs => span(number),
-        Resource::Turns => count(usize::try_from(number).unwrap_or(usize::MAX), "model call"),
-    }
-}
-
-/// What a limit is called.
-#[must_use]
-pub const fn name(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Usd => "money",
-        Resource::Tokens => "tokens",
-        Resource::VmMs => "VM time",
-        Resource::WallMs => "time",
-        Resource::Turns => "model calls",
-    }
-}
-
 /// `low`, or `low to high`.
 #[must_use]
 pub fn range(low: String, high: &str) -> String {
@@ -100,14 +75,15 @@ mod tests {
 
     #[test]
     fn figures_read_well() {
-        let dollars: Vec<String> = [0, 1, 12_345_678, 2_000_000_000, 12_345_000_000].map(usd).into();
-        assert_eq!(dollars, ["$0.00", "$0.0001", "$0.0123", "$2.00", "$12.35"]);
-        let amounts: Vec<String> = [999, 1_234, 41_000, 1_250_000, 41_000_000].map(amount).into();
-        assert_eq!(amounts, ["999", "1.2k", "41k", "1.2M", "41M"]);
+        let dollars: Vec<String> = [0, 1, 12_345_678, 999_999_999, 2_000_000_000, 12_345_000_000].map(usd).into();
+        assert_eq!(dollars, ["$0.00", "$0.0001", "$0.0123", "$1.0000", "$2.00", "$12.35"]);
+        let amounts: Vec<String> = [0, 999, 1_234, 41_000, 1_250_000, 41_000_000].map(amount).into();
+        assert_eq!(amounts, ["0", "999", "1.2k", "41k", "1.2M", "41M"]);
         let spans: Vec<String> = [400, 12_000, 185_000, 7_800_000, 356_400_000].map(span).into();
         assert_eq!(spans, ["0.4s", "12s", "3m 05s", "2h 10m", "4d 3h"]);
-        let sizes: Vec<String> = [0, 1023, 1536, 10_240, 5 << 20].map(size).into();
-        assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "10 KiB", "5.0 MiB"]);
-        assert_eq!(of_resource(Resource::Turns, 1), "1 model call");
+        let sizes: Vec<String> = [0, 1023, 1024, 1536, 10_240, 5 << 20, 3 << 40].map(size).into();
+        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10 KiB", "5.0 MiB", "3.0 TiB"]);
+        assert_eq!((count(1, "task").as_str(), count(0, "task").as_str()), ("1 task", "0 tasks"));
+        assert_eq!((range("1s".to_owned(), "1s").as_str(), range("1s".to_owned(), "2s").as_str()), ("1s", "1s to 2s"));
     }
 }

@@ -1,9 +1,14 @@
-//! What looks like a secret never leaves for Slack. Agents print what they find; this catches what has a known shape.
+//! What looks like a secret never leaves in a message. Agents print what they find; this catches what has a known shape.
 //! It is a net, not a wall: the wall is that guests have no keys.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// What stands where a secret was.
 pub const WITHHELD: &str = "[withheld]";
 
+/// Known secrets that are shorter would take holes into ordinary words.
+const SHORTEST: usize = 6;
 /// How keys begin, and the fewest characters that must follow (of letters, digits, `_` and `-`, with a digit among them).
 const SHAPES: [(&str, usize); 28] = [
     ("sk-ant-", 16),
@@ -70,6 +75,42 @@ pub fn redact(text: &str) -> String {
         }
     }
     kept
+}
+
+/// The same value with every one of the known secrets taken out of its texts, before anything of it is cut or escaped.
+/// A value that cannot be read back afterwards is refused: it is not shown rather than shown as it was.
+///
+/// # Errors
+/// The value does not survive the way through JSON.
+pub fn hide<T: Serialize + DeserializeOwned>(value: &T, known: &[String]) -> Result<T, serde_json::Error> {
+    let mut json = serde_json::to_value(value)?;
+    let known: Vec<&str> = known.iter().map(String::as_str).filter(|secret| secret.len() >= SHORTEST).collect();
+    if !known.is_empty() {
+        hide_in(&mut json, &known);
+    }
+    serde_json::from_value(json)
+}
+
+fn hide_in(value: &mut Value, known: &[&str]) {
+    match value {
+        Value::String(text) => {
+            for secret in known {
+                if text.contains(secret) {
+                    *text = text.replace(secret, WITHHELD);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| hide_in(item, known)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| hide_in(field, known)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A text with every one of the known secrets taken out of it.
+#[must_use]
+pub fn without(text: &str, known: &[String]) -> String {
+    let known = known.iter().filter(|secret| secret.len() >= SHORTEST);
+    known.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), WITHHELD))
 }
 
 /// How many bytes from here to keep, and up to where they are a secret.

@@ -1,0 +1,11 @@
+//! A team that works by mail: the orchestrator as a process, a real Postfix and Dovecot, a local name server, simulated hosts.
+
+mod bounces;
+mod forgery;
+mod journey;
+mod links;
+mod load;
+mod replies;
+mod restarts;
+mod rig;
+mod written;
