@@ -9,10 +9,9 @@ use super::{
     Say,
     people::is_lost,
     requests::{Late, request_name},
-    shim::mime::Auto,
 };
 use crate::{
-    adapter::mail::{Desk, Kept, OutKind, OutMail, OutState, Story, Transport, Verifier},
+    adapter::mail::{Desk, Kept, OutKind, OutMail, OutState, Story, Transport, Verifier, mime::Auto},
     mail::{
         bounce::{Action, Bounce},
         token,

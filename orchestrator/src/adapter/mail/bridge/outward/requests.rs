@@ -18,10 +18,9 @@ use super::{
     super::core::Bridge,
     Recipient, Say,
     people::{Crew, decided_by, is_lost},
-    shim::mime::Auto,
 };
 use crate::{
-    adapter::mail::{Desk, OutKind, OutMail, Story, Transport, Verifier},
+    adapter::mail::{Desk, OutKind, OutMail, Story, Transport, Verifier, mime::Auto},
     port::Service,
 };
 

@@ -4,15 +4,13 @@ use bus_schemas::id::{ApprovalId, ProjectId};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{
-    super::core::Bridge,
-    shim::{
+use super::super::core::Bridge;
+use crate::{
+    adapter::mail::{
+        Desk, Kept, OutKind, OutMail, OutState, Story, Thread, Transport, Verifier,
         mime::{self, Auto, Heads},
         view::{self, Content, Frame},
     },
-};
-use crate::{
-    adapter::mail::{Desk, Kept, OutKind, OutMail, OutState, Story, Thread, Transport, Verifier},
     mail::token,
     port::Service,
 };
