@@ -77,7 +77,9 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Deciding for Bridge<S, D, V
             ("changes", _) => Verdict::ChangesRequested,
             ("reject", _) => Verdict::Rejected,
             _ => {
-                return self.page(&behind, Answer::Incomplete, Some("Nothing was chosen: press one of the keys.")).await;
+                return self
+                    .page(&behind, Answer::Incomplete, Some("Nothing was chosen: press one of the keys."))
+                    .await;
             }
         };
         self.vote(behind, verdict, filled).await

@@ -136,7 +136,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             None => Thread::default(),
         };
         let id = world.ids.next();
-        let mut content = view::render(&said.story, &self.frame(said, id));
+        let mut content = view::render(&said.story, &self.frame_of(said, id));
         let subject = content.subject.clone();
         answer_subject(&mut content, &thread);
         let message_id = format!("{}@baton.{}", id.simple(), domain(&settings.address));
@@ -162,7 +162,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         Ok(Written { mail, text, subject })
     }
 
-    fn frame(&self, said: &Say, id: Uuid) -> Frame {
+    fn frame_of(&self, said: &Say, id: Uuid) -> Frame {
         let settings = &self.0.world.settings;
         let page = |path: &str, token: String| settings.public_url.as_ref().map(|url| format!("{url}/{path}/{token}"));
         let asks = said.kind == OutKind::Request && said.approval_id.is_some();
