@@ -63,7 +63,7 @@ pub(super) fn read(value: &str) -> Received {
 /// The address in `helo (name [address])`, or, as Exim writes it, in `[address] (helo=…)`. The part the client chose itself is
 /// never looked at.
 fn client(helo: &str, comment: Option<&str>) -> Option<IpAddr> {
-    let Some(comment) = comment else { return None };
+    let comment = comment?;
     let said = comment.split_ascii_whitespace().filter(|word| !word.contains('='));
     let mut addresses = said.clone().filter_map(bracketed);
     if let Some(found) = addresses.next() {
@@ -135,18 +135,23 @@ pub(super) fn is_one_of(names: &[String], name: &str) -> bool {
     })
 }
 
-/// From where a mail came to the servers we believe: the topmost line says it, lines of a delivery into their own mailboxes aside.
-/// Below a line we do not believe nothing counts, nor does what stands below the first handing over: its sender wrote it.
+/// Whether a line was written by a server we believe. The topmost one of all may be a delivery into a mailbox by a server whose
+/// name nobody told us: that line is our mailbox's own.
+pub(super) fn is_believed(line: &Received, is_topmost: bool, trusted: impl Fn(&str) -> bool) -> bool {
+    (is_topmost && line.is_local) || line.by.as_deref().is_some_and(trusted)
+}
+
+/// From where a mail came to the servers we believe: the topmost line says it, deliveries into their own mailboxes aside. Below
+/// a line we do not believe nothing counts, nor does what stands below the first handing over: its sender wrote it.
 pub(super) fn border(fields: &[Field], trusted: &[String]) -> Option<Client> {
-    for field in fields.iter().filter(|field| field.name == "received") {
+    for (at, field) in fields.iter().filter(|field| field.name == "received").enumerate() {
         let line = read(&field.value);
-        if !line.by.as_deref().is_some_and(|by| is_one_of(trusted, by)) {
+        if !is_believed(&line, at == 0, |by| is_one_of(trusted, by)) {
             return None;
         }
-        if line.is_local {
-            continue;
+        if !line.is_local {
+            return line.ip.map(|ip| Client { ip, helo: line.helo.unwrap_or_default() });
         }
-        return line.ip.map(|ip| Client { ip, helo: line.helo.unwrap_or_default() });
     }
     None
 }
@@ -196,6 +201,10 @@ mod tests {
         assert_eq!(border(&[lmtp, real, forged]).as_deref(), Some("192.0.2.66"));
         assert_eq!(border(&[foreign, forged]), None, "what a foreign server hands on is not ours");
         assert_eq!(border(&[lmtp, foreign, forged]), None);
+        let unnamed = "from mx.a.org by host-7 with LMTP id 3; x";
+        assert_eq!(border(&[unnamed, real, forged]).as_deref(), Some("192.0.2.66"), "our mailbox's own line");
+        assert_eq!(border(&[lmtp, unnamed, forged]), None, "only the topmost one is that");
+        assert_eq!(border(&[unnamed, foreign, forged]), None);
         assert_eq!(
             border(&["by mx.a.org (Postfix, from userid 1000) id 9; x", forged]),
             None,

@@ -40,11 +40,14 @@ impl Finding {
 /// not believe: who sends a mail can write such lines, too, but not above those.
 pub(super) fn judge(fields: &[Field], servers: &[String], received: &[String], domain: &str) -> Option<Said> {
     let mut found: Option<(String, Vec<Finding>)> = None;
+    let mut is_topmost = true;
     for field in fields {
         match field.name.as_str() {
             "received" => {
-                let by = received::read(&field.value).by;
-                let is_ours = by.is_some_and(|by| is_one_of(received, &by) || is_one_of(servers, &by));
+                let line = received::read(&field.value);
+                let named = |by: &str| is_one_of(received, by) || is_one_of(servers, by);
+                let is_ours = received::is_believed(&line, is_topmost, named);
+                is_topmost = false;
                 // The lines of one server stand together: what is below the next Received was there when the mail came.
                 if found.is_some() || !is_ours {
                     break;
@@ -200,6 +203,9 @@ mod tests {
         assert!(passes(&[ours, pass]) && passes(&[pass, ours]) && passes(&[pass, foreign]));
         assert!(passes(&[ours, other, pass, foreign]), "a server may write several lines");
         assert_eq!(said(&[foreign, pass]), None, "below a server we do not believe");
+        let own = ("received", "from mx.a.org by host-7 with LMTP id 3; x");
+        assert!(passes(&[own, ours, pass]), "below our mailbox's own line");
+        assert_eq!(said(&[own, foreign, pass]), None);
         assert_eq!(said(&[ours, foreign, pass]), None);
         assert!(!passes(&[ours, fail, pass]) && !passes(&[ours, fail, ours, pass]), "the topmost lines say it");
         assert!(!passes(&[fail, foreign, pass]));

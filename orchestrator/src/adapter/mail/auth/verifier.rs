@@ -216,7 +216,8 @@ impl MailAuth {
         } else if by_dkim || by_spf {
             let record = if found.has_record { "DMARC pass" } else { "no DMARC record" };
             let how = if by_dkim {
-                let signer = signers.iter().find(|signer| speaks_for(signer, &found.domain)).or(signers.first());
+                let signer =
+                    signers.iter().find(|signer| speaks_for(signer, &found.domain)).or_else(|| signers.first());
                 format!("DKIM d={}", signer.copied().unwrap_or_default())
             } else {
                 format!("SPF {mail_from}")

@@ -30,7 +30,7 @@ async fn smtp(into: Arc<Server>, drops: bool) -> (u16, AbortOnDropHandle<()>) {
             let (tcp, _) = listener.accept().await.unwrap();
             let mut wire = BufReader::new(tcp);
             wire.write_all(b"220 ready\r\n").await.unwrap();
-            let mut text = None;
+            let mut text: Option<String> = None;
             loop {
                 let mut line = String::new();
                 if wire.read_line(&mut line).await.unwrap_or_default() == 0 {
