@@ -6,6 +6,7 @@ mod forgery;
 mod journey;
 mod links;
 mod load;
+mod mailbox;
 mod replies;
 mod restarts;
 mod rig;

@@ -5,6 +5,8 @@
 //! sent, again after trouble. The ledger decides; mail only shows and asks.
 
 mod core;
+mod inward;
+mod links;
 #[cfg(test)]
 mod memory;
 mod outward;
