@@ -1,25 +1,25 @@
 //! Nothing forged gets in: who is not surely who they say starts nothing, decides nothing and is not answered.
 
-use harness::mail::{ANN, BATON, BOB, EVE, Mail};
+use harness::mail::{ANN, BATON, BOB, EVE};
 
 use super::{
-    rig::{Office, PATIENCE, planner},
+    rig::{Office, PATIENCE, planner, says},
     written::Written,
 };
 
-/// After all of this nothing has happened: a mail of ann's that does come through is the first project, and nobody was
-/// answered before it.
+/// After all of this nothing has happened: a mail of ann's that does come through is the first project, and all that anybody
+/// hears is about it.
 async fn nothing_happened(office: &Office) {
     assert_eq!(office.projects().await, 0);
     office.sends(&Written::new(ANN, BATON, "The real one", "Do it.\n"));
     assert!(office.only_project().await.goal.contains("Do it"));
-    let first = office.told(ANN, &["The real one"], 0).await;
-    assert_eq!(office.mail.mails(ANN).first(), Some(&first), "no mail went out before");
+    office.told(ANN, &["The real one"], 0).await;
+    for person in [ANN, BOB] {
+        for mail in office.mail.mails(person) {
+            assert!(says(&mail, &["The real one"]), "{person} hears of something else: {mail:?}");
+        }
+    }
     assert_eq!(office.mail.mails(EVE), [], "strangers hear nothing");
-    assert!(
-        office.mail.mails(BOB).iter().all(|mail: &Mail| mail.text().contains("The real one")),
-        "nobody hears of it"
-    );
     assert_eq!(office.projects().await, 1);
 }
 
@@ -76,7 +76,7 @@ async fn two_senders_are_none() {
     let both = Written::new("ann@team.test, eve@elsewhere.test", BATON, "Both of them", "Pay me.\n");
     office.hands_on(EVE, BATON, &office.signer("elsewhere.test").sign(&both.raw()));
     for written in [&raw, &both] {
-        office.put_aside(written, &["from"]).await;
+        office.put_aside(written, &[]).await;
     }
     nothing_happened(&office).await;
 }

@@ -35,7 +35,7 @@ async fn a_token_decides_for_the_one_it_was_sent_to_and_once() {
     let told = office.told(ANN, &["rejected"], 1).await;
     assert_eq!(told.header("In-Reply-To"), format!("<{}>", again.id));
     assert_eq!(office.decisions(&approval).await, 1);
-    assert!(office.client().project(&project.project_id.to_string()).await.expect("it").state.is_final());
+    office.finished(&project).await;
 }
 
 #[tokio::test]
