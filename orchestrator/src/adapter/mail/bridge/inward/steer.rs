@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     adapter::mail::{Desk, OutMail, Story, Verifier},
-    mail::intent::{About, Wish, of_reply},
+    mail::{
+        inputs,
+        intent::{About, Wish, of_reply},
+    },
     port::Service,
 };
 
@@ -44,7 +47,6 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         }
         match wish {
             Wish::Status => self.show(mail, view).await,
-            // Its own words, whole, were sent before: nothing is done twice.
             Wish::Cancel(reason) => self.cancel(mail, project_id, reason).await,
             Wish::Note(text) => self.note(mail, &view, text).await,
             Wish::Unclear(why) => {
@@ -93,6 +95,15 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                 Err(problem) => return self.refuse(mail, &of, None, &problem, Some(project_id)).await,
             }
         };
+        let files = inputs::names(&mail.letter.attachments);
+        let said = if files.is_empty() {
+            said
+        } else {
+            format!(
+                "{said} Its files were not taken ({}): they come along only with the mail that begins a project.",
+                files.join(", ")
+            )
+        };
         self.answer(mail, &of, Story::Done { said }).await?;
         Ok(Done::new("noted", Some(project_id)))
     }
@@ -117,7 +128,10 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         };
         let me = &mail.sender.person;
         if view.owner != *me && !self.0.people.admins().contains(&me.as_str()) {
-            let why = format!("only {}, who began “{}”, may stop it, and whoever looks after this Baton", view.owner, view.title);
+            let why = format!(
+                "only {}, who began “{}”, may stop it, and whoever looks after this Baton",
+                view.owner, view.title
+            );
             let hint = "to refuse what a request is about, answer it with `reject: why`";
             self.answer(mail, &of, answers::refused("Nothing was stopped", &why, Some(hint))).await?;
             return Ok(Done::new("refused: they may not stop it", Some(project_id)));
