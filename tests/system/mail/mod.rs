@@ -5,6 +5,7 @@ mod forgery;
 mod journey;
 mod links;
 mod load;
+mod mailbox;
 mod replies;
 mod restarts;
 mod rig;
