@@ -11,6 +11,7 @@ use bus_schemas::{
 use super::{
     Outlet,
     about::Thread,
+    act::EMAIL,
     answers,
     judge::Genuine,
     work::{Done, Inward, Later, Outcome},
@@ -89,7 +90,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         let said = if mail.again && self.was_told(mail, project_id, &text).await? {
             "The agents were told.".to_owned()
         } else {
-            let request = TellRequest { task: None, text, by: mail.sender.person.clone() };
+            let request = TellRequest { task: None, text, by: mail.sender.handle.clone(), channel: EMAIL.to_owned() };
             match self.0.service.tell(&project_id.to_string(), request).await {
                 Ok(told) => answers::told(&told),
                 Err(problem) => return self.refuse(mail, &of, None, &problem, Some(project_id)).await,
@@ -138,7 +139,8 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         }
         let title = view.title.clone();
         if view.state != ProjectState::Canceled {
-            let request = CancelRequest { task: None, by: me.clone(), reason };
+            let request =
+                CancelRequest { task: None, by: mail.sender.handle.clone(), channel: EMAIL.to_owned(), reason };
             if let Err(problem) = self.0.service.cancel(&project_id.to_string(), request).await {
                 return self.refuse(mail, &of, None, &problem, Some(project_id)).await;
             }
