@@ -96,7 +96,7 @@ async fn machines_decide_nothing_and_are_not_answered() {
         assert_eq!(letter["state"], "done", "{name}: {letter}");
     }
     let vacation = Written::reply(ANN, &mail, "approve\n\nI am out of the office.");
-    let (_, host, address) = SENDERS[0];
+    let (_, host, address) = SENDERS[1];
     let signed = office.signer("team.test").sign(&vacation.raw());
     let null = harness::mail::Envelope::new("", &vacation.to).by(host, address);
     office.mail.deliver(&null, &signed);

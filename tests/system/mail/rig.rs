@@ -55,7 +55,8 @@ tasks:
 const PLAN: &str = r#"{"version": 1, "title": "worked out", "tasks": [{"id": "one", "run": "true", "checks": ["true"], "approval": "auto"}]}"#;
 
 /// Where the mail of a domain comes from: name and address of the machine.
-pub(crate) const SENDERS: [(&str, &str, &str); 4] = [
+pub(crate) const SENDERS: [(&str, &str, &str); 5] = [
+    ("orch.test", "mx.orch.test", "127.0.0.1"),
     ("team.test", "mx.team.test", "127.0.0.5"),
     ("elsewhere.test", "mx.elsewhere.test", "127.0.0.6"),
     ("tearn.test", "mx.tearn.test", "127.0.0.7"),

@@ -5,8 +5,11 @@ pub mod bridge;
 pub mod check;
 mod desk;
 pub mod imap;
+pub mod ingress;
+pub mod listen;
 pub mod mime;
 pub mod oauth;
+pub mod pages;
 pub mod smtp;
 mod story;
 mod tls;
@@ -16,5 +19,6 @@ pub mod view;
 pub use desk::{
     Desk, InMail, InState, Kept, LetterFilter, OutKind, OutMail, OutState, OutText, Position, Thread, Verdict,
 };
+pub use listen::serve;
 pub use story::{News, Story};
 pub use verifier::{Authentic, Transport, TransportError, Verifier};

@@ -137,6 +137,12 @@ impl<S, D, V, T> Bridge<S, D, V, T> {
         }))
     }
 
+    /// Our address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.0.world.settings.address
+    }
+
     /// Something came in, or was released.
     pub fn ring(&self) {
         self.0.inward.notify_one();
@@ -158,7 +164,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
     /// Does what comes in, brings people what they are to hear, and goes on until [`stop`](Self::stop).
     pub fn run(&self) {
         self.background(self.clone().keep_inward());
-        self.background(self.clone().keep_outbox());
+        self.0.tasks.spawn(self.clone().keep_outbox());
         let bridge = self.clone();
         self.background(async move {
             bridge.reconcile().await;

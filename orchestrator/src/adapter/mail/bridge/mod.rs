@@ -6,6 +6,7 @@
 
 mod core;
 mod inward;
+mod links;
 #[cfg(test)]
 mod memory;
 mod outward;

@@ -12,8 +12,11 @@ use super::{
 use crate::words::{
     figures::{count, size, span},
     names::without_colours,
+    secrets::redact,
 };
 
+/// The section of what changed.
+pub(super) const CHANGES: &str = "Changes";
 /// Longest texts of the parts.
 const SUMMARY: usize = 2_000;
 const OUTPUT: usize = 800;
@@ -105,7 +108,8 @@ fn one_check(check: &CheckEvidence) -> Item {
 
 /// The last lines of an output; empty if nothing was printed.
 fn tail(output: &str) -> String {
-    let plain = without_colours(output);
+    // Before it is cut: a key that has lost its beginning looks like nothing.
+    let plain = redact(&without_colours(output));
     let lines: Vec<&str> = plain.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(OUTPUT_LINES)..).unwrap_or_default();
     block(&last.join("\n"), OUTPUT)
@@ -114,7 +118,7 @@ fn tail(output: &str) -> String {
 /// What changed, the first paths by name.
 pub(super) fn changed(paths: &[ChangedPath], added: u64, removed: u64) -> Section {
     if paths.is_empty() {
-        return Section::new("Changes", "", vec![Block::words("No file is changed.")]);
+        return Section::new(CHANGES, "", vec![Block::words("No file is changed.")]);
     }
     let of = |kind| paths.iter().filter(|path| path.kind == kind).count();
     let kinds: Vec<String> =
@@ -125,7 +129,7 @@ pub(super) fn changed(paths: &[ChangedPath], added: u64, removed: u64) -> Sectio
             .collect();
     let items = paths.iter().take(PATHS).map(one_path).collect();
     let sum = format!("{} ({}), +{added} −{removed} lines", count(paths.len(), "file"), kinds.join(", "));
-    Section::new("Changes", "", vec![Block::words(sum), Block::items(items, paths.len(), PATHS)])
+    Section::new(CHANGES, "", vec![Block::words(sum), Block::items(items, paths.len(), PATHS)])
 }
 
 fn one_path(path: &ChangedPath) -> Item {

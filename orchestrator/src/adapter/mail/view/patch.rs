@@ -5,11 +5,10 @@ use bus_schemas::v1::api::DiffView;
 use super::{
     File,
     sheet::{Block, Tone},
-    text,
+    text::row,
 };
 use crate::words::{
-    figures::{count, size},
-    names::diff_lines,
+    figures::size,
     secrets::{redact, without},
 };
 
@@ -43,17 +42,16 @@ pub(super) fn note(diff: &DiffView) -> String {
     if diff.text.trim().is_empty() {
         return "There is no difference to show.".to_owned();
     }
-    let (added, removed) = diff_lines(diff);
     let cut = if diff.truncated || diff.text.len() > MOST { "; it is cut: `baton diff` shows all of it" } else { "" };
     let bytes = u64::try_from(diff.text.len().min(MOST)).unwrap_or(u64::MAX);
-    let files = count(diff.changed.len(), "file");
-    format!("{files}, +{added} −{removed} lines, attached as `{NAME}` ({}){cut}.", size(bytes))
+    format!("The difference is attached as `{NAME}` ({}){cut}.", size(bytes))
 }
 
 /// The difference itself, for a page.
 pub(super) fn drawn(diff: &DiffView) -> Block {
-    let mut lines: Vec<(Tone, String)> = diff
-        .text
+    // All of it at once: a key goes over many lines.
+    let text = redact(&diff.text);
+    let mut lines: Vec<(Tone, String)> = text
         .lines()
         .take(LINES)
         .map(|line| {
@@ -63,10 +61,10 @@ pub(super) fn drawn(diff: &DiffView) -> Block {
                 Some(b'@') => Tone::Odd,
                 _ => Tone::Plain,
             };
-            (tone, text::row(line, LINE))
+            (tone, row(line, LINE))
         })
         .collect();
-    let left = diff.text.lines().count().saturating_sub(LINES);
+    let left = text.lines().count().saturating_sub(LINES);
     if left > 0 || diff.truncated {
         lines.push((Tone::Odd, format!("… cut here ({left} more lines): `baton diff` shows all of it")));
     }

@@ -13,9 +13,9 @@ mod projects;
 mod requests;
 mod say;
 mod send;
-mod shim;
 #[cfg(test)]
 mod tests;
 
 pub use say::{Recipient, Say};
-pub(super) use shim::mime::Auto;
+
+pub(super) use crate::adapter::mail::mime::Auto;

@@ -8,9 +8,9 @@ use bus_schemas::{
     v1::{api::FeedEvent, project::ProjectState, task::TaskState},
 };
 
-use super::{super::core::Bridge, Say, shim::mime::Auto};
+use super::{super::core::Bridge, Say};
 use crate::{
-    adapter::mail::{Desk, News, OutKind, Story, Transport, Verifier},
+    adapter::mail::{Desk, News, OutKind, Story, Transport, Verifier, mime::Auto},
     port::Service,
 };
 

@@ -12,9 +12,9 @@ use bus_schemas::{
 };
 use tokio::time::Instant;
 
-use super::{super::core::Bridge, Recipient, Say, people::is_lost, shim::mime::Auto};
+use super::{super::core::Bridge, Recipient, Say, people::is_lost};
 use crate::{
-    adapter::mail::{Desk, OutKind, OutMail, Story, Thread, Transport, Verifier},
+    adapter::mail::{Desk, OutKind, OutMail, Story, Thread, Transport, Verifier, mime::Auto},
     port::Service,
 };
 

@@ -35,9 +35,9 @@ const STORE_AGAIN: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
-    /// Sends what is due, for ever.
+    /// Sends what is due, until the bridge stops: then what is being handed over is waited for, so that it need not be sent again.
     pub(in super::super) async fn keep_outbox(self) {
-        loop {
+        while !self.0.stop.is_cancelled() {
             let wait = match self.send_due().await {
                 Ok(wait) => wait,
                 Err(why) => {
@@ -48,6 +48,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.0.outward.notified() => {}
+                () = self.0.stop.cancelled() => {}
             }
         }
     }
@@ -67,12 +68,18 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             // One recipient's mails in their order: what came of a request after the request.
             let sent = stream::iter(by_recipient.into_values()).map(|mails| async move {
                 for mail in mails {
+                    if self.0.stop.is_cancelled() {
+                        break;
+                    }
                     self.send_one(mail).await?;
                 }
                 Ok::<(), String>(())
             });
             let outcomes: Vec<Result<(), String>> = sent.buffer_unordered(SENDERS).collect().await;
             outcomes.into_iter().collect::<Result<Vec<()>, String>>()?;
+            if self.0.stop.is_cancelled() {
+                break;
+            }
         }
         let next = desk.next_due().await.map_err(|e| e.to_string())?;
         Ok(next

@@ -33,7 +33,7 @@ use crate::{
         sqlite::MailStore,
     },
     config::Audience,
-    mail::letter::{Delivery, Letter},
+    mail::letter::{self, Delivery, Letter},
     people::{Member, People},
     port::Clock,
 };
@@ -295,9 +295,17 @@ fn decided(view: &ApprovalView, by: &str, channel: &str) -> ApprovalView {
     ApprovalView { decision: Some(serde_json::from_value(decision).unwrap()), ..view.clone() }
 }
 
-fn header<'a>(raw: &'a str, name: &str) -> &'a str {
-    let line = raw.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    line.unwrap_or_else(|| panic!("no {name} in {raw}"))
+/// A header as it is meant, whole.
+fn header(raw: &str, name: &str) -> String {
+    let letter = letter::read(raw.as_bytes());
+    let name = name.to_lowercase();
+    let value = letter.header(&name).next().map(str::to_owned);
+    value.unwrap_or_else(|| panic!("no {name} in {raw}"))
+}
+
+/// What a mail says, on one line.
+fn text(raw: &str) -> String {
+    letter::read(raw.as_bytes()).text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn states(mails: &[OutMail]) -> Vec<OutState> {

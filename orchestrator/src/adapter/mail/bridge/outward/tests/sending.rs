@@ -3,7 +3,7 @@
 use bus_schemas::v1::project::ProjectState;
 
 use super::{
-    super::{Recipient, Say},
+    super::{Auto, Recipient, Say},
     *,
 };
 use crate::adapter::mail::{OutKind, Story};
@@ -17,7 +17,7 @@ fn note(name: &str) -> Say {
         digest: String::new(),
         kind: OutKind::Project,
         in_reply_to: Some("theirs@their.example".to_owned()),
-        auto: Default::default(),
+        auto: Auto::Replied,
         story: Story::Done { said: "It is done.".to_owned() },
     }
 }
