@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     adapter::mail::{Desk, OutMail, Story, Verifier},
-    mail::intent::{About, Wish, of_reply},
+    mail::{
+        inputs,
+        intent::{About, Wish, of_reply},
+    },
     port::Service,
 };
 
@@ -45,7 +48,6 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         }
         match wish {
             Wish::Status => self.show(mail, view).await,
-            // Its own words, whole, were sent before: nothing is done twice.
             Wish::Cancel(reason) => self.cancel(mail, project_id, reason).await,
             Wish::Note(text) => self.note(mail, &view, text).await,
             Wish::Unclear(why) => {
@@ -94,6 +96,15 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                 Err(problem) => return self.refuse(mail, &of, None, &problem, Some(project_id)).await,
             }
         };
+        let files = inputs::names(&mail.letter.attachments);
+        let said = if files.is_empty() {
+            said
+        } else {
+            format!(
+                "{said} Its files were not taken ({}): they come along only with the mail that begins a project.",
+                files.join(", ")
+            )
+        };
         self.answer(mail, &of, Story::Done { said }).await?;
         Ok(Done::new("noted", Some(project_id)))
     }
@@ -129,7 +140,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         let title = view.title.clone();
         if view.state != ProjectState::Canceled {
             let request =
-                CancelRequest { task: None, by: mail.sender.handle.clone(), reason, channel: EMAIL.to_owned() };
+                CancelRequest { task: None, by: mail.sender.handle.clone(), channel: EMAIL.to_owned(), reason };
             if let Err(problem) = self.0.service.cancel(&project_id.to_string(), request).await {
                 return self.refuse(mail, &of, None, &problem, Some(project_id)).await;
             }
