@@ -139,7 +139,10 @@ async fn a_mail_that_is_too_large_is_known_by_its_header() {
     let drawer = Drawer::new();
     let mut mail = settings(&servers, Tls::Starttls, servers.imap());
     mail.max_mail_mib = 1;
-    servers.deliver(&Envelope::new(ANN, BATON), &written("large", &"seventy characters of nothing in particular\n".repeat(40_000)));
+    servers.deliver(
+        &Envelope::new(ANN, BATON),
+        &written("large", &"seventy characters of nothing in particular\n".repeat(40_000)),
+    );
     deliver(&servers, "small");
     let _followed = Followed::start(&mail, &drawer);
     let kept = drawer.until(2).await;
@@ -168,7 +171,8 @@ async fn access_tokens_are_got_and_got_anew() {
     servers.grant_refresh(BATON, "refresh");
     let mut mail = settings(&servers, Tls::Implicit, servers.imaps());
     mail.password = None;
-    mail.oauth = Some(OAuth { token_url: servers.token_url(), client_id: CLIENT_ID.to_owned(), scope: "mail".to_owned() });
+    mail.oauth =
+        Some(OAuth { token_url: servers.token_url(), client_id: CLIENT_ID.to_owned(), scope: "mail".to_owned() });
     mail.oauth_client_secret = Some(Secret::new(CLIENT_SECRET.to_owned()));
     mail.oauth_refresh_token = Some(Secret::new("refresh".to_owned()));
     let drawer = Drawer::new();
@@ -210,6 +214,7 @@ async fn the_check_sends_a_mail_round() {
     // Who may not log in learns it, and sends nothing.
     mail.password = Some(Secret::new("wrong".to_owned()));
     let findings = check::check(&mail, true).await;
-    let wrong: Vec<&str> = findings.iter().filter(|finding| finding.grade == Grade::Wrong).map(|finding| finding.part).collect();
+    let wrong: Vec<&str> =
+        findings.iter().filter(|finding| finding.grade == Grade::Wrong).map(|finding| finding.part).collect();
     assert_eq!(wrong, ["imap", "smtp"]);
 }
