@@ -66,7 +66,9 @@ impl Mail {
             drop(task.await);
         }
         if tokio::time::timeout(STOP, self.bridge.stop()).await.is_err() {
-            tracing::warn!("mail: stopped without waiting any longer; what was under way is finished at the next start");
+            tracing::warn!(
+                "mail: stopped without waiting any longer; what was under way is finished at the next start"
+            );
         }
     }
 }
@@ -163,7 +165,9 @@ impl Orchestrator {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("listen for webhooks and pages of mail on {address}: {error}"))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("listen for webhooks and pages of mail on {address}: {error}"))
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -93,7 +93,10 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         if out.person != mail.sender.person {
             let story = answers::not_yours(&view);
             self.answer(mail, &Thread::of(view.project_id), story).await?;
-            return Ok(Done::new("refused: it answers a request that was sent to somebody else", Some(view.project_id)));
+            return Ok(Done::new(
+                "refused: it answers a request that was sent to somebody else",
+                Some(view.project_id),
+            ));
         }
         match wish {
             Wish::Approve => self.decide(mail, out, &view, Verdict::Approved, String::new()).await,
@@ -212,12 +215,14 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         let to = if name.contains('@') { people.person(EMAIL, name) } else { name.to_owned() };
         if !people.is_member(&to) {
             let names: Vec<&str> = people.names().collect();
-            let hint = if names.is_empty() { "there are none".to_owned() } else { format!("members: {}", names.join(", ")) };
+            let hint =
+                if names.is_empty() { "there are none".to_owned() } else { format!("members: {}", names.join(", ")) };
             let why = format!("{to} is no member of this Baton, so they could not decide");
             self.answer(mail, &thread(out), answers::refused("Nothing was done", &why, Some(&hint))).await?;
             return Ok(Done::new("refused: no member", project_id));
         }
-        let handed = view.route.delegations.iter().any(|one| one.from == *me && one.to == to && one.at >= mail.received_at);
+        let handed =
+            view.route.delegations.iter().any(|one| one.from == *me && one.to == to && one.at >= mail.received_at);
         if !(mail.again && handed) {
             let request = DelegateRequest { to: to.clone(), by: mail.sender.handle.clone(), channel: EMAIL.to_owned() };
             if let Err(problem) = self.0.service.delegate(&view.approval_id.to_string(), request).await {

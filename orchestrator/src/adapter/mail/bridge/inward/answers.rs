@@ -24,7 +24,9 @@ pub(super) fn not_yours(view: &ApprovalView) -> Story {
     refused(
         "Nothing was decided",
         &format!("the mail you answered asks somebody else about {}", about(view)),
-        Some("who may decide about it gets a mail of their own, and answers that one; `baton approvals` lists what waits"),
+        Some(
+            "who may decide about it gets a mail of their own, and answers that one; `baton approvals` lists what waits",
+        ),
     )
 }
 
@@ -66,7 +68,11 @@ pub(super) fn taken(view: &ApprovalView, verdict: Verdict, me: &str) -> String {
         if verdict != Verdict::Approved {
             return format!("Your decision about {about} is recorded.");
         }
-        let needs = if view.route.needs.is_empty() { String::new() } else { format!(" It needs {}.", one_line(&view.route.needs, LONGEST.1)) };
+        let needs = if view.route.needs.is_empty() {
+            String::new()
+        } else {
+            format!(" It needs {}.", one_line(&view.route.needs, LONGEST.1))
+        };
         return format!("Your approval of {about} is counted; it waits for somebody else.{needs}");
     };
     let next = match decision.verdict {
@@ -75,7 +81,8 @@ pub(super) fn taken(view: &ApprovalView, verdict: Verdict, me: &str) -> String {
         Verdict::ChangesRequested => "The next attempt reads your note.",
         Verdict::Rejected | Verdict::Expired => "It goes no further.",
     };
-    let with = if decision.by == me { String::new() } else { format!(" Decided by: {}.", one_line(&decision.by, LONGEST.1)) };
+    let with =
+        if decision.by == me { String::new() } else { format!(" Decided by: {}.", one_line(&decision.by, LONGEST.1)) };
     format!("Done: {about} is {}. {next}{with}", word(decision.verdict))
 }
 

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use bus_schemas::{
-    time::UnixMs,
-    v1::api::Problem,
-};
+use bus_schemas::{time::UnixMs, v1::api::Problem};
 
 use super::{
     Outlet, answers,
@@ -132,26 +129,41 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 
     /// Why a mail is put aside; `None` if it is genuine and its sender may write.
-    async fn doubt(&self, mail: &InMail, raw: &[u8], letter: &Letter, sender: &Sender) -> Result<Option<String>, Later> {
+    async fn doubt(
+        &self,
+        mail: &InMail,
+        raw: &[u8],
+        letter: &Letter,
+        sender: &Sender,
+    ) -> Result<Option<String>, Later> {
         let inner = &*self.0;
         let author = sender.address.as_str();
         if let Some(size) = letter.header(TOO_LARGE).next() {
-            let why = format!("it is too large ({}), so only its headers were kept: see `max_mail_mib` in [mail]", one_line(size, 40));
+            let why = format!(
+                "it is too large ({}), so only its headers were kept: see `max_mail_mib` in [mail]",
+                one_line(size, 40)
+            );
             return Ok(Some(why));
         }
         if let Some(name) = letter.doubled() {
-            let why = format!("it has the header {name} twice: what it says depends on who reads it, and a signature may cover the other one");
+            let why = format!(
+                "it has the header {name} twice: what it says depends on who reads it, and a signature may cover the other one"
+            );
             return Ok(Some(why));
         }
         let names_us = letter.to.iter().chain(&letter.cc).any(|to| is_ours(&inner.settings.address, &to.address));
         if !names_us {
-            let why = "neither To nor Cc names our address: it may be a genuine mail to somebody else that was sent on to us";
+            let why =
+                "neither To nor Cc names our address: it may be a genuine mail to somebody else that was sent on to us";
             return Ok(Some(why.to_owned()));
         }
         if inner.allow.who(author).is_none() {
             let like = inner.allow.lookalike(author);
-            let like = like.map_or_else(String::new, |like| format!("; beware, it looks like {like}, which is allowed"));
-            let why = format!("{author} may not write: no member has this address, and `allow` in [mail] does not name it{like}");
+            let like =
+                like.map_or_else(String::new, |like| format!("; beware, it looks like {like}, which is allowed"));
+            let why = format!(
+                "{author} may not write: no member has this address, and `allow` in [mail] does not name it{like}"
+            );
             return Ok(Some(why));
         }
         match inner.verifier.verify(raw, letter, &mail.delivery).await {
@@ -160,7 +172,9 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             Authentic::Unknown(why) if inner.clock.now().since(mail.received_at) < UNSURE_MS => {
                 return Err(Later::Unsure(why));
             }
-            Authentic::Unknown(why) => return Ok(Some(format!("for an hour, it could not be checked who wrote it: {why}"))),
+            Authentic::Unknown(why) => {
+                return Ok(Some(format!("for an hour, it could not be checked who wrote it: {why}")));
+            }
         }
         self.too_many(&sender.person).await
     }
@@ -211,19 +225,15 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 
     /// Answers a mail, once. Only ever to the address it is proven to come from.
-    pub(super) async fn answer(
-        &self,
-        mail: &Genuine,
-        of: &super::about::Thread,
-        story: Story,
-    ) -> Result<(), Later> {
+    pub(super) async fn answer(&self, mail: &Genuine, of: &super::about::Thread, story: Story) -> Result<(), Later> {
         Ok(self.0.outlet.say(of.say(mail, story)).await?)
     }
 }
 
 /// Who a mail says wrote it, for people.
 fn from(letter: &Letter) -> String {
-    let names: Vec<&str> = letter.from.iter().map(|from| from.address.as_str()).filter(|address| !address.is_empty()).collect();
+    let names: Vec<&str> =
+        letter.from.iter().map(|from| from.address.as_str()).filter(|address| !address.is_empty()).collect();
     match names.as_slice() {
         [] => one_line(letter.header("from").next().unwrap_or_default(), 200),
         names => names.join(", "),

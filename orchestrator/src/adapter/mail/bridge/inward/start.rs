@@ -70,8 +70,9 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         // Archives are looked into, which may take a while.
         let taken =
             tokio::task::spawn_blocking(move || inputs::take(&letter.attachments, &refuse, Limits::default())).await;
-        let (mut files, left_out) = taken
-            .map_err(|error| Later::Store(JournalError::Store { operation: "read a mail's files", detail: error.to_string() }))?;
+        let (mut files, left_out) = taken.map_err(|error| {
+            Later::Store(JournalError::Store { operation: "read a mail's files", detail: error.to_string() })
+        })?;
         if let Some(mut text) = order.forwarded {
             if text.len() > FORWARDED_BYTES {
                 text.truncate(text.floor_char_boundary(FORWARDED_BYTES));

@@ -117,7 +117,10 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         };
         let me = &mail.sender.person;
         if view.owner != *me && !self.0.people.admins().contains(&me.as_str()) {
-            let why = format!("only {}, who began “{}”, may stop it, and whoever looks after this Baton", view.owner, view.title);
+            let why = format!(
+                "only {}, who began “{}”, may stop it, and whoever looks after this Baton",
+                view.owner, view.title
+            );
             let hint = "to refuse what a request is about, answer it with `reject: why`";
             self.answer(mail, &of, answers::refused("Nothing was stopped", &why, Some(hint))).await?;
             return Ok(Done::new("refused: they may not stop it", Some(project_id)));

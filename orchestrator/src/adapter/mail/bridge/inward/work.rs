@@ -218,7 +218,8 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         if looked.is_err() {
             tracing::error!(mail.id = %id, "mail: this one brought the program to a stumble; it is put aside");
             let why = "it could not be handled because of an error in Baton: look at it with `baton mail show`, and report it";
-            self.finish(&id, Verdict { state: InState::Quarantined, outcome: why.to_owned(), ..Verdict::default() }).await;
+            self.finish(&id, Verdict { state: InState::Quarantined, outcome: why.to_owned(), ..Verdict::default() })
+                .await;
         }
     }
 

@@ -44,7 +44,8 @@ async fn a_thread_names_the_request_where_the_address_does_not() {
 async fn nobody_decides_with_anothers_mail() {
     let rig = Rig::new();
     let out = rig.asked("ann", &samples::request()).await;
-    for (from, text) in [(BOB, "approve"), (CARL, "approve"), (BOB, "reject: no"), (BOB, "delegate: bob"), (BOB, "ok")] {
+    for (from, text) in [(BOB, "approve"), (CARL, "approve"), (BOB, "reject: no"), (BOB, "delegate: bob"), (BOB, "ok")]
+    {
         let done = rig.comes(&answer(from, &out, text)).await;
         is(&done, InState::Done, "sent to somebody else");
         assert!(rig.outlet.words().contains("asks somebody else"), "{}", rig.outlet.words());
@@ -91,7 +92,10 @@ async fn what_is_not_clear_is_asked_back_and_that_mail_can_decide() {
     }
     assert_eq!(decided(&rig).len(), 0);
     let back = rig.outlet.last();
-    assert_eq!((back.kind, back.approval_id, back.digest.as_str()), (OutKind::Request, out.approval_id, out.digest.as_str()));
+    assert_eq!(
+        (back.kind, back.approval_id, back.digest.as_str()),
+        (OutKind::Request, out.approval_id, out.digest.as_str())
+    );
     is(&rig.comes(&answer(ANN, &out, "> approve")).await, InState::Done, "no new text");
     is(&rig.comes(&answer(ANN, &out, "reject")).await, InState::Done, "a reason is needed");
     assert_eq!(decided(&rig).len(), 0);

@@ -139,7 +139,9 @@ impl Desk for MemoryDesk {
 
     async fn count(&self, person: Option<&str>, since: UnixMs) -> Kept<u32> {
         let counts = |mail: &InMail| {
-            mail.verdict.trusted && mail.received_at >= since && person.is_none_or(|person| mail.verdict.person == person)
+            mail.verdict.trusted
+                && mail.received_at >= since
+                && person.is_none_or(|person| mail.verdict.person == person)
         };
         Ok(u32::try_from(self.mails(counts).len()).unwrap())
     }
@@ -206,7 +208,8 @@ impl Desk for MemoryDesk {
     }
 
     async fn sent_since(&self, person: &str, project_id: Option<ProjectId>, since: UnixMs) -> Kept<u32> {
-        let counts = |mail: &OutMail| mail.person == person && mail.project_id == project_id && mail.created_at >= since;
+        let counts =
+            |mail: &OutMail| mail.person == person && mail.project_id == project_id && mail.created_at >= since;
         Ok(u32::try_from(self.outs(counts).len()).unwrap())
     }
 
@@ -221,7 +224,11 @@ impl Desk for MemoryDesk {
 
     async fn threads(&self, project_id: ProjectId) -> Kept<Vec<(String, Thread)>> {
         let all = self.with(|memory| memory.threads.clone());
-        Ok(all.into_iter().filter(|((id, _), _)| *id == project_id).map(|((_, person), thread)| (person, thread)).collect())
+        Ok(all
+            .into_iter()
+            .filter(|((id, _), _)| *id == project_id)
+            .map(|((_, person), thread)| (person, thread))
+            .collect())
     }
 
     async fn gather(&self, person: &str, project_id: ProjectId, news: News) -> Kept<()> {

@@ -11,7 +11,10 @@ async fn what_is_not_genuine_is_put_aside_and_never_answered() {
     is(&forged, InState::Quarantined, "ann@example.org may not have written it: DMARC fails");
     assert!(!forged.verdict.trusted && forged.verdict.person.is_empty());
     rig.comes(&mail(ANN, OURS, "", "Make a page")).await;
-    assert_eq!((rig.outlet.said(), rig.service.with(|known| known.decided.len() + known.created.len())), (Vec::new(), 0));
+    assert_eq!(
+        (rig.outlet.said(), rig.service.with(|known| known.decided.len() + known.created.len())),
+        (Vec::new(), 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,11 +52,17 @@ async fn machines_are_heard_and_never_answered() {
     let rig = Rig::new();
     let out = rig.asked("ann", &samples::request()).await;
     let to = tokened(&out);
-    for headers in ["Auto-Submitted: auto-replied\r\n", "List-Id: <x.example.org>\r\n", "Return-Path: <>\r\n", "Precedence: bulk\r\n"] {
+    for headers in [
+        "Auto-Submitted: auto-replied\r\n",
+        "List-Id: <x.example.org>\r\n",
+        "Return-Path: <>\r\n",
+        "Precedence: bulk\r\n",
+    ] {
         is(&rig.comes(&mail(ANN, &to, headers, "approve")).await, InState::Done, "not acted on");
     }
     is(&rig.comes(&mail(OURS, &to, "", "approve")).await, InState::Done, "a mail of our own");
-    let away = rig.comes(&mail(ANN, &to, "Subject: Automatic reply: Plan\r\n", "I am away; my deputy may approve.")).await;
+    let away =
+        rig.comes(&mail(ANN, &to, "Subject: Automatic reply: Plan\r\n", "I am away; my deputy may approve.")).await;
     is(&away, InState::Done, "asked back");
     assert_eq!((rig.outlet.said().len(), rig.service.with(|known| known.decided.len())), (1, 0));
 }

@@ -46,7 +46,9 @@ impl Recorder {
 fn words(story: &Story) -> String {
     match story {
         Story::Started { left_out, .. } => format!("started, without [{}]", left_out.join(", ")),
-        Story::Outcome { approval } => format!("outcome {:?}", approval.decision.as_ref().map(|decision| decision.verdict)),
+        Story::Outcome { approval } => {
+            format!("outcome {:?}", approval.decision.as_ref().map(|decision| decision.verdict))
+        }
         Story::AskBack { why, .. } => format!("ask back: {why}"),
         Story::Refused { what, why, hint } => format!("{what}: {why} ({})", hint.as_deref().unwrap_or_default()),
         Story::Done { said } => said.clone(),
