@@ -179,6 +179,12 @@ impl MailServer {
         self.path("tls/ca.pem")
     }
 
+    /// The socket at which mailboxes take mails in (LMTP).
+    #[must_use]
+    pub fn lmtp(&self) -> PathBuf {
+        self.path("dovecot/run/lmtp")
+    }
+
     /// Where a mail program gets an access token for a refresh token.
     #[must_use]
     pub fn token_url(&self) -> String {

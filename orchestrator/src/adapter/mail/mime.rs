@@ -178,6 +178,8 @@ fn bare(text: &str) -> String {
 /// One line without what steers, at most so long.
 fn one_line(text: &str, max: usize) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(4 * max).collect();
+    // What looks encoded would be decoded by readers, into letters nobody looked at.
+    let plain = plain.replace("=?", "= ?");
     let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= max { line } else { line.chars().take(max - 1).chain(['…']).collect() }
 }

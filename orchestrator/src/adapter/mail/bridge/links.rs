@@ -262,14 +262,10 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         };
         for project_id in projects {
             let thread = world.desk.thread(project_id, &mail.person).await.map_err(|error| away(&error))?;
-            let thread = match thread {
-                Some(thread) => thread,
-                None if mail.project_id.is_some() => Default::default(),
-                None => continue,
-            };
-            if !thread.is_quiet {
-                let quiet = crate::adapter::mail::Thread { is_quiet: true, ..thread };
-                world.desk.set_thread(project_id, &mail.person, quiet).await.map_err(|error| away(&error))?;
+            let is_theirs = thread.is_some() || mail.project_id.is_some();
+            if is_theirs && thread.is_none_or(|thread| !thread.is_quiet) {
+                let hushed = self.change_thread(project_id, &mail.person, |thread| thread.is_quiet = true);
+                hushed.await.map_err(|error| away(&error))?;
             }
         }
         Ok(())

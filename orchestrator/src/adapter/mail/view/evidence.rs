@@ -14,6 +14,8 @@ use crate::words::{
     names::without_colours,
 };
 
+/// The section of what changed.
+pub(super) const CHANGES: &str = "Changes";
 /// Longest texts of the parts.
 const SUMMARY: usize = 2_000;
 const OUTPUT: usize = 800;
@@ -114,7 +116,7 @@ fn tail(output: &str) -> String {
 /// What changed, the first paths by name.
 pub(super) fn changed(paths: &[ChangedPath], added: u64, removed: u64) -> Section {
     if paths.is_empty() {
-        return Section::new("Changes", "", vec![Block::words("No file is changed.")]);
+        return Section::new(CHANGES, "", vec![Block::words("No file is changed.")]);
     }
     let of = |kind| paths.iter().filter(|path| path.kind == kind).count();
     let kinds: Vec<String> =
@@ -125,7 +127,7 @@ pub(super) fn changed(paths: &[ChangedPath], added: u64, removed: u64) -> Sectio
             .collect();
     let items = paths.iter().take(PATHS).map(one_path).collect();
     let sum = format!("{} ({}), +{added} −{removed} lines", count(paths.len(), "file"), kinds.join(", "));
-    Section::new("Changes", "", vec![Block::words(sum), Block::items(items, paths.len(), PATHS)])
+    Section::new(CHANGES, "", vec![Block::words(sum), Block::items(items, paths.len(), PATHS)])
 }
 
 fn one_path(path: &ChangedPath) -> Item {

@@ -36,6 +36,8 @@ const KEY: usize = 60;
 const SUMMARIES: usize = 4;
 /// News of one project in a digest.
 const NEWS: usize = 40;
+/// News that are older have their day beside them.
+const DAY_MS: u64 = 72_000_000;
 /// Projects in a digest.
 const PROJECTS: usize = 30;
 
@@ -367,7 +369,8 @@ pub(super) fn digest(news: &[News], frame: &Frame) -> Sheet {
     for one in news {
         projects.entry(&one.project).or_default().push(one);
     }
-    let many = format!("{} of {}", count(news.len(), "piece"), count(projects.len(), "project"));
+    let pieces = if news.len() == 1 { "1 piece".to_owned() } else { format!("{} pieces", news.len()) };
+    let many = format!("{pieces} of news from {}", count(projects.len(), "project"));
     let first: Vec<String> = projects.keys().take(3).map(|title| plain(title, 50)).collect();
     let mut sheet = Sheet {
         subject: match (projects.len(), projects.keys().next()) {
@@ -385,8 +388,9 @@ pub(super) fn digest(news: &[News], frame: &Frame) -> Sheet {
         // The latest are worth more.
         let items = news.iter().skip(total.saturating_sub(NEWS)).map(|one| {
             let at = utc(one.at);
-            let clock = at.get(11..16).unwrap_or_default();
-            Item { detail: String::new(), ..Item::new(format!("{clock} {}", line(&one.said, 300))) }
+            // The day is said where it is not this one.
+            let from = if frame.now.since(one.at) < DAY_MS { 11 } else { 5 };
+            Item::new(format!("{} {}", at.get(from..16).unwrap_or_default(), line(&one.said, 300)))
         });
         let block = Block::items(items.collect(), total, NEWS);
         sheet.sections.push(Section::new(&plain(title, TITLE), "", vec![block]));

@@ -8,8 +8,7 @@ use super::{
     text,
 };
 use crate::words::{
-    figures::{count, size},
-    names::diff_lines,
+    figures::size,
     secrets::{redact, without},
 };
 
@@ -43,11 +42,9 @@ pub(super) fn note(diff: &DiffView) -> String {
     if diff.text.trim().is_empty() {
         return "There is no difference to show.".to_owned();
     }
-    let (added, removed) = diff_lines(diff);
     let cut = if diff.truncated || diff.text.len() > MOST { "; it is cut: `baton diff` shows all of it" } else { "" };
     let bytes = u64::try_from(diff.text.len().min(MOST)).unwrap_or(u64::MAX);
-    let files = count(diff.changed.len(), "file");
-    format!("{files}, +{added} −{removed} lines, attached as `{NAME}` ({}){cut}.", size(bytes))
+    format!("The difference is attached as `{NAME}` ({}){cut}.", size(bytes))
 }
 
 /// The difference itself, for a page.

@@ -6,13 +6,13 @@ use bus_schemas::v1::{
 };
 
 use super::{
-    Frame, kinds, next, patch, route,
+    Frame, evidence, kinds, next, patch, route,
     sheet::{Badge, Block, Button, Section, Sheet},
-    text::{code, distance, line, plain},
+    text::{code, distance, line, plain, when},
 };
 use crate::words::{
     figures::count,
-    names::{capitalised, risk, short, subject},
+    names::{at_deadline, capitalised, risk, short, subject},
 };
 
 /// A title.
@@ -51,7 +51,11 @@ pub(super) fn request(
         note: "Opening the page decides nothing.".to_owned(),
     });
     if let Some(diff) = diff {
-        sheet.sections.push(Section::new("The difference", "", vec![Block::words(patch::note(diff))]).needed());
+        let note = Block::words(patch::note(diff));
+        match sheet.sections.iter_mut().find(|section| section.title == evidence::CHANGES) {
+            Some(changes) => changes.blocks.push(note),
+            None => sheet.sections.push(Section::new(evidence::CHANGES, "", vec![note]).needed()),
+        }
     }
     sheet.answer = Some(answers(approval, frame));
     sheet.foot.push(format!(
@@ -76,6 +80,8 @@ pub(super) fn shown(approval: &ApprovalView, project: &ProjectView, frame: &Fram
     let rule = if rule.is_empty() { String::new() } else { format!(", rule {}", code(rule, 80)) };
     let policy = code(&approval.policy, 80);
     let asked = format!("Asked {} by policy {policy}{rule}", distance(approval.asked_at, frame.now));
+    let due =
+        approval.expires_at.map(|at| format!("Until {}; then {}", when(at, frame.now), at_deadline(&approval.route)));
     let mut sheet = Sheet {
         over: format!("{} · project of {}", plain(&approval.project_title, TITLE), plain(&project.owner, 80)),
         title: plain(&capitalised(&subject(approval)), TITLE),
@@ -83,7 +89,7 @@ pub(super) fn shown(approval: &ApprovalView, project: &ProjectView, frame: &Fram
             tone: route::tone(approval.route.risk),
             words: format!("{} risk", capitalised(risk(approval.route.risk))),
         }),
-        under: vec![facts.join(" · "), asked].into_iter().filter(|text| !text.is_empty()).collect(),
+        under: [facts.join(" · "), asked].into_iter().chain(due).filter(|text| !text.is_empty()).collect(),
         lead: route::reasons(&approval.route),
         ..Sheet::default()
     };
@@ -139,11 +145,11 @@ pub(super) fn answers(approval: &ApprovalView, frame: &Frame) -> Section {
         let mut rows: Vec<(String, String)> = Vec::new();
         let mut row = |word: &str, meaning: String| rows.push((format!("`{word}`"), meaning));
         if let Some(meaning) = words.approve {
-            row("approve", format!("yes: {meaning}"));
+            row("approve", meaning.to_owned());
             if words.changes {
                 row("changes: what to change", "it is worked on again, with your note".to_owned());
             }
-            row("reject: why", format!("no: {}", words.reject));
+            row("reject: why", words.reject.to_owned());
             if words.ask {
                 row("ask: your question", "the agent answers; nothing is decided yet".to_owned());
             }

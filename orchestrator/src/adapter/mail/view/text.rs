@@ -6,7 +6,6 @@
 use bus_schemas::time::UnixMs;
 
 use crate::words::{
-    figures::span,
     names::{utc, without_colours},
     secrets::redact,
 };
@@ -89,8 +88,20 @@ pub fn when(at: UnixMs, now: UnixMs) -> String {
 /// How long ago something was, or in how long it will be.
 #[must_use]
 pub fn distance(at: UnixMs, now: UnixMs) -> String {
-    let words = |ms: u64| if ms < 10_000 { "a moment".to_owned() } else { span(ms) };
-    if at.0 > now.0 { format!("in {}", words(at.since(now))) } else { format!("{} ago", words(now.since(at))) }
+    if at.0 > now.0 { format!("in {}", about(at.since(now))) } else { format!("{} ago", about(now.since(at))) }
+}
+
+/// `5 min`, `2 h`, `2 h 10 min`, `4 d 3 h`: nobody counts seconds in a mail.
+fn about(ms: u64) -> String {
+    let minutes = ms / 60_000;
+    let (large, small, units) = match minutes {
+        0 => return "a moment".to_owned(),
+        1..60 => return format!("{minutes} min"),
+        60..1440 => (minutes / 60, minutes % 60, ["h", "min"]),
+        _ => (minutes / 1440, minutes % 1440 / 60, ["d", "h"]),
+    };
+    let [one, other] = units;
+    if small == 0 { format!("{large} {one}") } else { format!("{large} {one} {small} {other}") }
 }
 
 /// Cut to so many characters, with a note that says so; `left` is how many are missing beside those cut here.
@@ -232,6 +243,13 @@ mod tests {
         let lines = quote(&"x\n".repeat(60), 1000);
         assert_eq!((lines.len(), lines.last().map(String::as_str)), (41, Some("… (cut here: 20 more lines)")));
         assert_eq!(block("\u{1b}[31mred\u{1b}[0m\n", 100), "red");
+    }
+
+    #[test]
+    fn distances_are_read_at_a_glance() {
+        let of = |ms: i64| distance(UnixMs(1_000_000_000 + ms), UnixMs(1_000_000_000));
+        assert_eq!([of(0), of(-90_000), of(7_200_000)], ["a moment ago", "1 min ago", "in 2 h"]);
+        assert_eq!([of(7_800_000), of(-356_400_000)], ["in 2 h 10 min", "4 d 3 h ago"]);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         let voted = |name: &&String| route.votes.iter().any(|vote| vote.by == **name);
         let others = route.eligible.iter().filter(|name| !excluded.contains(name) && !voted(name));
         let others: Vec<String> = others.cloned().collect();
-        self.ask(view, project, &others, before, late).await?;
+        self.ask_people(view, project, &others, before, late).await?;
         for person in unreached {
             self.tell_admins(view, person).await?;
         }

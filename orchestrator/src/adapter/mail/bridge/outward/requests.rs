@@ -83,13 +83,13 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         let project = world.service.project(&view.project_id.to_string()).await.map_err(|problem| problem.detail)?;
         let threads = world.desk.threads(view.project_id).await.map_err(|e| e.to_string())?;
         let asked = self.crew().asked(&view, &project, &threads);
-        self.ask(&view, &project, &asked, &before, late).await?;
+        self.ask_people(&view, &project, &asked, &before, late).await?;
         self.reach_others(&view, &project, &asked, &before, late).await?;
         self.remind(&view, &project, &asked, &before, late).await
     }
 
     /// Asks those who were not asked about what the request shows now.
-    pub(super) async fn ask(
+    pub(super) async fn ask_people(
         &self,
         view: &ApprovalView,
         project: &ProjectView,

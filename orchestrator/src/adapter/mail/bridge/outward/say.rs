@@ -136,7 +136,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             None => Thread::default(),
         };
         let id = world.ids.next();
-        let mut content = view::render(&said.story, &self.frame(said, id));
+        let mut content = view::render(&said.story, &self.frame_of(said, id));
         let subject = content.subject.clone();
         answer_subject(&mut content, &thread);
         let message_id = format!("{}@baton.{}", id.simple(), domain(&settings.address));
@@ -162,7 +162,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         Ok(Written { mail, text, subject })
     }
 
-    fn frame(&self, said: &Say, id: Uuid) -> Frame {
+    fn frame_of(&self, said: &Say, id: Uuid) -> Frame {
         let settings = &self.0.world.settings;
         let page = |path: &str, token: String| settings.public_url.as_ref().map(|url| format!("{url}/{path}/{token}"));
         let asks = said.kind == OutKind::Request && said.approval_id.is_some();
@@ -183,7 +183,9 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         references.extend(said.in_reply_to.iter().filter(|id| !thread.references.contains(id)).cloned());
         let page = settings.public_url.as_ref().map(|url| format!("{url}/q/{}", token::quiet(&settings.key, id)));
         let reply_to = with_token(&settings.address, &token::plus(&settings.key, id));
-        let quiet = is_news(said).then(|| (reply_to.clone(), page));
+// An answer that says so ends the news of one project; of several, the page does.
+        let quiet = is_news(said) && said.project_id.is_some();
+        let quiet = quiet.then(|| (format!("{reply_to}?subject=unsubscribe"), page));
         Heads {
             from: (settings.name.clone(), settings.address.clone()),
             to: said.to.address.clone(),
@@ -200,7 +202,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
 
 /// It is one of those a person can ask not to get.
 fn is_news(said: &Say) -> bool {
-    matches!(said.story, Story::Digest { .. }) && said.project_id.is_some()
+    matches!(said.story, Story::Digest { .. })
 }
 
 /// In the thread of a mail that began a project, every mail answers that one: its subject stays.
