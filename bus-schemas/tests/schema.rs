@@ -175,6 +175,9 @@ fn schema_of_the_api_is_published() {
         HostView,
         Health,
         DeadLetterView,
+        LetterView,
+        LetterRequest,
+        OutView,
         RebuildReport
     );
     let definitions = generator.take_definitions(true);

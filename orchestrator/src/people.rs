@@ -108,9 +108,6 @@ impl People {
         if let Some(name) = key.and_then(|key| self.handles.get(&key)) {
             return name.clone();
         }
-        if is_local && self.members.contains_key(handle) {
-            return handle.to_owned();
-        }
         // A name with a colon could be taken for somebody of another channel.
         if is_local && !self.is_configured() && !handle.contains(':') {
             return handle.to_owned();
@@ -169,6 +166,18 @@ impl People {
         self.members.get(name)?.email.first().map(String::as_str)
     }
 
+    /// All mail addresses of all members, lower case, with the member's name.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
+        let of_mail = self.handles.iter().filter(|((channel, _), _)| *channel == "email");
+        of_mail.map(|((_, address), member)| (address.as_str(), member.as_str()))
+    }
+
+    /// A member's mail addresses, the one to use first in front.
+    #[must_use]
+    pub fn emails_of(&self, name: &str) -> &[String] {
+        self.members.get(name).map_or(&[], |member| &member.email)
+    }
+
     /// Those who look after this installation.
     #[must_use]
     pub fn admins(&self) -> Vec<&str> {
@@ -212,7 +221,6 @@ mod tests {
             ("email", "ann@example.ORG"),
             ("email", " ann@home.example "),
             ("cli", "a.smith"),
-            ("cli", "ann"),
             ("web", "a.smith"),
         ] {
             assert_eq!(people.person(channel, handle), "ann", "{channel} {handle}");
@@ -220,9 +228,22 @@ mod tests {
         assert_eq!(people.person("slack", "U9"), "slack:U9");
         assert_eq!(people.person("email", "X@example.org"), "email:x@example.org");
         assert_eq!(people.person("cli", "mallory"), "cli:mallory", "no member, and no member's name");
+        for channel in ["cli", "web"] {
+            let other = people.person(channel, "ann");
+            assert_eq!(
+                other,
+                format!("{channel}:ann"),
+                "an account of a member's name is not the member who has another"
+            );
+            assert!(!people.is_member(&other));
+        }
+        assert_eq!(people.person("cli", "bob"), "bob", "without another account, the name is the account");
         assert_eq!(people.person("slack", "ann"), "slack:ann", "a name is no Slack id");
         assert_eq!((people.slack_of("bob"), people.email_of("ann")), (Some("U2"), Some("Ann@Example.org")));
+        assert_eq!((people.emails_of("ann").len(), people.emails_of("nobody")), (2, &[] as &[String]));
         assert_eq!(people.admins(), ["ann"]);
+        let addresses: Vec<_> = people.addresses().collect();
+        assert_eq!(addresses, [("ann@example.org", "ann"), ("ann@home.example", "ann"), ("bob@example.org", "bob")]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod journal;
+pub mod mail;
 mod rows;
 pub mod skills;
 
@@ -11,15 +12,21 @@ use bus_schemas::{
         api::{
             ApplyRequest, ApplyView, ApprovalView, AskRequest, AuditEntry, AuditReport, BatchOutcome, BatchRequest,
             BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView, EditPlanRequest,
-            FatigueView, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView,
-            Problem, ProjectView, RebuildReport, RememberedView, RevokeRequest, TellRequest, TellView, UndoRequest,
-            ViewedRequest,
+            FatigueView, FeedEvent, Health, HostView, JournalEntry, LetterQuery, LetterRequest, LetterView, NewProject,
+            OutView, PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport, RememberedView,
+            RevokeRequest, TellRequest, TellView, UndoRequest, ViewedRequest,
         },
         handoff::ChangedPath,
         task::LogChunk,
     },
 };
-use futures::{Stream, future::Future};
+use bytes::Bytes;
+use futures::{
+    Stream,
+    future::{Future, ready},
+};
+
+use mail::mail_off;
 
 /// Everything the HTTP API (and with it the command line, a board, a bridge) can ask of a running orchestrator.
 /// One method per row of the table in [`bus_schemas::v1::api`]; ids are given as the person wrote them
@@ -72,6 +79,19 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn undo(&self, id: &str, request: UndoRequest) -> impl Future<Output = Result<ApplyView, Problem>> + Send;
     /// Requests to people: the pending ones, or all.
     fn approvals(&self, all: bool) -> impl Future<Output = Result<Vec<ApprovalView>, Problem>> + Send;
+    /// The same as JSON: what the API answers. There may be thousands, and most of each is kept as JSON.
+    fn approvals_json(&self, all: bool) -> impl Future<Output = Result<Vec<u8>, Problem>> + Send {
+        async move {
+            let list = self.approvals(all).await?;
+            serde_json::to_vec(&list).map_err(|error| Problem {
+                code: "internal".to_owned(),
+                status: 500,
+                detail: format!("write the list of requests: {error}"),
+                hint: None,
+                findings: Vec::new(),
+            })
+        }
+    }
     /// One request.
     fn approval(&self, id: &str) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;
     /// Decides a request.
@@ -115,6 +135,38 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn dead_letters(&self) -> impl Future<Output = Result<Vec<DeadLetterView>, Problem>> + Send;
     /// Rebuilds the projections from the journal and says whether they differed.
     fn rebuild(&self) -> impl Future<Output = Result<RebuildReport, Problem>> + Send;
+    /// Mails that came in, the newest first. This and what follows answers `mail_off` where there is no mail.
+    fn letters(&self, _query: LetterQuery) -> impl Future<Output = Result<Vec<LetterView>, Problem>> + Send {
+        ready(Err(mail_off()))
+    }
+    /// One of them.
+    fn letter(&self, _id: &str) -> impl Future<Output = Result<LetterView, Problem>> + Send {
+        ready(Err(mail_off()))
+    }
+    /// Its text as it came.
+    fn letter_text(&self, _id: &str) -> impl Future<Output = Result<Bytes, Problem>> + Send {
+        ready(Err(mail_off()))
+    }
+    /// Lets a mail that was put aside pass.
+    fn release_letter(
+        &self,
+        _id: &str,
+        _request: LetterRequest,
+    ) -> impl Future<Output = Result<LetterView, Problem>> + Send {
+        ready(Err(mail_off()))
+    }
+    /// Throws a mail away that was put aside.
+    fn drop_letter(
+        &self,
+        _id: &str,
+        _request: LetterRequest,
+    ) -> impl Future<Output = Result<LetterView, Problem>> + Send {
+        ready(Err(mail_off()))
+    }
+    /// Mails of ours, the newest first.
+    fn mail_outbox(&self, _limit: u32) -> impl Future<Output = Result<Vec<OutView>, Problem>> + Send {
+        ready(Err(mail_off()))
+    }
 }
 
 /// A way to start a project, by name.

@@ -1,4 +1,4 @@
-//! The benchmark program: `cargo xtask bench [floors|plan|skills|agent|gateway|orchestrator|ledger|slack|memory|vm …]`.
+//! The benchmark program: `cargo xtask bench [floors|plan|skills|agent|gateway|orchestrator|ledger|mail|slack|memory|vm …]`.
 //!
 //! Prints a table and writes `target/bench/latest.json`. Nothing here is a test: the machines it runs on are shared, so figures stand beside
 //! floors measured in the same run, and the load is written down.
@@ -8,6 +8,7 @@ mod agent;
 mod floors;
 mod gateway;
 mod ledger;
+mod mail;
 mod memory;
 mod orchestrator;
 mod plan;
@@ -52,6 +53,9 @@ async fn main() -> Result<()> {
     }
     if wanted("ledger") {
         ledger::ledger(&mut report).await?;
+    }
+    if wanted("mail") {
+        mail::mail(&mut report).await?;
     }
     if wanted("memory") {
         memory::memory(&mut report).await?;

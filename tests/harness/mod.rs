@@ -4,7 +4,9 @@
 //! `BATON_NATS_SERVER`. Without it the harness looks where `cargo xtask build` and `cargo xtask setup` put them.
 #![expect(clippy::expect_used, clippy::print_stderr, reason = "a test harness fails by panicking and tells why")]
 
+pub mod dns;
 pub mod hostsim;
+pub mod mail;
 pub mod model;
 pub mod nats;
 pub mod paths;

@@ -141,7 +141,8 @@ pub struct Slack {
 }
 
 impl Slack {
-    /// Starts a workspace with four people (`U0ANN`, `U0BOB`, `U0EVE`, `U0STRANGER`) and two channels.
+    /// Starts a workspace with four people (`U0ANN`, `U0BOB`, `U0EVE`, `U0STRANGER`), and two channels that it shares with
+    /// another one, of which `U0FOREIGN` is.
     ///
     /// # Panics
     /// If the machine has no ports.

@@ -5,6 +5,7 @@
 
 mod guest_channel;
 mod layering;
+mod mail;
 mod orchestrator;
 mod slack;
 mod vm;

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use vm_pool::{
     adapter::{
         bus::{self, HostBus},
+        egress::Rules,
         gateway::Gateway,
         governor::Governors,
         outside::HostOutside,
@@ -136,6 +137,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     config.slots = arguments.slots.or(config.slots);
     config.spares = arguments.spares.or(config.spares);
     let pool = config.pool_name()?;
+    let private = Rules::private(&config.private_hosts).map_err(anyhow::Error::msg)?;
     let models = load_models(arguments.shared.config.as_deref(), std::env::vars_os())?;
     let state_dir = state_dir(&arguments.shared)?;
     let _lock = lock(&state_dir)?;
@@ -178,8 +180,8 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     tracing::info!(host.id = %host_id, accelerator = found.name, note = %found.note, slots = host.slots, "host is up");
     let store = Store::open(&state_dir.join("repos"))?;
     let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), SNAPSHOT_BYTES)?;
-    let host =
-        Host::start(host, Arc::new(hypervisor), bus, store, snapshots, Arc::new(HostOutside::new(gateway))).await?;
+    let outside = Arc::new(HostOutside::new(gateway).with_private(private));
+    let host = Host::start(host, Arc::new(hypervisor), bus, store, snapshots, outside).await?;
     let mut stopped = stop;
     host.run(async move {
         let _ = stopped.wait_for(|stop| *stop).await;

@@ -45,11 +45,13 @@ pub struct PoolConfig {
     pub worker: Option<PathBuf>,
     /// Memory for all VMs together, in MiB. Default: what the machine has, less 1 GiB.
     pub max_memory_mib: Option<u32>,
+    /// `host` or `host:port` on somebody's own network that tasks may reach if their allow-list names it, too.
+    pub private_hosts: Vec<String>,
 }
 
 /// The keys there are.
-const KEYS: [&str; 9] =
-    ["name", "slots", "spares", "cpus", "memory_mib", "disk_mib", "image", "worker", "max_memory_mib"];
+const KEYS: [&str; 10] =
+    ["name", "slots", "spares", "cpus", "memory_mib", "disk_mib", "image", "worker", "max_memory_mib", "private_hosts"];
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -288,6 +290,7 @@ mod tests {
             image: Some(String::new()),
             worker: Some(PathBuf::new()),
             max_memory_mib: Some(1),
+            private_hosts: vec!["a.example".to_owned()],
         })
         .unwrap() else {
             unreachable!("a struct is a table")

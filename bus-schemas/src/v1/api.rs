@@ -32,6 +32,12 @@
 //! | `GET /v1/audit/verify?head=HASH` | → [`AuditReport`] |
 //! | `POST /v1/plans/check` | [`PlanSource`] → [`PlanReport`] |
 //! | `GET /v1/dead-letters` | → `Vec<`[`DeadLetterView`]`>` (newest first, the last 200) |
+//! | `GET /v1/mail/letters?state=STATE&limit=NUMBER` | → `Vec<`[`LetterView`]`>` (newest first, at most 1000) |
+//! | `GET /v1/mail/letters/{id}` | → [`LetterView`] |
+//! | `GET /v1/mail/letters/{id}/text` | → the mail as it came (`message/rfc822`) |
+//! | `POST /v1/mail/letters/{id}/release` | [`LetterRequest`] → [`LetterView`] |
+//! | `POST /v1/mail/letters/{id}/drop` | [`LetterRequest`] → [`LetterView`] |
+//! | `GET /v1/mail/outbox?limit=NUMBER` | → `Vec<`[`OutView`]`>` (newest first, at most 1000) |
 //! | `POST /v1/rebuild` | → [`RebuildReport`] |
 //!
 //! `{id}` is a UUID or a unique prefix of one (hyphens may be left out). Errors are [`Problem`]s.
@@ -46,6 +52,7 @@ pub use super::ledger::{
     BatchRequest, Capability, CapabilityView, DecisionRequest, DelegateRequest, DelegationView, FatigueView, Remember,
     RememberScope, RememberedView, RevokeRequest, Risk, RouteView, ViewedRequest, VoteView,
 };
+pub use super::mail::{LetterQuery, LetterRequest, LetterState, LetterView, OutKind, OutState, OutView};
 pub use super::work::{
     BudgetRequest, EditPlanRequest, EstimateView, LimitView, OverBudgetView, PlanView, QuestionView, SkillProposal,
     SpendView, TellRequest, TellView,
@@ -179,6 +186,10 @@ pub struct NewProject {
     /// A preset of `baton.toml`, which fills in what is not said here. With a plan of its own, the goal is only shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
+    /// What it is started by, as its channel names it: `slack:…`, `email:…`. Asked for once more under the same key, it is the
+    /// same project, whatever else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 pub(super) fn cli() -> String {
@@ -307,6 +318,9 @@ pub struct CancelRequest {
     pub task: Option<String>,
     /// Who asks.
     pub by: String,
+    /// Over which channel.
+    #[serde(default = "cli")]
+    pub channel: String,
     /// Why.
     #[serde(default)]
     pub reason: String,

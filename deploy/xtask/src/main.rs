@@ -7,6 +7,7 @@
 mod bench;
 mod demo;
 mod live;
+mod mail;
 mod paths;
 mod run;
 mod schemas;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         "bench" => bench::bench(&rest),
         "build" => setup::build(rest.iter().any(|a| a == "--release")).map(drop),
         "image" => setup::images(&rest),
-        "setup" => setup::everything().map(drop),
+        "setup" => setup::everything().and_then(|_| mail::servers()),
         "schemas" => schemas::write(),
         "" | "help" | "--help" | "-h" => {
             eprint!("{HELP}");

@@ -91,7 +91,7 @@ fn packages() -> Result<()> {
 }
 
 /// A command that runs as root: directly if we are, else through sudo.
-fn privileged(program: &str) -> Result<Command> {
+pub fn privileged(program: &str) -> Result<Command> {
     if output(Command::new("id").arg("-u"))?.trim() == "0" {
         return Ok(Command::new(program));
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    live,
+    live, mail,
     run::{cargo, timed},
     setup,
 };
@@ -17,6 +17,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     let fast = arguments.iter().any(|a| a == "--fast");
     let names: Vec<&String> = arguments.iter().filter(|a| *a != "--fast").collect();
     let ground = setup::everything()?;
+    mail::servers()?;
     if names.is_empty() {
         timed("formatting", cargo().args(["fmt", "--all", "--check"]))?;
         timed(

@@ -3,7 +3,9 @@
 pub mod bus;
 pub mod clock;
 mod folder;
+mod lanes;
 pub mod mail;
+mod marks;
 mod review;
 pub mod shadow;
 pub mod shelf;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::ledger_args::{ApprovalsArgs, ApproveArgs, AuditArgs, RememberedCommand};
+use super::{
+    ledger_args::{ApprovalsArgs, ApproveArgs, AuditArgs, RememberedCommand},
+    mail_args::MailCommand,
+};
 
 /// Delegate long projects to agents that each have a computer of their own.
 #[derive(Debug, Parser)]
@@ -190,7 +193,7 @@ pub enum Command {
     /// Slack: check the app, its tokens and its channel
     #[command(subcommand)]
     Slack(SlackCommand),
-    /// Mail: see how a reply is read
+    /// Mail: what came and went, what was put aside, how a reply is read
     #[command(subcommand)]
     Mail(MailCommand),
     /// Print a completion script
@@ -315,17 +318,6 @@ pub enum PlanCommand {
 pub enum SlackCommand {
     /// Say what is missing for Baton to work in Slack, and how to mend it
     Check,
-}
-
-/// Commands about mail.
-#[derive(Clone, Debug, Subcommand)]
-pub enum MailCommand {
-    /// Print what a reply says, without what it quotes and signs with
-    Parse {
-        /// The mail as it came, with its headers; `-` reads it from stdin
-        #[arg(value_name = "FILE|-")]
-        file: PathBuf,
-    },
 }
 
 /// A project.

@@ -115,7 +115,7 @@ async fn perform(context: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Hosts => hosts::hosts(context).await,
         Command::Skills(command) => skills::skills(context, command),
         Command::Slack(command) => slack::slack(context, command).await,
-        Command::Mail(command) => mail::mail(context, &command),
+        Command::Mail(command) => mail::mail(context, command).await,
         Command::Completions { shell } => completions::completions(context, shell),
         Command::Child(args) => child::child(&args),
     }

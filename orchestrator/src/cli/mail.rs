@@ -2,20 +2,28 @@
 
 use std::{fs, io::Read as _, path::Path};
 
+use bus_schemas::v1::api::LetterState;
 use serde_json::json;
 
-use super::{CliError, Context, Exit, args::MailCommand};
+use super::{CliError, Context, Exit, letters, mail_args::MailCommand, mail_check};
 use crate::mail::reply::{self, Deciding, Reply};
 
 /// The longest mail that is read, in bytes.
 const LONGEST: u64 = 64 * 1024 * 1024;
 
-pub(super) fn mail(context: &Context, command: &MailCommand) -> Result<Exit, CliError> {
+pub(super) async fn mail(context: &Context, command: MailCommand) -> Result<Exit, CliError> {
     match command {
         MailCommand::Parse { file } => {
-            let raw = read(file)?;
+            let raw = read(&file)?;
             show(context, &reply::parse(&raw))
         }
+        MailCommand::Check { no_send } => mail_check::check(context, !no_send).await,
+        MailCommand::Log(args) => letters::list(context, args.state.map(LetterState::from), args.limit).await,
+        MailCommand::Show { id, raw } => letters::show(context, &id, raw).await,
+        MailCommand::Quarantine => letters::list(context, Some(LetterState::Quarantined), 0).await,
+        MailCommand::Release { id } => letters::judge(context, &id, true).await,
+        MailCommand::Drop { id } => letters::judge(context, &id, false).await,
+        MailCommand::Outbox { limit } => letters::outbox(context, limit).await,
     }
 }
 

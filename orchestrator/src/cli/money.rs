@@ -5,36 +5,12 @@ use bus_schemas::v1::{
     api::{EstimateView, LimitView, SpendView},
 };
 
-use super::{
-    render::span,
-    style::{Paint, Style},
-};
+use super::style::{Paint, Style};
+pub(super) use crate::figures::{amount, usd};
+use crate::figures::{range, span};
 
 /// Percent of a limit from which on it is shown in yellow, and in red.
 const NEAR: (u32, u32) = (80, 95);
-
-/// Billionths of a dollar: `$0.0123`, `$2.00`.
-pub(super) fn usd(nanos: u64) -> String {
-    let whole = nanos / 1_000_000_000;
-    if nanos == 0 || whole > 0 {
-        // Rounded to cents.
-        let cents = nanos / 10_000_000 + u64::from(nanos % 10_000_000 >= 5_000_000);
-        return format!("${}.{:02}", cents / 100, cents % 100);
-    }
-    let tenth_mills = (nanos / 100_000 + u64::from(nanos % 100_000 >= 50_000)).max(1);
-    format!("${}.{:04}", tenth_mills / 10_000, tenth_mills % 10_000)
-}
-
-/// `812`, `41k`, `1.2M`.
-pub(super) fn amount(number: u64) -> String {
-    match number {
-        0..1_000 => number.to_string(),
-        1_000..10_000 => format!("{}.{}k", number / 1_000, number % 1_000 / 100),
-        10_000..1_000_000 => format!("{}k", number / 1_000),
-        1_000_000..10_000_000 => format!("{}.{}M", number / 1_000_000, number % 1_000_000 / 100_000),
-        _ => format!("{}M", number / 1_000_000),
-    }
-}
 
 /// An amount of a resource in its unit.
 pub(super) fn of_resource(resource: Resource, amount: u64) -> String {
@@ -94,28 +70,22 @@ pub(super) fn percent(limit: &LimitView) -> u64 {
 
 /// What a plan may cost, in one line.
 pub(super) fn estimate(view: &EstimateView) -> String {
-    let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
-    let time = range(span(view.wall_ms_low), span(view.wall_ms_high));
+    let time = range(span(view.wall_ms_low), &span(view.wall_ms_high));
     if view.agent_tasks == 0 {
         return format!("{time}, no model calls");
     }
-    let tokens = range(amount(view.tokens_low), amount(view.tokens_high));
-    let money =
-        if view.priced { range(usd(view.usd_nanos_low), usd(view.usd_nanos_high)) } else { "price unknown".to_owned() };
+    let tokens = range(amount(view.tokens_low), &amount(view.tokens_high));
+    let money = if view.priced {
+        range(usd(view.usd_nanos_low), &usd(view.usd_nanos_high))
+    } else {
+        "price unknown".to_owned()
+    };
     format!("{money}, {tokens} tokens, {time} (retries and waiting for people not counted)")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn figures_read_well() {
-        let dollars: Vec<String> = [0, 1, 12_345_678, 999_999_999, 2_000_000_000, 12_345_000_000].map(usd).into();
-        assert_eq!(dollars, ["$0.00", "$0.0001", "$0.0123", "$1.0000", "$2.00", "$12.35"]);
-        let tokens: Vec<String> = [0, 999, 1_234, 41_000, 1_250_000, 41_000_000].map(amount).into();
-        assert_eq!(tokens, ["0", "999", "1.2k", "41k", "1.2M", "41M"]);
-    }
 
     #[test]
     fn what_was_spent_stands_beside_its_limit() {

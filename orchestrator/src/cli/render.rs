@@ -18,6 +18,7 @@ use super::{
     ids,
     style::{Paint, Style, clean, clean_line},
 };
+pub(super) use crate::figures::{count, size, span};
 use crate::{adapter::clock::SystemClock, port::Clock as _};
 
 /// Changed paths shown before "and N more".
@@ -26,18 +27,6 @@ const PATHS_SHOWN: usize = 20;
 /// Now.
 pub(super) fn now() -> UnixMs {
     SystemClock.now()
-}
-
-/// A duration for people: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `4d 3h`.
-pub(super) fn span(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match seconds {
-        0..10 => format!("{}.{}s", seconds, ms % 1000 / 100),
-        10..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
 }
 
 /// How long ago.
@@ -57,30 +46,6 @@ pub(super) fn clock(at: UnixMs, with_date: bool) -> String {
     let Ok(timestamp) = Timestamp::from_millisecond(at.0) else { return at.0.to_string() };
     let zoned = timestamp.to_zoned(TimeZone::system());
     zoned.strftime(if with_date { "%Y-%m-%d %H:%M:%S" } else { "%H:%M:%S" }).to_string()
-}
-
-/// A size for people.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let mut unit = None;
-    let mut tenths = bytes.saturating_mul(10);
-    for name in UNITS {
-        if tenths < 10_240 {
-            break;
-        }
-        tenths /= 1024;
-        unit = Some(name);
-    }
-    match unit {
-        None => format!("{bytes} B"),
-        Some(name) if tenths < 100 => format!("{}.{} {name}", tenths / 10, tenths % 10),
-        Some(name) => format!("{} {name}", tenths / 10),
-    }
-}
-
-/// `1 task`, `2 tasks`.
-pub(super) fn count(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A wire enum's own word, for people: `input_required` is `input required`.
@@ -270,11 +235,7 @@ mod tests {
     const PLAIN: Style = Style { colour: false };
 
     #[test]
-    fn figures_read_well() {
-        let spans: Vec<String> = [400, 12_000, 185_000, 7_800_000, 356_400_000].map(span).into();
-        assert_eq!(spans, ["0.4s", "12s", "3m 05s", "2h 10m", "4d 3h"]);
-        let sizes: Vec<String> = [0, 1023, 1024, 1536, 10_240, 5 << 20, 3 << 40].map(size).into();
-        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10 KiB", "5.0 MiB", "3.0 TiB"]);
+    fn times_and_words_read_well() {
         assert_eq!(ago(UnixMs(200_000), UnixMs(0)), "3m ago");
         assert_eq!(word(&TaskState::InputRequired), "input required");
     }

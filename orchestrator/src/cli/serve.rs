@@ -18,7 +18,7 @@ use crate::{
     config::{Config, Overrides, Secret},
     paths::{self, Paths, private_dir},
     planfile::ModelConfig,
-    service::{OrchestratorOptions, SlackOptions, StartError, start},
+    service::{MailOptions, OrchestratorOptions, SlackOptions, StartError, start},
 };
 
 impl From<StartError> for CliError {
@@ -84,11 +84,29 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Exit, Cl
         },
         None => None,
     };
+    let mail = match mail_options(&config) {
+        Some(options) => match service.bridge_mail(&paths.state_dir, options).await {
+            Ok(mail) => Some(mail),
+            Err(why) => {
+                tracing::error!("mail is off until the next start: {why} (`baton mail check` looks at all of it)");
+                None
+            }
+        },
+        None => None,
+    };
     let token = config.orchestrator.token.as_ref().map(Secret::expose);
     let served = web::serve(listeners, service, token, shutdown).await;
-    if let Some(slack) = slack {
-        slack.stop().await;
-    }
+    let slack = async {
+        if let Some(slack) = slack {
+            slack.stop().await;
+        }
+    };
+    let mail = async {
+        if let Some(mail) = mail {
+            mail.stop().await;
+        }
+    };
+    tokio::join!(slack, mail);
     // What is committed is safe whether or not this ends well; a bus that is gone must not keep the process.
     if tokio::time::timeout(STOP_TIMEOUT, running.stop()).await.is_err() {
         tracing::warn!("stopped without waiting any longer");
@@ -123,15 +141,13 @@ fn slack_options(config: &Config) -> Option<SlackOptions> {
     for complaint in slack.complaints() {
         tracing::warn!("Slack: {complaint}");
     }
-    // None of these is ever to be seen in a channel, wherever an agent may have found it.
-    let known = [&slack.bot_token, &slack.app_token, &slack.signing_secret, &config.orchestrator.token];
     let settings = Settings {
         channel: slack.channel.clone(),
         max_snippet_bytes: usize::try_from(slack.max_snippet_bytes).unwrap_or(usize::MAX),
         status_every: slack.status_pause(),
         allow_everyone: slack.allow_everyone,
         folders: slack.folders.clone(),
-        secrets: known.into_iter().flatten().chain(&slack.never).map(|secret| secret.expose().to_owned()).collect(),
+        secrets: secrets(config),
         ..Settings::default()
     };
     Some(SlackOptions {
@@ -144,6 +160,34 @@ fn slack_options(config: &Config) -> Option<SlackOptions> {
         events: slack.signing_secret.clone().zip(slack.events_listen),
         settings,
     })
+}
+
+/// What mail needs, if it is configured.
+fn mail_options(config: &Config) -> Option<MailOptions> {
+    let mail = config.mail.is_on().then(|| config.mail.clone())?;
+    for complaint in mail.complaints() {
+        tracing::warn!("mail: {complaint}");
+    }
+    Some(MailOptions { mail, has_slack: config.slack.is_on(), secrets: secrets(config) })
+}
+
+/// None of these is ever to be seen in a channel or a mail, wherever an agent may have found it.
+fn secrets(config: &Config) -> Vec<String> {
+    let (slack, mail) = (&config.slack, &config.mail);
+    let known = [
+        &config.orchestrator.token,
+        &slack.bot_token,
+        &slack.app_token,
+        &slack.signing_secret,
+        &mail.password,
+        &mail.smtp_password,
+        &mail.oauth_client_secret,
+        &mail.oauth_refresh_token,
+        &mail.webhooks.postmark,
+        &mail.webhooks.mailgun,
+    ];
+    let never = slack.never.iter().chain(&mail.never);
+    known.into_iter().flatten().chain(never).map(|secret| secret.expose().to_owned()).collect()
 }
 
 fn flags(args: &ServeArgs) -> Overrides {

@@ -1,14 +1,19 @@
 //! `baton slack`
 
+use std::time::Duration;
+
 use super::{CliError, Context, Exit, args::SlackCommand, doctor::line, render::count};
 use crate::{
     adapter::slack::{
-        Access, Morphism,
+        Access, Morphism, Patience,
         check::{Finding, Grade, check},
         socket::SocketSettings,
     },
     doctor::{Check, Health},
 };
+
+/// How long one look may take: somebody sits before it.
+const AWAITED: Duration = Duration::from_secs(15);
 
 pub(super) async fn slack(context: &Context, command: SlackCommand) -> Result<Exit, CliError> {
     match command {
@@ -26,7 +31,9 @@ async fn look(context: &Context) -> Result<Exit, CliError> {
     if !complaints.is_empty() {
         return Err(refused(complaints.join("; ")));
     }
-    let web = Access::of(&config.slack).and_then(|access| Morphism::new(&access)).map_err(refused)?;
+    let access = Access::of(&config.slack).map_err(refused)?;
+    let patience = Patience { call: AWAITED, ..access.patience };
+    let web = Morphism::new(&Access { patience, ..access }).map_err(refused)?;
     let settings = SocketSettings::new(&web).map_err(refused)?;
     let members = config.members.iter().filter_map(|(name, member)| Some((name.clone(), member.slack.clone()?)));
     let members: Vec<(String, String)> = members.collect();

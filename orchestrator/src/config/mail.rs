@@ -248,6 +248,36 @@ impl Mail {
         }
     }
 
+    /// What is set and does nothing, as sentences.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        let webhooks = &self.webhooks;
+        let has_webhooks = webhooks.postmark.is_some()
+            || webhooks.mailgun.is_some()
+            || webhooks.sendgrid.is_some()
+            || webhooks.ses.is_some();
+        if self.public_url.is_some() && self.listen.is_none() {
+            found.push("public_url is set and listen is not: nothing answers behind links, so mails have none");
+        }
+        if has_webhooks && self.listen.is_none() {
+            found.push("webhooks are set and listen is not: none comes in");
+        }
+        if self.listen.is_some() && self.public_url.is_none() && !has_webhooks {
+            found.push(
+                "listen is set, but neither public_url (links in mails) nor [mail.webhooks]: nobody is answered there",
+            );
+        }
+        if self.smtp.user.is_some() && self.password.is_none() && self.smtp_password.is_none() && self.oauth.is_none() {
+            found
+                .push("smtp.user is set and there is no password: set BATON_MAIL_PASSWORD or BATON_MAIL_SMTP_PASSWORD");
+        }
+        if self.oauth.is_some() && self.oauth_refresh_token.is_none() {
+            found.push("[mail.oauth] is set and there is no refresh token: set BATON_MAIL_OAUTH_REFRESH_TOKEN");
+        }
+        found
+    }
+
     /// Checks what the types do not.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let invalid =
@@ -303,5 +333,33 @@ impl Mail {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mail(text: &str) -> Mail {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_does_nothing_is_complained_about() {
+        let whole = "address = 'baton@example.org'\nsmtp = { host = 'mail.example.org' }\nimap = { host = 'mail.example.org' }\n";
+        assert_eq!(mail(whole).complaints(), Vec::<&str>::new());
+        for (more, word) in [
+            ("public_url = 'https://x.example.org'", "links"),
+            ("listen = '127.0.0.1:8080'", "nobody is answered"),
+            ("webhooks = { mailgun = 'key' }", "none comes in"),
+            ("oauth = { token_url = 'https://x', client_id = 'y' }", "refresh token"),
+        ] {
+            let found = mail(&format!("{whole}{more}")).complaints();
+            assert!(found.len() == 1 && found[0].contains(word), "{more}: {found:?}");
+        }
+        let links = format!("{whole}listen = '127.0.0.1:8080'\npublic_url = 'https://x.example.org'");
+        assert!(mail(&links).complaints().is_empty());
+        let login = "address = 'baton@example.org'\nsmtp = { host = 'mail.example.org', user = 'baton' }";
+        assert!(mail(login).complaints()[0].contains("password"));
     }
 }

@@ -114,6 +114,8 @@ pub struct Pool {
     pub worker: Option<PathBuf>,
     /// Memory for all VMs together, in MiB.
     pub max_memory_mib: Option<u32>,
+    /// `host` or `host:port` on somebody's own network that tasks may reach if their allow-list names it, too.
+    pub private_hosts: Vec<String>,
 }
 
 /// What a project's folder may hold.

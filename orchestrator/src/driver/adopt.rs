@@ -112,6 +112,7 @@ fn worked_out<J: Journal, B: Bus>(
         skills,
         channel: started.channel.clone(),
         edited_by: Vec::new(),
+        key: None,
     };
     let plan_digest = plan_digest(&detail, base_commit).map_err(|error| Unfit::Plan(error.to_string()))?;
     let approval_id = ApprovalId::from_uuid(hands.ids.next());
@@ -124,6 +125,7 @@ fn worked_out<J: Journal, B: Bus>(
         budget: lowered.budget,
         replan_policy: lowered.replan_policy,
         by: "the planner".to_owned(),
+        channel: String::new(),
         route: None,
         offers_result: Some(lowered.offers_result),
     };

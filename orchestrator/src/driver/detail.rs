@@ -73,6 +73,9 @@ pub struct ProjectDetail {
     /// People who edited the plan before it was approved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited_by: Vec<String>,
+    /// What it was started by, if whoever starts it may ask twice; said where the project begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl ProjectDetail {
@@ -87,6 +90,7 @@ impl ProjectDetail {
             skills: Vec::new(),
             channel: cli(),
             edited_by: Vec::new(),
+            key: None,
         }
     }
 }
@@ -254,6 +258,7 @@ mod tests {
             changed: Vec::new(),
             new_scripts: Vec::new(),
             findings: Vec::new(),
+            admitted: None,
         };
         let mut details =
             Details::new(ProjectDetail { skills: vec![skill("old")], ..ProjectDetail::new("/f", "o", plan.clone()) });

@@ -1,11 +1,34 @@
 //! A mail as it came, taken apart. Nothing in it is believed yet.
 
+mod read;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use bus_schemas::time::UnixMs;
 use serde::{Deserialize, Serialize};
 
 use super::reply::Reply;
+
+pub use read::read;
+
+/// Headers of which a mail has one at most (RFC 5322). With two of them, programs differ about which counts, and a signature
+/// may cover the other one.
+const SINGLE: [&str; 12] = [
+    "from",
+    "sender",
+    "reply-to",
+    "to",
+    "cc",
+    "subject",
+    "date",
+    "message-id",
+    "in-reply-to",
+    "references",
+    "content-type",
+    "mime-version",
+];
 
 /// Over which way a mail came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,5 +126,21 @@ impl Letter {
     /// The values of a header (its name in lower case), the topmost first.
     pub fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The header that is there twice and must not be: what such a mail says depends on who reads it, so nothing is decided by
+    /// it.
+    #[must_use]
+    pub fn doubled(&self) -> Option<&'static str> {
+        SINGLE.into_iter().find(|name| self.header(name).nth(1).is_some())
+    }
+
+    /// Who wrote it, if it names one readable address.
+    #[must_use]
+    pub fn author(&self) -> Option<&str> {
+        match self.from.as_slice() {
+            [one] if !one.address.is_empty() => Some(&one.address),
+            _ => None,
+        }
     }
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// An entry of the audit log, before the log gives it its number and chains it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditRow {
-    /// The journal record it is about; 0 for what happened outside of every project.
+    /// The journal record it is about.
     pub seq: u64,
     /// When.
     pub at: UnixMs,
@@ -30,9 +30,9 @@ pub struct AuditRow {
     pub kind: &'static str,
     /// The project.
     pub project_id: ProjectId,
-    /// The request.
+    /// The request; nil if it is about none.
     pub approval_id: ApprovalId,
-    /// What the request is about, as a word.
+    /// What it is about, in a word.
     pub subject: String,
     /// The digest of what was shown.
     pub digest: String,
@@ -90,6 +90,8 @@ pub struct ProjectRow {
     pub created_at: UnixMs,
     /// The commit its folder was copied into.
     pub base_commit: String,
+    /// What it was started by: no two projects have the same.
+    pub key: Option<String>,
 }
 
 /// A task, as it starts.

@@ -58,8 +58,19 @@ impl Orchestrator {
         sound.await?
     }
 
-    /// Starts a project and returns its id.
+    /// Starts a project and returns its id; under a key that started one before, it is that one.
     pub(super) async fn create(&self, new: NewProject) -> Result<ProjectId, Problem> {
+        let Some(key) = new.key.clone() else { return self.create_anew(new).await };
+        given::is_key(&key, &new.channel)?;
+        // Whoever asks at the same time waits, and then finds it.
+        let _turn = self.starting.turn(key.clone()).await;
+        match self.read(self.store.started_by(key).await)? {
+            Some(project_id) => Ok(project_id),
+            None => self.create_anew(new).await,
+        }
+    }
+
+    async fn create_anew(&self, new: NewProject) -> Result<ProjectId, Problem> {
         let (new, preset_plan) = given::with_preset(new, &self.rules)?;
         let project_id = ProjectId::from_uuid(self.ids.next());
         let NewProject {
@@ -73,6 +84,7 @@ impl Orchestrator {
             channel,
             inputs,
             apply,
+            key,
             ..
         } = new;
         budget_of("the project", &budget).map_err(|e| problem("bad_budget", 422, e.to_string()))?;
@@ -114,7 +126,7 @@ impl Orchestrator {
         lowered.plan_policy.asks |= skills.iter().any(SkillReview::needs_approval);
         let base_commit = self.import(project_id, PathBuf::from(&folder), files).await?;
         let scripts = source.scripts;
-        let detail = ProjectDetail { folder, owner, plan, scripts, skills, channel, edited_by: Vec::new() };
+        let detail = ProjectDetail { folder, owner, plan, scripts, skills, channel, edited_by: Vec::new(), key };
         let plan_digest =
             adopt::plan_digest(&detail, &base_commit).map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
         let approval_id = ApprovalId::from_uuid(self.ids.next());
@@ -297,6 +309,7 @@ mod tests {
             changed: Vec::new(),
             new_scripts: Vec::new(),
             findings: Vec::new(),
+            admitted: None,
         });
         let with_skill = digest_of(&other, "base")?;
         assert_ne!(digest, with_skill, "another skill");

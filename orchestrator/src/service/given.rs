@@ -30,8 +30,29 @@ const INPUTS_BYTES: usize = 50 << 20;
 const INPUTS: usize = 100;
 /// The largest plan or script of a preset, in bytes.
 const FILE_BYTES: u64 = 4 << 20;
+/// The longest key of a start, in bytes.
+const KEY_BYTES: usize = 300;
 /// The longest file name, in characters.
 const NAME_CHARS: usize = 100;
+
+/// Whether a project can be started under a key: each channel names what it heard, and none speaks for another.
+pub(super) fn is_key(key: &str, channel: &str) -> Result<(), Problem> {
+    let channel = if channel.is_empty() { "cli" } else { channel };
+    let own = key.strip_prefix(channel).and_then(|rest| rest.strip_prefix(':'));
+    let bad = |detail: String, hint: String| Err(hinted("bad_key", 422, detail, hint));
+    match own {
+        None => bad(format!("the key {key:?} is none of channel {channel}"), format!("begin it with `{channel}:`")),
+        Some("") => bad("the key is empty".to_owned(), format!("write behind `{channel}:` what starts the project")),
+        Some(_) if key.chars().any(char::is_control) => {
+            bad("the key has control characters".to_owned(), "use a digest of what starts the project".to_owned())
+        }
+        Some(_) if key.len() > KEY_BYTES => bad(
+            format!("the key has {} bytes; {KEY_BYTES} are the most", key.len()),
+            "use a digest of what starts the project".to_owned(),
+        ),
+        Some(_) => Ok(()),
+    }
+}
 
 /// A preset's values where a new project has none of its own; its budget is the most there can be.
 pub(super) fn with_preset(mut new: NewProject, rules: &Rules) -> Result<(NewProject, Option<PathBuf>), Problem> {
@@ -215,6 +236,24 @@ mod tests {
         assert_eq!(code(vec![input("a", &large), input("b", &large), input("c", b"x")]), "inputs_too_large");
         assert_eq!(code(vec![input("a", &vec![0; INPUT_BYTES + 1])]), "inputs_too_large");
         assert_eq!(code((0..=INPUTS).map(|_| input("a", b"")).collect()), "inputs_too_large");
+    }
+
+    #[test]
+    fn a_key_is_its_channels_own() {
+        let code = |key: &str, channel: &str| is_key(key, channel).err().map(|problem| problem.code);
+        assert_eq!(code("slack:event:Ev1", "slack"), None);
+        assert_eq!(code("cli:nightly 2026-11-23", ""), None);
+        let long = format!("cli:{}", "x".repeat(KEY_BYTES));
+        for (key, channel) in [
+            ("slack:event:Ev1", "cli"),
+            ("slacker:1", "slack"),
+            ("cli:", "cli"),
+            ("", "cli"),
+            ("cli:a\nb", "cli"),
+            (&long, "cli"),
+        ] {
+            assert_eq!(code(key, channel).as_deref(), Some("bad_key"), "{key:?} over {channel}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod editing;
 mod feed;
 mod given;
 mod ledger;
+mod letters;
+mod mail;
 mod orchestrator;
 mod problem;
 mod resolve;
@@ -14,6 +16,7 @@ mod running;
 mod slack;
 mod talking;
 
+pub use mail::{Mail, MailOptions};
 pub use orchestrator::Orchestrator;
 pub use running::{OrchestratorOptions, Running, StartError, start};
 pub use slack::{Slack, SlackOptions};

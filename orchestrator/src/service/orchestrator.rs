@@ -1,6 +1,9 @@
 //! What the API asks, answered.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use bus_schemas::{
     id::ProjectId,
@@ -8,21 +11,23 @@ use bus_schemas::{
         api::{
             ApplyRequest, ApplyView, ApprovalView, AskRequest, AuditEntry, AuditReport, BatchOutcome, BatchRequest,
             BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView, EditPlanRequest,
-            FatigueView, FeedEvent, Health, HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView,
-            Problem, ProjectView, RebuildReport, RememberedView, RevokeRequest, TaskView, TellRequest, TellView,
-            UndoRequest, ViewedRequest,
+            FatigueView, FeedEvent, Health, HostView, JournalEntry, LetterQuery, LetterRequest, LetterView, NewProject,
+            OutView, PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport, RememberedView,
+            RevokeRequest, TaskView, TellRequest, TellView, UndoRequest, ViewedRequest,
         },
         approval::ApprovalSubject,
         skill::SkillReview,
         task::LogChunk,
     },
 };
+use bytes::Bytes;
 use futures::Stream;
 
 use super::{
     create::blocking,
     editing::has_agents,
     feed::{self, Until},
+    letters::of_mail,
     problem::{of_journal, of_refusal, problem},
     resolve,
 };
@@ -34,11 +39,11 @@ use crate::{
         sqlite::Store,
     },
     digest,
-    driver::{Detail, FolderTurns, Handle},
+    driver::{Detail, FolderTurns, Handle, Turns},
     plan::event::Fact,
     planfile::ModelConfig,
     policy::Rules,
-    port::{Clock, Ids, Preset, Service, journal::JournalError},
+    port::{Clock, Ids, Preset, Service, journal::JournalError, mail::MailRoom},
 };
 
 /// The running orchestrator, as the API sees it. Cheap to clone.
@@ -58,6 +63,10 @@ pub struct Orchestrator {
     pub(super) clock: Arc<dyn Clock>,
     /// One apply per folder, from the plan until it is written: the next one then sees what it did.
     pub(super) applying: Arc<FolderTurns>,
+    /// One start per key.
+    pub(super) starting: Arc<Turns<String>>,
+    /// What came and went by mail, once mail is started.
+    pub(super) mail: Arc<OnceLock<Arc<dyn MailRoom>>>,
 }
 
 impl std::fmt::Debug for Orchestrator {
@@ -202,8 +211,8 @@ impl Service for Orchestrator {
             Some(key) => Some(self.task(project_id, key).await?.task_id),
             None => None,
         };
-        let by = self.person("cli", &request.by);
-        let fact = Fact::CancelRequested { task_id, by, reason: request.reason };
+        let by = self.insider(project_id, &request.channel, &request.by).await?;
+        let fact = Fact::CancelRequested { task_id, by, channel: request.channel, reason: request.reason };
         self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         self.view(project_id).await
     }
@@ -222,6 +231,10 @@ impl Service for Orchestrator {
     async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, Problem> {
         // What a request is about is large: it is read one by one.
         self.read(self.store.approvals(all).await)
+    }
+
+    async fn approvals_json(&self, all: bool) -> Result<Vec<u8>, Problem> {
+        self.read(self.store.approvals_json(all).await)
     }
 
     async fn approval(&self, id: &str) -> Result<ApprovalView, Problem> {
@@ -314,5 +327,29 @@ impl Service for Orchestrator {
 
     async fn rebuild(&self) -> Result<RebuildReport, Problem> {
         self.handle.rebuild().await.map_err(|e| of_refusal(&e))
+    }
+
+    async fn letters(&self, query: LetterQuery) -> Result<Vec<LetterView>, Problem> {
+        self.mail_room()?.letters(query).await.map_err(|e| of_mail(&e))
+    }
+
+    async fn letter(&self, id: &str) -> Result<LetterView, Problem> {
+        self.mail_room()?.letter(id).await.map_err(|e| of_mail(&e))
+    }
+
+    async fn letter_text(&self, id: &str) -> Result<Bytes, Problem> {
+        self.mail_room()?.text(id).await.map_err(|e| of_mail(&e))
+    }
+
+    async fn release_letter(&self, id: &str, request: LetterRequest) -> Result<LetterView, Problem> {
+        self.judge_letter(id, request, true).await
+    }
+
+    async fn drop_letter(&self, id: &str, request: LetterRequest) -> Result<LetterView, Problem> {
+        self.judge_letter(id, request, false).await
+    }
+
+    async fn mail_outbox(&self, limit: u32) -> Result<Vec<OutView>, Problem> {
+        self.mail_room()?.outbox(limit).await.map_err(|e| of_mail(&e))
     }
 }

@@ -1,6 +1,9 @@
 //! Putting the orchestrator together, and taking it down.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use bus_schemas::nats::{BusOptions, ConnectError};
 
@@ -13,7 +16,7 @@ use crate::{
         shelf::Shelf,
         sqlite::{OpenError, Store},
     },
-    driver::{self, FolderTurns, Tasks, World},
+    driver::{self, FolderTurns, Tasks, Turns, World},
     planfile::ModelConfig,
     policy::Rules,
     port::{
@@ -155,6 +158,8 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         data_dir: options.data_dir,
         clock: Arc::clone(&clock),
         applying: Arc::new(FolderTurns::default()),
+        starting: Arc::new(Turns::default()),
+        mail: Arc::new(OnceLock::new()),
     };
     let link = match Link::start(&bus, wires.inbound, wires.intake, orchestrator.clone(), clock, options.ids).await {
         Ok(link) => link,

@@ -8,6 +8,7 @@ mod fake;
 mod fixtures;
 mod following;
 mod ledger;
+mod mail;
 mod skills;
 mod up;
 mod world;

@@ -263,10 +263,10 @@ impl State {
     fn user(&self, id: &str) -> Result<Value, String> {
         let user = self.users.get(id).ok_or_else(|| "user_not_found".to_owned())?;
         Ok(json!({
-            "id": user.id, "team_id": TEAM, "name": user.name, "deleted": false, "real_name": user.name, "tz": "Europe/Berlin",
+            "id": user.id, "team_id": user.team, "is_stranger": user.team != TEAM, "name": user.name, "deleted": false, "real_name": user.name, "tz": "Europe/Berlin",
             "tz_label": "CET", "tz_offset": 3600, "is_admin": false, "is_owner": false, "is_bot": false, "is_app_user": false,
             "updated": 1_700_000_000,
-            "profile": { "email": user.email, "real_name": user.name, "display_name": user.name, "team": TEAM },
+            "profile": { "email": user.email, "real_name": user.name, "display_name": user.name, "team": user.team },
         }))
     }
 

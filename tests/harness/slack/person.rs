@@ -240,7 +240,7 @@ impl<'s> Person<'s> {
         let name = self.name(state);
         json!({
             "type": kind, "token": "verification", "api_app_id": APP, "trigger_id": state.trigger(&self.id),
-            "user": { "id": self.id, "username": name, "name": name, "team_id": TEAM },
+            "user": { "id": self.id, "username": name, "name": name, "team_id": state.team_of(&self.id) },
             "team": { "id": TEAM, "domain": "local" }, "enterprise": null, "is_enterprise_install": false,
         })
     }

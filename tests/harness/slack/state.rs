@@ -13,6 +13,8 @@ use crate::hostsim::now;
 
 /// The workspace.
 pub const TEAM: &str = "T0TEAM";
+/// Another company's workspace, with which the channels are shared.
+pub const OTHER_TEAM: &str = "T0OTHER";
 /// The app.
 pub const APP: &str = "A0BATON";
 /// The app's user.
@@ -29,6 +31,8 @@ pub struct User {
     pub name: String,
     /// The mail address.
     pub email: String,
+    /// The workspace they are of.
+    pub team: String,
 }
 
 /// A channel, or a conversation of the app with one person.
@@ -358,8 +362,16 @@ impl State {
             counter: 0,
             last_ts: 0,
         };
-        for (id, name) in [("U0ANN", "ann"), ("U0BOB", "bob"), ("U0EVE", "eve"), ("U0STRANGER", "stranger")] {
-            let user = User { id: id.to_owned(), name: name.to_owned(), email: format!("{name}@example.com") };
+        let people = [
+            ("U0ANN", "ann", TEAM),
+            ("U0BOB", "bob", TEAM),
+            ("U0EVE", "eve", TEAM),
+            ("U0STRANGER", "stranger", TEAM),
+            ("U0FOREIGN", "foreign", OTHER_TEAM),
+        ];
+        for (id, name, team) in people {
+            let email = format!("{name}@example.com");
+            let user = User { id: id.to_owned(), name: name.to_owned(), email, team: team.to_owned() };
             state.users.insert(id.to_owned(), user);
         }
         let people: BTreeSet<String> = state.users.keys().cloned().collect();
@@ -410,10 +422,16 @@ impl State {
         id
     }
 
+    /// The workspace somebody is of.
+    pub(super) fn team_of(&self, user: &str) -> &str {
+        self.users.get(user).map_or(TEAM, |user| &user.team)
+    }
+
     /// A message as events and answers carry it.
     pub(super) fn message(&self, post: &Post, api: &str) -> Value {
+        let team = self.team_of(&post.user);
         let mut message =
-            json!({ "type": "message", "user": post.user, "ts": post.ts, "text": post.text, "team": TEAM });
+            json!({ "type": "message", "user": post.user, "ts": post.ts, "text": post.text, "team": team });
         if post.user == BOT {
             message["bot_id"] = BOT_ID.into();
             message["app_id"] = APP.into();

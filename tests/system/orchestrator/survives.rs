@@ -5,6 +5,7 @@ use std::time::Duration;
 use bus_schemas::{
     id::{AttemptRef, ClaimNonce, HostId, TaskId},
     subject::{self, EventKind},
+    v1::api::NewProject,
 };
 use harness::{hostsim::HostSim, nats::NatsServer, wait};
 use orchestrator::port::Service as _;
@@ -25,6 +26,41 @@ async fn a_killed_orchestrator_goes_on_where_it_was() {
     }
     let view = rig.finished(&project).await;
     assert_sound(&rig, &view).await;
+}
+
+#[tokio::test]
+async fn what_starts_a_project_starts_one_whatever_happens_between() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::new(&nats).await;
+    let _host = HostSim::start(&nats.bus().await, 2).await;
+    let new = |title: &str, key: &str| {
+        let plan = format!(
+            "version: 1\ntitle: {title}\napproval: auto\ntasks:\n  - {{ id: a, run: 'true', checks: ['true'] }}\n"
+        );
+        NewProject { key: Some(key.to_owned()), ..rig.new_project(&plan) }
+    };
+    let mail = NewProject { channel: "email".to_owned(), ..new("first", "email:1") };
+    let other = new("other", "cli:1");
+    let foreign = new("foreign", "slack:1");
+    // Twice at the same time, as after an answer that was lost.
+    let service = rig.service();
+    let (one, two) = tokio::join!(service.create_project(mail.clone()), service.create_project(mail.clone()));
+    let (one, two) = (one.expect("a project"), two.expect("the same project"));
+    assert_eq!(one.project_id, two.project_id);
+    let view = rig.finished(&one).await;
+    assert_sound(&rig, &view).await;
+    rig.kill();
+    rig.start(&nats).await;
+    // `assert_sound` derived everything anew, and the program was ended since.
+    let mut again = mail;
+    again.plan.text = again.plan.text.replace("first", "second");
+    let again = rig.service().create_project(again).await.expect("the same project");
+    assert_eq!((again.project_id, again.title.as_str()), (one.project_id, "first"));
+    let other = rig.service().create_project(other).await.expect("another project");
+    assert_ne!(other.project_id, one.project_id);
+    let refused = rig.service().create_project(foreign).await.expect_err("a key of another channel");
+    assert_eq!(refused.code, "bad_key");
+    assert_eq!(rig.service().projects().await.expect("the projects").len(), 2);
 }
 
 #[tokio::test]

@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use bus_schemas::{
     id::LeaseId,
-    v1::handoff::{ChangeKind, ChangedPath, CheckEvidence},
+    v1::{
+        agent::Pause,
+        handoff::{ChangeKind, ChangedPath, CheckEvidence},
+    },
 };
-use harness::hostsim::{Played, Player};
+use harness::{
+    hostsim::{Ending, Played, Player},
+    wait,
+};
 use uuid::Uuid;
 
-use super::rig::Office;
+use super::rig::{Office, PATIENCE, named, says};
 
 /// Built at run time, so that no scanner takes this file for a leak.
 fn canaries() -> Vec<String> {
@@ -105,5 +111,89 @@ async fn a_huge_handoff_still_fits_into_a_card() {
     office.slack.person("U0BOB").clicks(&card, "baton.approve").acked().await;
     office.decided(&approval).await;
     office.closed_cards(&approval).await;
+    office.slack.no_violations();
+}
+
+/// Nothing about it looks like a secret; two of its letters are written in another way in Slack.
+const SHAPELESS: &str = "the moon & the <old> harbour";
+
+/// Says it in a question, in the names and contents of files, in a report, and in an answer.
+fn talkative() -> Player {
+    Arc::new(|played: Played| {
+        Box::pin(async move {
+            let asked = played.work().map(|work| format!("{} {:?}", work.instructions, played.offer.notes));
+            if asked.is_some_and(|asked| asked.contains("Why the harbour")) {
+                return played.handoff_with(|handoff| {
+                    handoff.summary = format!("Because of {SHAPELESS}.");
+                    let answer = serde_json::json!({ "answer": format!("Because of {SHAPELESS}.") });
+                    handoff.result = serde_json::from_value(answer).ok();
+                });
+            }
+            if played.offer.attempt.number == 1 {
+                let options = vec![format!("to {SHAPELESS}"), "home".to_owned()];
+                return Ending::Paused(Pause::Question { question: format!("To {SHAPELESS}?"), options, stuck: false });
+            }
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            std::fs::write(folder.path().join("hello.txt"), "hello\n").expect("a file");
+            std::fs::write(folder.path().join(format!("{SHAPELESS}.txt")), format!("{SHAPELESS}\n")).expect("a file");
+            let commit = played.commit(folder.path()).await;
+            played.handoff_with(|handoff| {
+                handoff.commit = commit;
+                handoff.summary = format!("{}{SHAPELESS} and back", "on and on ".repeat(200));
+                handoff.open_questions = vec![format!("What of {SHAPELESS}?")];
+                let path = format!("{SHAPELESS}.txt");
+                handoff.changed_paths = vec![ChangedPath { path, kind: ChangeKind::Added, bytes: 29 }];
+            })
+        })
+    })
+}
+
+#[tokio::test]
+async fn what_the_settings_name_is_hidden_whatever_it_looks_like_and_wherever_an_agent_says_it() {
+    let office = Office::played(&format!("never = [{SHAPELESS:?}]\n"), talkative()).await;
+    let plan = "
+version: 1
+title: travel
+tasks:
+  - { id: a, agent: { instructions: work }, checks: ['true'], approval: ask }
+";
+    let project = office.project(plan).await;
+    let question = office.asked().await;
+    let card = office.card(&question).await;
+    let (ann, bob, eve) = (office.slack.person("U0ANN"), office.slack.person("U0BOB"), office.slack.person("U0EVE"));
+    ann.clicks(&card, "baton.answer").acked().await;
+    let form = office.slack.wait_for_view("U0ANN").await;
+    assert!(form.view.to_string().contains("[withheld]"), "{}", form.view);
+    ann.submits(&form, &[("note", "anywhere")]).acked().await;
+    office.decided(&question).await;
+    let handoff = wait::until("the handoff", PATIENCE, || async {
+        office.client().approvals(false).await.ok()?.into_iter().find(|asked| asked.approval_id != question.approval_id)
+    })
+    .await;
+    let card = office.card(&handoff).await;
+    says(&card.shown(), &["[withheld]"]);
+    for action in ["baton.open", "baton.reject", "baton.ask"] {
+        ann.clicks(&card, action).acked().await;
+    }
+    let form = wait::until("the form of the question", PATIENCE, || async {
+        office.slack.view_of("U0ANN").filter(|view| view.callback() == "baton.ask")
+    })
+    .await;
+    ann.submits(&form, &[("note", "Why the harbour?")]).acked().await;
+    let answer = office.slack.wait_for_message("the agent's answer", |post| named(post, "answer")).await;
+    says(&answer.shown(), &["[withheld]"]);
+    eve.opens_home().acked().await;
+    bob.clicks(&office.slack.post(&card), "baton.approve").acked().await;
+    office.decided(&handoff).await;
+    office.closed_cards(&handoff).await;
+    eve.clicks(&card, "baton.approve").acked().await;
+    office.told("U0EVE", 0).await;
+    office.completed(&project).await;
+    office.slack.wait_for_message("the summary", |post| named(post, "summary")).await;
+    assert!(!office.slack.uploads().is_empty(), "differences were attached");
+    let told = office.slack.everything_told();
+    for part in [SHAPELESS, "the moon", "harbour>", "<old>", "&lt;old&gt;", "old> harbour"] {
+        assert!(!told.contains(part), "{part:?} got into Slack");
+    }
     office.slack.no_violations();
 }

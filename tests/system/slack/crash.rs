@@ -1,12 +1,16 @@
 //! The orchestrator goes down and comes back: nothing is lost, nothing is said twice.
 
-use bus_schemas::v1::approval::Verdict;
+use std::sync::Arc;
+
+use bus_schemas::v1::{api::ProjectView, approval::Verdict};
 use harness::{
-    slack::{Ack, Fault, TEAM_CHANNEL},
+    hostsim::{Played, Player},
+    slack::{Ack, Fault, Post, TEAM_CHANNEL},
     wait,
 };
+use tokio::sync::Semaphore;
 
-use super::rig::{ONE, Office, PATIENCE, says};
+use super::rig::{ONE, Office, PATIENCE, named, says};
 
 #[tokio::test]
 async fn a_click_after_a_restart_counts() {
@@ -42,7 +46,7 @@ async fn a_card_whose_answer_was_lost_is_found_again_after_a_kill() {
     office.decided(&approval).await;
     office.completed(&project).await;
     for card in office.closed_cards(&approval).await {
-        let same = |other: &&harness::slack::Post| other.channel == card.channel;
+        let same = |other: &&Post| other.channel == card.channel;
         assert_eq!(office.cards(&approval).iter().filter(same).count(), 1, "one card in each channel");
     }
     office.slack.no_violations();
@@ -145,5 +149,63 @@ async fn a_request_that_was_asked_while_slack_was_away_gets_its_card_later() {
     office.slack.person("U0ANN").clicks(&card, "baton.approve").acked().await;
     office.completed(&project).await;
     says(&office.closed_cards(&second).await[0].shown(), &["approved", "ann"]);
+    office.slack.no_violations();
+}
+
+#[tokio::test]
+async fn a_restart_in_the_middle_goes_on_with_the_same_status_message() {
+    let gate = Arc::new(Semaphore::new(1));
+    let held = Arc::clone(&gate);
+    let player: Player = Arc::new(move |played: Played| {
+        let held = Arc::clone(&held);
+        Box::pin(async move {
+            held.acquire().await.expect("the gate is never closed").forget();
+            played.handoff()
+        })
+    });
+    let plan = "
+version: 1
+title: long
+tasks:
+  - { id: one, run: 'true', checks: ['true'], approval: auto }
+  - { id: two, needs: [one], run: 'true', checks: ['true'], approval: auto }
+  - { id: three, needs: [two], run: 'true', checks: ['true'], approval: auto }
+";
+    let mut office = Office::closed("status_every = \"1s\"\n", Some(player)).await;
+    // The status message gets there; that it did, nobody here hears before the first kill.
+    office.slack.fails("chat.postMessage", 1_000, Fault::LostAnswer);
+    office.serve.start().await;
+    office.until_connected().await;
+    let project = office.project(plan).await;
+    let status = office.slack.wait_for_message("the status", |post| named(post, "status")).await;
+    office.kill().await;
+    office.slack.is_well();
+    office.restart().await;
+    let one_done = |post: &Post| post.shown().contains("1 of 3") && post.shown().contains("two");
+    office.slack.wait_until("that one task of three is done", &status, one_done).await;
+    // Killed while a task works; its handoff comes while nobody is there to take it.
+    office.kill().await;
+    gate.add_permits(1);
+    office.restart().await;
+    office.slack.wait_until("that two are done", &status, |post| post.shown().contains("2 of 3")).await;
+    gate.add_permits(1);
+    office.completed(&project).await;
+    office.slack.wait_for_message("the summary", |post| named(post, "summary")).await;
+    office.slack.wait_until("the last status", &status, |post| post.shown().contains("completed")).await;
+    office.kill().await;
+    office.restart().await;
+    // When a later project is summed up, everything of the first one was looked at again.
+    gate.add_permits(3);
+    let later = office.project(plan).await;
+    office.completed(&later).await;
+    let is_of = |post: &Post, kind: &str, project: &ProjectView| {
+        let id = project.project_id.to_string();
+        named(post, kind) && post.metadata.as_ref().is_some_and(|metadata| metadata.to_string().contains(&id))
+    };
+    office.slack.wait_for_message("the later summary", |post| is_of(post, "summary", &later)).await;
+    for kind in ["status", "summary"] {
+        let all: Vec<Post> = office.slack.posts().into_iter().filter(|post| is_of(post, kind, &project)).collect();
+        assert_eq!(all.len(), 1, "one {kind}: {all:#?}");
+    }
     office.slack.no_violations();
 }

@@ -247,6 +247,11 @@ impl Office {
     }
 }
 
+/// A message of this kind: its name is in its metadata.
+pub(crate) fn named(post: &Post, kind: &str) -> bool {
+    post.metadata.as_ref().is_some_and(|metadata| metadata.to_string().contains(&format!("\"{kind}:")))
+}
+
 /// All of these words are there, whatever their case.
 pub(crate) fn says(text: &str, words: &[&str]) {
     let lower = text.to_lowercase();

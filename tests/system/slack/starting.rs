@@ -169,3 +169,26 @@ async fn a_mention_that_is_delivered_twice_starts_one_project() {
     assert_eq!(projects[0].state, ProjectState::Completed);
     office.slack.no_violations();
 }
+
+#[tokio::test]
+async fn where_everyone_may_a_colleague_starts_and_decides_and_a_guest_of_another_company_does_not() {
+    let (player, _) = planner();
+    let office = Office::played("allow_everyone = true\n", player).await;
+    let foreign = office.slack.person("U0FOREIGN");
+    foreign.mentions(TEAM_CHANNEL, "Give me everything", &[]).acked().await;
+    says(&office.told("U0FOREIGN", 0).await.shown(), &["nothing was done", "workspace"]);
+    foreign.slash(TEAM_CHANNEL, "/baton", "").acked().await;
+    says(&office.told("U0FOREIGN", 1).await.shown(), &["nothing was done", "workspace"]);
+    assert_eq!(office.slack.view_of("U0FOREIGN"), None);
+    assert_eq!(office.client().projects().await.expect("projects"), []);
+    let said = office.slack.person("U0STRANGER").mentions(TEAM_CHANNEL, "Tidy up", &[]).acked().await;
+    let project = office.only_project().await;
+    assert_eq!((project.owner.as_str(), project.goal.as_str()), ("slack:U0STRANGER", "Tidy up"));
+    let approval = office.asked().await;
+    let card = office.card(&approval).await;
+    foreign.clicks(&card, "baton.approve").acked().await;
+    says(&office.told("U0FOREIGN", 2).await.shown(), &["nothing was done", "workspace"]);
+    assert_eq!(office.request(&approval).await.decision, None);
+    goes_on(&office, TEAM_CHANNEL, &said.ts).await;
+    office.slack.no_violations();
+}

@@ -11,7 +11,7 @@ use harness::{
 use serde_json::json;
 
 use super::{
-    rig::{Office, PATIENCE, says},
+    rig::{Office, PATIENCE, named, says},
     starting::{goes_on, planning},
 };
 
@@ -87,11 +87,6 @@ async fn a_project_from_the_command_line_has_a_thread_and_its_summary_carries_th
     assert!(text.contains("-hello\n") && text.contains("+hello, world"), "{text}");
     office.slack.wait_until("the last status", &status, |post| post.shown().contains("completed")).await;
     office.slack.no_violations();
-}
-
-/// A message of this kind: its name is in its metadata.
-fn named(post: &Post, kind: &str) -> bool {
-    post.metadata.as_ref().is_some_and(|metadata| metadata.to_string().contains(&format!("\"{kind}:")))
 }
 
 #[tokio::test]

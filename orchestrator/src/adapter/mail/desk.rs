@@ -228,7 +228,7 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn out_named(&self, prefix: &str) -> impl Future<Output = Kept<Vec<OutMail>>> + Send;
     /// Mails of ours, the newest first, at most so many.
     fn outbox(&self, limit: u32) -> impl Future<Output = Kept<Vec<OutMail>>> + Send;
-    /// How many mails went to a person about a project since an instant.
+    /// How many mails went to a person about a project (`None`: about none) since an instant.
     fn sent_since(
         &self,
         person: &str,
@@ -255,10 +255,12 @@ pub trait Desk: Clone + Send + Sync + 'static {
         person: &str,
         until: UnixMs,
     ) -> impl Future<Output = Kept<()>> + Send;
+    /// Forgets a person's news up to (and with) an instant: they want none.
+    fn forget_news(&self, person: &str, until: UnixMs) -> impl Future<Output = Kept<()>> + Send;
     /// How far the feed was read.
     fn feed_position(&self) -> impl Future<Output = Kept<u64>> + Send;
     /// The feed was read so far.
     fn set_feed_position(&self, sequence: u64) -> impl Future<Output = Kept<()>> + Send;
-    /// Forgets what was finished before an instant, with its text.
+    /// Clears the texts of what was finished before an instant. The mails themselves stay known.
     fn tidy(&self, before: UnixMs) -> impl Future<Output = Kept<()>> + Send;
 }

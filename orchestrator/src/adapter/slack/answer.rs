@@ -42,9 +42,18 @@ pub(super) fn user(answer: &Value) -> Result<User, String> {
             .unwrap_or_default(),
         email: text(answer, "/user/profile/email"),
         tz: text(answer, "/user/tz"),
+        team_ids: teams(answer),
+        is_foreign: flag(answer, "/user/is_stranger"),
         is_bot: flag(answer, "/user/is_bot"),
         deleted: flag(answer, "/user/deleted"),
     })
+}
+
+/// The workspace a person's account is of, and those of their organisation that they are in.
+fn teams(answer: &Value) -> Vec<String> {
+    let several = answer.pointer("/user/enterprise_user/teams").and_then(Value::as_array).into_iter().flatten();
+    let several = several.filter_map(Value::as_str).map(str::to_owned);
+    text(answer, "/user/team_id").into_iter().chain(several).collect()
 }
 
 pub(super) fn channel(answer: &Value) -> Result<Channel, String> {

@@ -106,6 +106,10 @@ pub struct User {
     pub email: Option<String>,
     /// The time zone (IANA).
     pub tz: Option<String>,
+    /// The workspaces they belong to; several in an organisation.
+    pub team_ids: Vec<String>,
+    /// They are of another organisation, and seen in a channel that is shared with it.
+    pub is_foreign: bool,
     /// It is an app.
     pub is_bot: bool,
     /// The account was closed.

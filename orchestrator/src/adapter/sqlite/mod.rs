@@ -9,6 +9,7 @@ mod audit_tests;
 mod fatigue;
 mod feed;
 mod letters;
+mod mail;
 mod open;
 mod project;
 mod query;
@@ -24,6 +25,7 @@ mod verify;
 mod writer;
 
 pub use feed::FeedPage;
+pub use mail::MailStore;
 pub use open::OpenError;
 pub use query::{ApplyStage, Backlog, LastApply, Thing};
 pub use slack::{SlackDesk, SlackStore};

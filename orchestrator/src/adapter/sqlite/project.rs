@@ -10,8 +10,18 @@ use super::{
 use crate::port::journal::{ApprovalRow, Change, FeedRow, ProjectRow, RememberedRow, TaskRow};
 
 /// The tables of the projections, in the order they are compared and swapped.
-pub(super) const TABLES: [&str; 9] =
-    ["project", "task", "handoff", "failure", "approval", "approval_about", "remembered", "remembered_use", "feed"];
+pub(super) const TABLES: [&str; 10] = [
+    "project",
+    "project_key",
+    "task",
+    "handoff",
+    "failure",
+    "approval",
+    "approval_about",
+    "remembered",
+    "remembered_use",
+    "feed",
+];
 
 /// Applies changes in order. `schema` is `main` or `temp`.
 pub(super) fn apply(connection: &Connection, schema: &str, changes: &[Change]) -> rusqlite::Result<()> {
@@ -154,19 +164,19 @@ fn add_project(connection: &Connection, schema: &str, row: &ProjectRow) -> rusql
              (project_id, title, goal, folder, owner, state, created_at, changed_at, base_commit, settled)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, 0)"
     );
-    connection
-        .prepare_cached(&sql)?
-        .execute(params![
-            row.project_id.to_string(),
-            row.title,
-            row.goal,
-            row.folder,
-            row.owner,
-            word(&row.state)?,
-            row.created_at.0,
-            row.base_commit
-        ])
-        .map(drop)
+    connection.prepare_cached(&sql)?.execute(params![
+        row.project_id.to_string(),
+        row.title,
+        row.goal,
+        row.folder,
+        row.owner,
+        word(&row.state)?,
+        row.created_at.0,
+        row.base_commit
+    ])?;
+    let Some(key) = &row.key else { return Ok(()) };
+    let sql = format!("INSERT INTO {schema}.project_key (key, project_id) VALUES (?1, ?2)");
+    connection.prepare_cached(&sql)?.execute([key, &row.project_id.to_string()]).map(drop)
 }
 
 fn add_task(connection: &Connection, schema: &str, row: &TaskRow) -> rusqlite::Result<()> {

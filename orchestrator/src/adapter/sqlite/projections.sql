@@ -30,6 +30,12 @@ CREATE TABLE IF NOT EXISTS {s}.project (
     spend            TEXT    NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
 
+-- What a project was started by: asked for once more, it is found here.
+CREATE TABLE IF NOT EXISTS {s}.project_key (
+    key        TEXT PRIMARY KEY,
+    project_id TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS {s}.task (
     task_id      TEXT PRIMARY KEY,
     project_id   TEXT    NOT NULL,

@@ -84,6 +84,20 @@ pub enum ApplyStage {
 }
 
 impl Store {
+    /// The project that was started under a key.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn started_by(&self, key: String) -> Result<Option<ProjectId>, JournalError> {
+        self.read("look up a key", move |connection| {
+            connection
+                .prepare_cached("SELECT project_id FROM project_key WHERE key = ?1")?
+                .query_row([key], |row| get_id(row, 0).map(ProjectId::from_uuid))
+                .optional()
+        })
+        .await
+    }
+
     /// Ids of a kind that start with `prefix` (as written with hyphens), a few at most.
     ///
     /// # Errors
@@ -330,7 +344,7 @@ fn last_apply(connection: &Connection, project_id: ProjectId) -> rusqlite::Resul
             }
             Fact::ApplyStalled { detail } => ApplyStage::Stalled { detail },
             Fact::ApplyStopped { detail } => ApplyStage::Stopped { detail },
-            Fact::ApplyUndone { by } => ApplyStage::Undone { by },
+            Fact::ApplyUndone { by, .. } => ApplyStage::Undone { by },
             Fact::ApplyFinished => ApplyStage::Finished,
             _ => continue,
         };

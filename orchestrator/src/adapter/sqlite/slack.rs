@@ -25,7 +25,10 @@ use crate::{adapter::slack::bridge::InboxRow, port::journal::JournalError};
 
 pub use desk::SlackDesk;
 
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/slack/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/slack/0001_first.sql"),
+    include_str!("../../../migrations/slack/0002_intentions.sql"),
+];
 
 /// The store. Cheap to clone.
 #[derive(Clone, Debug)]

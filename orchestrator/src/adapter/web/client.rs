@@ -1,6 +1,7 @@
 //! The API's first client.
 
 mod ledger;
+mod mail;
 
 use std::{collections::VecDeque, path::PathBuf, pin::Pin, time::Duration};
 

@@ -7,6 +7,7 @@ mod event_stream;
 mod extract;
 mod guard;
 mod ledger;
+mod mail;
 mod peer;
 mod probe;
 mod problem;

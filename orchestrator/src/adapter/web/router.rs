@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     extract::{Body, Params},
-    guard, ledger,
+    guard, ledger, mail,
     peer::Peer,
     problem::{ApiError, problem},
 };
@@ -31,9 +31,6 @@ use crate::port::Service;
 
 /// A plan with its scripts is the largest body there is.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
-
-/// The channel of requests that name none.
-const CLI: &str = "cli";
 
 /// What every route can reach.
 #[derive(Clone)]
@@ -64,6 +61,7 @@ pub fn router<S: Service>(service: S, shutdown: CancellationToken) -> Router {
         .route("/v1/dead-letters", get(dead_letters::<S>))
         .route("/v1/rebuild", post(rebuild::<S>))
         .merge(ledger::routes::<S>())
+        .merge(mail::routes::<S>())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -186,7 +184,7 @@ async fn edit_plan<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<EditPlanRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.edit_plan(&id, request).await)
 }
 
@@ -196,7 +194,7 @@ async fn tell<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<TellRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.tell(&id, request).await)
 }
 
@@ -206,7 +204,7 @@ async fn budget<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<BudgetRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.budget(&id, request).await)
 }
 
@@ -216,7 +214,7 @@ async fn cancel<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<CancelRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.cancel(&id, request).await)
 }
 
@@ -236,7 +234,7 @@ async fn undo<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<UndoRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.undo(&id, request).await)
 }
 

@@ -33,6 +33,7 @@ static SENDING: LazyLock<Vec<String>> = LazyLock::new(|| folded(SENT));
 static DEVICE: LazyLock<Vec<String>> = LazyLock::new(|| folded(DEVICES));
 static LAW: LazyLock<Vec<String>> = LazyLock::new(|| folded(LEGAL));
 static MAIL: LazyLock<Vec<String>> = LazyLock::new(|| folded(include_str!("lists/mails.txt")));
+static OUTSIDE: LazyLock<Vec<String>> = LazyLock::new(|| folded(include_str!("lists/outside.txt")));
 static FOOTER: LazyLock<Vec<String>> = LazyLock::new(|| folded(FOOTERS));
 
 fn bare(line: &str) -> &str {
@@ -82,8 +83,20 @@ pub(super) fn device(line: &str) -> bool {
     if text == "ᐧ" {
         return true;
     }
-    (text.starts_with("sent from my ") && (excuse || (words <= 10 && !line.contains(". "))))
-        || (sent && words <= 14 && DEVICE.iter().any(|word| text.contains(word.as_str())) && !text.contains(". "))
+    // "Sent from my desk, is much easier than my telephone" is a sentence.
+    let owned = text.strip_prefix("sent from my ").or_else(|| text.strip_prefix("from my "));
+    let named = |rest: &str| {
+        let head: Vec<&str> = rest.split_whitespace().take(4).collect();
+        let head = head.join(" ");
+        !head.contains(", ") && DEVICE.iter().any(|word| head.contains(word.as_str()))
+    };
+    let mine = owned.is_some_and(|rest| words <= 10 && !line.contains(". ") && (named(rest) || !rest.contains(", ")));
+    mine || (owned.is_some() && sent && excuse)
+        || (owned.is_none()
+            && sent
+            && words <= 14
+            && DEVICE.iter().any(|word| text.contains(word.as_str()))
+            && !text.contains(". "))
 }
 
 /// Whether a paragraph is a disclaimer.
@@ -99,8 +112,23 @@ pub(super) fn legal(paragraph: &str) -> bool {
         ]
         .contains(&paragraph.trim_matches(['*', ':', '-', ' ', '_', '=', '.']));
     }
+    let scanned = ["scanned for virus", "been scanned", "auf viren"].iter().any(|words| paragraph.contains(words));
+    if scanned && (paragraph.contains("virus") || paragraph.contains("malware") || paragraph.contains("viren")) {
+        return true;
+    }
     MAIL.iter().any(|word| paragraph.contains(word.as_str()))
         && LAW.iter().filter(|word| paragraph.contains(word.as_str())).take(2).count() == 2
+}
+
+/// Whether a paragraph is what a mail server puts above mails from outside.
+pub(super) fn external(paragraph: &str) -> bool {
+    let text = paragraph.trim_start_matches(['*', '[', '(', '-', '_', '!', '⚠', '\u{fe0f}', ' ', '<', '=', '#']);
+    text.len() < 600 && OUTSIDE.iter().any(|words| text.contains(words.as_str())) && {
+        let begins = ["caution", "external", "warning", "attention", "this email", "this message", "achtung", "extern"];
+        let more =
+            ["vorsicht", "diese e-mail", "diese nachricht", "avertissement", "ce message", "cet e-mail", "cuidado"];
+        begins.iter().chain(&more).any(|word| text.starts_with(word))
+    }
 }
 
 /// Whether a line begins the footer of a list or a notification.

@@ -188,6 +188,13 @@ fn flattened(folded: &str) -> bool {
     seen[1] && seen[4] && (seen[2] || has_address(rest))
 }
 
+/// Whether the lines between are one attribution (`On …, … wrote:`) and not a block of headers.
+pub(super) fn is_attribution(lines: &[Line<'_>], from: Option<usize>, end: usize) -> bool {
+    let Some(from) = from.filter(|from| lines[*from].free()) else { return false };
+    let Some(found) = attribution(lines, from) else { return false };
+    lines[found.min(end)..end].iter().all(Line::blank)
+}
+
 /// The end of an attribution that begins here: `On …, … wrote:`, on one line or wrapped over some.
 fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
     let mut joined = String::new();
@@ -276,6 +283,9 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
             return true;
         }
     }
+    if bare(joined, lines, from, end) {
+        return true;
+    }
     let candidate = colon
         || lines.get(end + 1).is_some_and(|next| next.depth > 0 || (next.blank() && quote_follows(lines, end + 1)));
     if !candidate {
@@ -304,6 +314,19 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
         && ((wrote && (colon || (address && dated && opens)))
             || (colon && address && dated)
             || (colon && seen.date && seen.time))
+}
+
+/// Whether a text is an attribution although nothing but its form says so: `On 14 Nov 2018 08:14 Lea <lea@works.example> wrote`
+/// without a colon; `2016-03-03 17:21 GMT+01:00 Lea` alone in its paragraph.
+fn bare(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
+    let seen = when(joined);
+    if joined.len() > 200 || !lines[from].opens || !seen.date || !seen.time {
+        return false;
+    }
+    let blank = |at: Option<usize>| at.and_then(|at| lines.get(at)).is_none_or(Line::blank);
+    let stamped = joined.starts_with("20") && joined.contains(" gmt") && joined.len() < 120;
+    (has_address(joined) && words::wrote_last(joined))
+        || (stamped && from == end && blank(from.checked_sub(1)) && blank(Some(end + 1)))
 }
 
 /// Whether a text has an attribution followed by what it quotes on the same line.

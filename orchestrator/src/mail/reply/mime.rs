@@ -3,32 +3,54 @@
 use super::{Kind, Reply, fold, html, line, split};
 use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
+/// The most text that is looked at, in bytes: nobody writes more.
+const LOOKED_AT: usize = 10 << 20;
+
 /// Reads a mail as it came.
 pub(super) fn parse(raw: &[u8]) -> Reply {
-    let Some(message) = MessageParser::default().parse(raw) else {
-        return split::split(&line::lines(&String::from_utf8_lossy(raw)));
-    };
-    let text = plain(&message);
-    let markup = markup(&message);
+    match MessageParser::default().parse(raw) {
+        Some(message) => of_message(&message).0,
+        None => split::split(&line::lines(head(&String::from_utf8_lossy(raw)))),
+    }
+}
+
+/// Reads a mail that is taken apart; with the text it was read from.
+pub(in crate::mail) fn of_message(message: &Message<'_>) -> (Reply, String) {
+    let text = plain(message);
+    let markup = markup(message);
     match (text, markup) {
         (Some(text), Some(markup)) => {
             let of_text = split::split(&line::lines(&text));
             if of_text.fragments.iter().any(|part| part.kind == Kind::New) && older(&of_text) {
-                return of_text;
+                return (of_text, text);
             }
-            let of_markup = split::split(&html::lines(&markup));
+            let rendered = html::lines(&markup);
+            let of_markup = split::split(&rendered);
             let says_more = of_markup.fragments.iter().any(|part| part.kind == Kind::New);
             let stub = text.trim().len() * 4 < of_markup.text().len();
             if says_more && (older(&of_markup) || stub || !older(&of_text) && text.trim().is_empty()) {
-                of_markup
+                (of_markup, joined(&rendered))
             } else {
-                of_text
+                (of_text, text)
             }
         }
-        (Some(text), None) => split::split(&line::lines(&text)),
-        (None, Some(markup)) => split::split(&html::lines(&markup)),
-        (None, None) => Reply::default(),
+        (Some(text), None) => (split::split(&line::lines(&text)), text),
+        (None, Some(markup)) => {
+            let rendered = html::lines(&markup);
+            (split::split(&rendered), joined(&rendered))
+        }
+        (None, None) => (Reply::default(), String::new()),
     }
+}
+
+/// Lines as a text.
+fn joined(lines: &[line::Line<'_>]) -> String {
+    lines.iter().map(|line| line.raw.as_ref()).collect::<Vec<_>>().join("\n")
+}
+
+/// The beginning of a text that is looked at.
+fn head(text: &str) -> &str {
+    fold::head(text, LOOKED_AT)
 }
 
 /// Whether any part of it is older than the mail.
@@ -48,7 +70,11 @@ fn plain(message: &Message<'_>) -> Option<String> {
             });
         }
     }
-    (!all.is_empty()).then(|| all.join("\n"))
+    (!all.is_empty()).then(|| {
+        let mut text = all.join("\n");
+        text.truncate(head(&text).len());
+        text
+    })
 }
 
 /// The HTML parts.
@@ -59,7 +85,11 @@ fn markup(message: &Message<'_>) -> Option<String> {
         .filter_map(|at| message.parts.get(*at as usize))
         .filter_map(|part| if let PartType::Html(markup) = &part.body { Some(markup.as_ref()) } else { None })
         .collect();
-    (!all.is_empty()).then(|| all.join("\n"))
+    (!all.is_empty()).then(|| {
+        let mut markup = all.join("\n");
+        markup.truncate(head(&markup).len());
+        markup
+    })
 }
 
 fn flowed(part: &MessagePart<'_>, name: &str, wanted: &str) -> bool {

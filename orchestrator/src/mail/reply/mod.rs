@@ -33,6 +33,7 @@ mod words;
 mod tests;
 
 pub use decide::Deciding;
+pub(super) use mime::of_message;
 
 use std::ops::Range;
 
@@ -84,6 +85,8 @@ pub struct Fragment {
 pub struct Reply {
     /// Its parts, in order.
     pub fragments: Vec<Fragment>,
+    /// What is called new may as well be the message that is answered, quoted without a mark: it decides nothing.
+    pub unsure: bool,
 }
 
 impl Reply {
@@ -114,7 +117,11 @@ impl Reply {
     #[must_use]
     pub fn decision(&self) -> Deciding {
         let lines: Vec<String> = self.new_lines().collect();
-        decide::decide(&lines)
+        match decide::decide(&lines) {
+            Deciding::None => Deciding::None,
+            _ if self.unsure => Deciding::Ambiguous("it may be part of the message that is answered".to_owned()),
+            decision => decision,
+        }
     }
 
     fn new_lines(&self) -> impl Iterator<Item = String> {

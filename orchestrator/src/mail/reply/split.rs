@@ -8,8 +8,31 @@ use super::{Fragment, Kind, Reply};
 
 /// Understands the lines of a mail.
 pub(super) fn split(lines: &[Line<'_>]) -> Reply {
+    let mut kinds = kinds(lines, 0);
+    // A heading on top, no mark below, and nothing new: an answer written below it, or an empty one. The words are shown, but
+    // they decide nothing.
+    let is_new = |kinds: &[Kind]| lines.iter().zip(kinds).any(|(line, kind)| *kind == Kind::New && !line.blank());
+    let mut unsure = false;
+    if !is_new(&kinds) && !kinds.contains(&Kind::Forwarded) {
+        let headed = kinds.iter().position(|kind| *kind == Kind::Attribution);
+        let from = headed.map(|at| at + kinds[at..].iter().take_while(|kind| **kind == Kind::Attribution).count());
+        if let Some(from) = from.filter(|from| marker::is_attribution(lines, headed, *from)) {
+            let mut other = self::kinds(lines, from);
+            other[..from].copy_from_slice(&kinds[..from]);
+            if is_new(&other) {
+                (kinds, unsure) = (other, true);
+            }
+        }
+    }
+    sign(lines, &mut kinds);
+    banner(lines, &mut kinds);
+    Reply { fragments: fragments(lines, &kinds), unsure }
+}
+
+/// What each line from one on is, without signatures and footers.
+fn kinds(lines: &[Line<'_>], from: usize) -> Vec<Kind> {
     let mut kinds = vec![Kind::New; lines.len()];
-    let mut at = 0;
+    let mut at = from;
     let mut quoting = Kind::Quoted;
     while at < lines.len() {
         tick(1);
@@ -39,8 +62,21 @@ pub(super) fn split(lines: &[Line<'_>]) -> Reply {
             at += 1;
         }
     }
-    sign(lines, &mut kinds);
-    Reply { fragments: fragments(lines, &kinds) }
+    kinds
+}
+
+/// Takes what a mail server put above a mail from outside out of the person's words.
+fn banner(lines: &[Line<'_>], kinds: &mut [Kind]) {
+    let Some(from) = lines.iter().position(|line| !line.blank()) else { return };
+    let length = lines[from..].iter().take_while(|line| !line.blank() && line.depth == 0).count();
+    let text = lines[from..from + length].iter().map(|line| line.folded.as_str()).collect::<Vec<_>>().join(" ");
+    let more = kinds[from + length..].iter().zip(&lines[from + length..]);
+    if kinds[from] == Kind::New
+        && more.into_iter().any(|(kind, line)| *kind == Kind::New && !line.blank())
+        && super::farewell::external(&text)
+    {
+        kinds[from..from + length].fill(Kind::Footer);
+    }
 }
 
 /// Takes the marks that follow each other; says where they end, what follows, and whether that is all the rest.

@@ -82,6 +82,11 @@ pub(super) fn wrote(folded: &str) -> bool {
     WROTE_FOLDED.iter().any(|word| super::fold::says(folded, word))
 }
 
+/// Whether a folded text ends with "… wrote".
+pub(super) fn wrote_last(folded: &str) -> bool {
+    WROTE_FOLDED.iter().any(|word| folded.ends_with(word.as_str()) && super::fold::says(folded, word))
+}
+
 /// Where in a folded text somebody wrote something, up to the colon: `… wrote:`.
 pub(super) fn wrote_colon(folded: &str) -> Option<usize> {
     WROTE_FOLDED

@@ -1,5 +1,6 @@
 //! Agents in real VMs, with a scripted model behind the gateway.
 
+mod approvals;
 mod canary;
 mod examples;
 mod kill;

@@ -26,6 +26,8 @@ pub struct EgressAccess {
     log: mpsc::Sender<String>,
     pub(super) stop: CancellationToken,
     pub(super) resolver: Arc<dyn Resolve>,
+    /// Of those the rules let through, these may have a private address.
+    pub(super) private: Arc<Rules>,
     pub(super) allow_private: bool,
     pub(super) waits: Waits,
 }
@@ -54,7 +56,14 @@ impl EgressAccess {
         stop: CancellationToken,
     ) -> Self {
         let resolver = Arc::new(System);
-        Self { rules, records, log, stop, resolver, allow_private: false, waits: WAITS }
+        let private = Arc::default();
+        Self { rules, records, log, stop, resolver, private, allow_private: false, waits: WAITS }
+    }
+
+    /// Where the rules name one of these, it may have a private address.
+    #[must_use]
+    pub fn with_private(self, private: Arc<Rules>) -> Self {
+        Self { private, ..self }
     }
 
     /// For tests: names as this resolver has them; private addresses are let through or not; short waits.

@@ -43,6 +43,18 @@ impl Rules {
         entries.iter().map(rule).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Reads `pool.private_hosts`: each names one host, and nothing below a domain.
+    ///
+    /// # Errors
+    /// What is wrong with which entry.
+    pub fn private(entries: &[String]) -> Result<Self, String> {
+        if let Some(entry) = entries.iter().find(|entry| entry.contains('*')) {
+            return Err(format!("pool.private_hosts: {entry:?}: name each host, without a wildcard"));
+        }
+        let rule = |entry: &String| Rule::parse(entry).map_err(|why| format!("pool.private_hosts: {entry:?}: {why}"));
+        entries.iter().map(rule).collect::<Result<_, _>>().map(Self)
+    }
+
     /// The entry that lets this target through.
     pub(super) fn allowing(&self, host: &Host, port: u16) -> Option<&str> {
         self.0.iter().find(|rule| rule.fits(host, port)).map(|rule| rule.text.as_str())

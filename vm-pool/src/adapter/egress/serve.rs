@@ -130,12 +130,15 @@ async fn answer<'a>(
         );
         return say(StatusCode::FORBIDDEN, &text);
     };
-    let found = timeout(access.waits.connect, targets(&*access.resolver, host, *port, access.allow_private)).await;
+    let private = access.allow_private || access.private.allowing(host, *port).is_some();
+    let found = timeout(access.waits.connect, targets(&*access.resolver, host, *port, private)).await;
     let addresses = match found {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(NoAddress::Refused(why))) => {
             let _ = access.asked(&shown, why, false);
-            let text = format!("{shown} is refused: it has a {why}, and no task may reach one\n");
+            let text = format!(
+                "{shown} is refused: it has a {why}, and only those are reached that the host's `pool.private_hosts` names\n"
+            );
             return say(StatusCode::FORBIDDEN, &text);
         }
         Ok(Err(NoAddress::Unknown(why))) => {

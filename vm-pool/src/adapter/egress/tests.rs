@@ -101,6 +101,7 @@ impl Resolve for Names {
 struct Proxy {
     names: Names,
     allow_private: bool,
+    private: Arc<Rules>,
     rules: Rules,
     waits: Waits,
     records: Arc<Mutex<Vec<EgressRecord>>>,
@@ -118,6 +119,7 @@ impl Proxy {
         Self {
             names: Names { names, asked: Arc::default() },
             allow_private,
+            private: Arc::default(),
             rules: rules(entries),
             waits: Waits { head: minute, connect: minute, idle: minute },
             records: Arc::default(),
@@ -130,11 +132,9 @@ impl Proxy {
     fn connect(&self) -> (DuplexStream, JoinHandle<()>) {
         let (client, guest) = tokio::io::duplex(64 * 1024);
         let records = Arc::clone(&self.records);
-        let access = EgressAccess::new(self.rules.clone(), records, self.log_sender.clone(), self.stop.clone()).faked(
-            self.names.clone(),
-            self.allow_private,
-            self.waits,
-        );
+        let access = EgressAccess::new(self.rules.clone(), records, self.log_sender.clone(), self.stop.clone())
+            .with_private(Arc::clone(&self.private))
+            .faked(self.names.clone(), self.allow_private, self.waits);
         (client, tokio::spawn(serve(guest, Arc::new(access))))
     }
 
@@ -243,6 +243,30 @@ async fn what_is_not_on_the_list_is_refused_before_it_is_even_looked_up() {
     assert_eq!(proxy.names.asked.load(Ordering::SeqCst), 0);
     let denied = |target: &str| (target.to_owned(), "default deny".to_owned(), false);
     assert_eq!(proxy.recorded(), [denied("api.other.org:443"), denied("example.com:8080")]);
+}
+
+#[tokio::test]
+async fn a_host_of_ones_own_network_is_reached_where_both_lists_name_it() {
+    let (port, (other, others)) = (mirror().await, echo().await);
+    let at = |host: &str, port: u16| format!("{host}:{port}");
+    let entries = [at("near.example", port), at("near.example", other), at("trap.example", port)];
+    let names: [(&str, &[&str]); 3] =
+        [("near.example", &["127.0.0.1"]), ("trap.example", &["127.0.0.1"]), ("more.example", &["127.0.0.1"])];
+    let mut proxy = Proxy::new(&entries.each_ref().map(String::as_str), &names, false);
+    proxy.private = Arc::new(Rules::private(&[at("near.example", port), at("more.example", port)]).unwrap());
+    let ask = async |target: &str| proxy.ask(&format!("GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\n\r\n")).await;
+    let reached = ask(&entries[0]).await;
+    assert!(reached.starts_with("HTTP/1.1 200 "), "{reached}");
+    for (target, why) in
+        [(&entries[1], "private_hosts"), (&entries[2], "private_hosts"), (&at("more.example", port), "allow-list")]
+    {
+        let refused = ask(target).await;
+        assert!(refused.starts_with("HTTP/1.1 403 ") && refused.contains(why), "{target}: {refused}");
+    }
+    assert_eq!(others.load(Ordering::SeqCst), 0);
+    for bad in ["*.example", "http://a.example", "a.example:x"] {
+        assert!(Rules::private(&[bad.to_owned()]).is_err_and(|why| why.contains("pool.private_hosts")), "{bad}");
+    }
 }
 
 #[tokio::test]

@@ -19,13 +19,20 @@ use crate::adapter::{
 #[derive(Clone, Debug)]
 pub struct HostOutside {
     gateway: Gateway,
+    private: Arc<Rules>,
 }
 
 impl HostOutside {
     /// Models by way of this gateway; hosts by each task's list.
     #[must_use]
-    pub const fn new(gateway: Gateway) -> Self {
-        Self { gateway }
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway, private: Arc::default() }
+    }
+
+    /// The hosts that may have a private address, where a task's list names them.
+    #[must_use]
+    pub fn with_private(self, private: Rules) -> Self {
+        Self { private: Arc::new(private), ..self }
     }
 }
 
@@ -52,7 +59,8 @@ impl Outside for HostOutside {
             Rules::default()
         });
         let (records, meter) = (Arc::<Mutex<Vec<EgressRecord>>>::default(), Meter::default());
-        let network = EgressAccess::new(rules, Arc::clone(&records), log.clone(), stop.clone());
+        let network = EgressAccess::new(rules, Arc::clone(&records), log.clone(), stop.clone())
+            .with_private(Arc::clone(&self.private));
         let access = Access { attempt, models, purse, meter: meter.clone(), stop, log, deadline };
         let gateway = self.gateway.clone();
         Arc::new(HostReach { gateway, models: Arc::new(access), network: Arc::new(network), records, meter })

@@ -2,14 +2,21 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use bus_schemas::time::UnixMs;
-use tokio::sync::Notify;
+use bus_schemas::{
+    id::{ApprovalId, ProjectId},
+    time::UnixMs,
+};
+use tokio::sync::{Mutex, Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    adapter::{
+        mail::{Desk, Transport, Verifier},
+        marks::Marks,
+    },
     config::Audience,
     people::People,
-    port::{Clock, Ids},
+    port::{Clock, Ids, Service},
 };
 
 /// How the bridge behaves.
@@ -86,6 +93,14 @@ pub(super) struct Core<S, D, V, T> {
     pub(super) inward: Notify,
     /// Something is to be sent: look at what is due.
     pub(super) outward: Notify,
+    /// Requests that have to be looked at.
+    pub(super) requests: Marks<ApprovalId>,
+    /// Projects that have to be looked at.
+    pub(super) projects: Marks<ProjectId>,
+    /// Held while a thread is changed.
+    pub(super) threads: Mutex<()>,
+    /// Held while news are kept, or told.
+    pub(super) gathering: Mutex<()>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
@@ -113,9 +128,19 @@ impl<S, D, V, T> Bridge<S, D, V, T> {
             world,
             inward: Notify::new(),
             outward: Notify::new(),
+            requests: Marks::new(),
+            projects: Marks::new(),
+            threads: Mutex::new(()),
+            gathering: Mutex::new(()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }))
+    }
+
+    /// Our address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.0.world.settings.address
     }
 
     /// Something came in, or was released.
@@ -132,5 +157,33 @@ impl<S, D, V, T> Bridge<S, D, V, T> {
 
     pub(super) fn now(&self) -> UnixMs {
         self.0.world.clock.now()
+    }
+}
+
+impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
+    /// Does what comes in, brings people what they are to hear, and goes on until [`stop`](Self::stop).
+    pub fn run(&self) {
+        self.background(self.clone().keep_inward());
+        self.0.tasks.spawn(self.clone().keep_outbox());
+        let bridge = self.clone();
+        self.background(async move {
+            bridge.reconcile().await;
+            bridge.background(bridge.clone().keep_requests());
+            bridge.background(bridge.clone().keep_projects());
+            bridge.background(bridge.clone().keep_news());
+            bridge.background(bridge.clone().keep_tidy());
+            bridge.follow().await;
+        });
+    }
+
+    /// Runs something until the bridge stops.
+    pub(super) fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.0.stop.clone();
+        self.0.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        });
     }
 }

@@ -5,5 +5,15 @@
 //! sent, again after trouble. The ledger decides; mail only shows and asks.
 
 mod core;
+mod inward;
+mod links;
+#[cfg(test)]
+mod memory;
+mod outward;
+mod room;
 
-pub use self::core::{Bridge, Settings, World};
+pub use self::{
+    core::{Bridge, Settings, World},
+    outward::{Recipient, Say},
+    room::Room,
+};

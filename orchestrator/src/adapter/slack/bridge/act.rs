@@ -42,7 +42,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if click.action_id == action::LINK {
             return Ok("a link".to_owned());
         }
-        if !self.0.crew.may(&click.user) {
+        if !self.may(&click.user).await {
             return self.turn_away(&asker).await;
         }
         match click.action_id.as_str() {
@@ -123,14 +123,14 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             remember,
         };
         let me = core.crew.name(&asker.user);
-        let answer = core.service.decide(&approval_id.to_string(), request).await;
+        let answer = core.service.decide(&approval_id.to_string(), request).await.and_then(|view| self.veiled(&view));
         core.cards.mark(approval_id);
         match answer {
             Ok(view) => {
                 let mut said = answers::taken(&view, verdict, &me, &core.crew);
                 if remembered {
                     said.push_str(
-                        " It is remembered for later requests like it (`baton remembered` lists and revokes).",
+                        " It is remembered for later requests like it (`/baton remembered` lists them and says how to take one back).",
                     );
                 }
                 self.whisper(asker, said).await;
@@ -154,7 +154,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         }
         let core = &*self.0;
         let me = core.crew.name(&asker.user);
-        let view = core.service.approval(&approval_id.to_string()).await.ok();
+        let (view, problem) = (self.request(approval_id).await.ok(), &self.told(problem));
         if let (true, Some(view), Some(verdict)) = (again, &view, verdict)
             && was_mine(view, verdict, &me)
         {
@@ -181,7 +181,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     async fn open(&self, asker: &Asker, approval_id: ApprovalId) -> Outcome {
         let core = &*self.0;
         let id = approval_id.to_string();
-        let view = match core.service.approval(&id).await {
+        let view = match self.request(approval_id).await {
             Ok(view) => view,
             Err(problem) => return self.refuse(asker, approval_id, &problem, None, false).await,
         };
@@ -220,7 +220,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             Ok(project) => project,
             Err(problem) if answers::is_passing(&problem) => return Err(Later(problem)),
             Err(problem) => {
-                self.whisper(asker, answers::plain(&problem)).await;
+                self.whisper(asker, self.plain(&problem)).await;
                 return Ok(format!("refused: {}", problem.code));
             }
         };
@@ -239,7 +239,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             return Ok("applied before".to_owned());
         }
         let request = ApplyRequest { by: asker.user.clone(), channel: SLACK.to_owned(), dry_run: false };
-        let said = match core.service.apply(&id, request).await {
+        let said = match core.service.apply(&id, request).await.and_then(|view| self.veiled(&view)) {
             Ok(view) if view.conflicts.is_empty() => format!(
                 ":white_check_mark: Applied: {} changed in {}. `baton undo {id}` takes it back.",
                 view::figures::count(view.changed.len(), "file"),
@@ -254,7 +254,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 )
             }
             Err(problem) if answers::is_passing(&problem) => return Err(Later(problem)),
-            Err(problem) => answers::plain(&problem),
+            Err(problem) => self.plain(&problem),
         };
         core.projects.mark(project_id);
         self.whisper(asker, said).await;
@@ -276,7 +276,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             Ok(outcomes) => outcomes,
             Err(problem) if answers::is_passing(&problem) => return Err(Later(problem)),
             Err(problem) => {
-                self.whisper(asker, answers::plain(&problem)).await;
+                self.whisper(asker, self.plain(&problem)).await;
                 return Ok(format!("refused: {}", problem.code));
             }
         };
@@ -293,7 +293,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 done += 1;
                 continue;
             };
-            let view = core.service.approval(&outcome.approval_id.to_string()).await.ok();
+            let view = self.request(outcome.approval_id).await.ok();
             if view.as_ref().is_some_and(|view| was_mine(view, Verdict::Approved, &me)) {
                 done += 1;
                 continue;
@@ -342,7 +342,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             }
         }
         let request = AskRequest { question, by: asker.user.clone(), channel: SLACK.to_owned() };
-        match core.service.ask_agent(&id, request).await {
+        match core.service.ask_agent(&id, request).await.and_then(|view| self.veiled(&view)) {
             Ok(view) => {
                 core.cards.mark(approval_id);
                 let said = format!(
@@ -360,7 +360,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     pub(super) async fn delegate(&self, asker: &Asker, approval_id: ApprovalId, to: &str, again: bool) -> Outcome {
         let core = &*self.0;
         let to_name = core.crew.name(to);
-        if !core.crew.may(to) {
+        if !self.may(to).await {
             let said = format!(
                 ":no_entry: Nothing was done: {} is no member of this Baton, so they could not decide.",
                 core.crew.mention(&to_name)
@@ -369,7 +369,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             return Ok("refused: no member".to_owned());
         }
         let request = DelegateRequest { to: to_name.clone(), by: asker.user.clone(), channel: SLACK.to_owned() };
-        match core.service.delegate(&approval_id.to_string(), request).await {
+        match core.service.delegate(&approval_id.to_string(), request).await.and_then(|view| self.veiled(&view)) {
             Ok(view) => {
                 core.cards.mark(approval_id);
                 let said = format!(

@@ -136,6 +136,15 @@ fn who_may(view: &ApprovalView, crew: &Crew) -> String {
 
 /// Somebody who is no member.
 pub(super) fn stranger(user: &str, crew: &Crew) -> String {
+    if crew.takes_everyone() {
+        return format!(
+            ":no_entry: Nothing was done: only people of this app's own workspace may start or decide anything, and `{}` is not one of \
+             them, or Slack did not say. Whoever runs this Baton can make you a member: a section `[members.NAME]` with `slack = \"{}\"` in \
+             `baton.toml`.",
+            text::escape(user),
+            text::escape(user)
+        );
+    }
     let who = crew.members_in_slack();
     let who = if who.is_empty() { String::new() } else { format!(" Members: {}.", crew.list(&who, NAMED)) };
     format!(

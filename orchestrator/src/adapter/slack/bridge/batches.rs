@@ -122,14 +122,14 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let ids = self.in_batch(batch);
         let mut views = Vec::with_capacity(ids.len());
         for id in &ids {
-            views.push(core.service.approval(&id.to_string()).await.map_err(|problem| problem.detail)?);
+            views.push(self.request(*id).await.map_err(|problem| problem.detail)?);
         }
         let Some(first) = views.first() else { return Ok(()) };
         let name = batch_name_of(batch);
         let copies = core.desk.copies(&name).await.map_err(|e| e.to_string())?;
         let closed = views.iter().all(|view| view.decision.is_some());
         if copies.is_empty() && closed {
-            return Ok(());
+            return self.close_batch(batch).await;
         }
         let project = core.service.project(&first.project_id.to_string()).await.map_err(|problem| problem.detail)?;
         let thread = core.desk.thread(first.project_id).await.map_err(|e| e.to_string())?;
@@ -137,7 +137,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let item = |view: &ApprovalView| BatchItem { approval_id: view.approval_id, digest: view.digest.clone() };
         let shown =
             Shown { all: ids, digest: view::batch::digest(&waiting), items: waiting.iter().map(item).collect() };
-        let card = self.batch_card_of(&views, &waiting).ok_or("it cannot be shown safely")?;
+        let card = self.batch_card_of(&views, &waiting);
         // Written down first: a card that shows more than is known here decides nothing.
         let items = serde_json::to_string(&shown).map_err(|e| e.to_string())?;
         core.desk.set_batch(batch, items).await.map_err(|e| e.to_string())?;
@@ -159,6 +159,9 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                     if want.thread_ts.is_none() {
                         core.desk.link(place, first.project_id).await.map_err(|e| e.to_string())?;
                     }
+                    if closed {
+                        self.close_batch(batch).await?;
+                    }
                     return Ok(());
                 }
                 Err(Unsaid::Nowhere(error)) => {
@@ -171,21 +174,36 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         Ok(())
     }
 
+    /// All of its requests are decided, and it says so: it is not looked at again.
+    async fn close_batch(&self, batch: &str) -> Result<(), String> {
+        self.0.desk.drop_batch(batch).await.map_err(|e| e.to_string())?;
+        self.lock_batched().retain(|_, of| of != batch);
+        Ok(())
+    }
+
+    /// A request waits no more: it is put into no card with others, and how it was shown needs not be remembered.
+    pub(super) fn settled(&self, approval_id: ApprovalId) {
+        self.lock_alone().remove(&approval_id);
+        self.lock_gathering().retain(|_, group| {
+            group.ids.retain(|id| *id != approval_id);
+            !group.ids.is_empty()
+        });
+    }
+
     /// What a card of several requests shows: those that wait, or what became of all of them.
-    fn batch_card_of(&self, views: &[ApprovalView], waiting: &[ApprovalView]) -> Option<Card> {
+    fn batch_card_of(&self, views: &[ApprovalView], waiting: &[ApprovalView]) -> Card {
         if !waiting.is_empty() {
-            let waiting: Vec<ApprovalView> = waiting.iter().map(|view| self.hidden(view)).collect::<Option<_>>()?;
-            let mut card = view::batch_card(&waiting);
+            let mut card = view::batch_card(waiting);
             let decided: Vec<String> = self.outcomes(views);
             if !decided.is_empty() {
                 card.blocks.push(blocks::section(&text::list(&decided, decided.len(), OUTCOMES)));
             }
-            return Some(card);
+            return card;
         }
         let title = format!("{} that were alike: all decided", figures::count(views.len(), "request"));
         let lines = self.outcomes(views);
         let blocks = vec![blocks::header(&title), blocks::section(&text::list(&lines, lines.len(), OUTCOMES))];
-        Some(Card { text: title, blocks })
+        Card { text: title, blocks }
     }
 
     fn outcomes(&self, views: &[ApprovalView]) -> Vec<String> {

@@ -54,11 +54,17 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Brings every copy of a request's card to what the request is now.
     async fn show(&self, approval_id: ApprovalId) -> Result<(), String> {
         let core = &*self.0;
-        let view = match core.service.approval(&approval_id.to_string()).await {
+        let view = match self.request(approval_id).await {
             Ok(view) => view,
-            Err(problem) if problem.code == "not_found" => return Ok(()),
+            Err(problem) if problem.code == "not_found" => {
+                self.settled(approval_id);
+                return Ok(());
+            }
             Err(problem) => return Err(problem.detail),
         };
+        if view.decision.is_some() {
+            self.settled(approval_id);
+        }
         if let Some(batch) = self.batch_of(approval_id) {
             self.show_batch(&batch).await?;
             return self.tell_about(&view).await;
@@ -223,7 +229,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         } else {
             place.channel.clone()
         };
-        let posting = Posting { name, target, thread_ts, place: Some(place), sha256: String::new(), closed: false };
+        let posting = Posting { name, target, thread_ts, place: Some(place), ..Posting::default() };
         if let Err(error) = core.desk.posted(posting).await {
             tracing::warn!(%error, "Slack: a copy of a card is not written down");
         }

@@ -17,9 +17,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{crew::Crew, desk::Desk, lanes::Lanes, marks::Marks, work::Job};
+use super::{crew::Crew, desk::Desk, work::Job};
 use crate::{
-    adapter::slack::{SlackWeb, view::modal::Choice},
+    adapter::{
+        lanes::Lanes,
+        marks::Marks,
+        slack::{SlackError, SlackWeb, view::modal::Choice, web::Auth},
+    },
     people::People,
     port::{Clock, Service},
 };
@@ -127,8 +131,10 @@ pub(super) struct Core<S, W, D> {
     pub(super) starting: AtomicUsize,
     /// What this run kept before it looked for what an earlier one left over: it is worked on already.
     pub(super) kept_early: AsyncMutex<Option<HashSet<String>>>,
-    /// The app's own user.
-    pub(super) own_user: OnceCell<String>,
+    /// Whose token it is.
+    pub(super) own: OnceCell<Auth>,
+    /// People who are no members: whether they are of the app's workspace, and when Slack said so.
+    pub(super) colleagues: Mutex<HashMap<String, (bool, Instant)>>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
@@ -171,7 +177,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             alone: Mutex::default(),
             starting: AtomicUsize::new(0),
             kept_early: AsyncMutex::new(Some(HashSet::new())),
-            own_user: OnceCell::new(),
+            own: OnceCell::new(),
+            colleagues: Mutex::default(),
             tasks,
             stop,
         }))
@@ -192,6 +199,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             bridge.background(bridge.clone().keep_cards());
             bridge.background(bridge.clone().keep_status());
             bridge.background(bridge.clone().keep_homes());
+            bridge.background(bridge.clone().keep_tidy());
             bridge.follow().await;
         });
     }
@@ -230,14 +238,21 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         self.0.gathering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn lock_colleagues(&self) -> MutexGuard<'_, HashMap<String, (bool, Instant)>> {
+        self.0.colleagues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn now(&self) -> UnixMs {
         self.0.clock.now()
     }
 
     /// The app's own user, once Slack said it.
     pub(super) async fn own_user(&self) -> Option<String> {
-        let known =
-            self.0.own_user.get_or_try_init(|| async { self.0.web.auth().await.map(|auth| auth.bot_user_id) }).await;
-        known.ok().cloned()
+        self.own().await.ok().map(|own| own.bot_user_id.clone())
+    }
+
+    /// Whose token it is, once Slack said it.
+    pub(super) async fn own(&self) -> Result<&Auth, SlackError> {
+        self.0.own.get_or_try_init(|| self.0.web.auth()).await
     }
 }

@@ -37,6 +37,8 @@ pub struct Posting {
     pub place: Option<Place>,
     /// The digest of what it shows.
     pub sha256: String,
+    /// When it was written down that it is going to be posted; 0 if that is not known.
+    pub intended_at: UnixMs,
     /// It says its last word: nothing about it changes any more.
     pub closed: bool,
 }

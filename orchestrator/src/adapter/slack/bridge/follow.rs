@@ -13,6 +13,8 @@ use crate::{adapter::slack::SlackWeb, port::Service};
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How long it is known that an envelope came, so that a repeat is not acted on: Slack repeats for hours at most.
 const KNOWN_MS: i64 = 14 * 24 * 3600 * 1000;
+/// How often what is not needed any more is forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How often the position is written down while events come: it only saves work, so it may be behind.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
 /// How long the Home tabs of those who look at them may be behind.
@@ -22,9 +24,6 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Marks everything that may not be as it should: what is pending, what is shown as pending, what is worked on.
     pub(super) async fn reconcile(&self) {
         let core = &*self.0;
-        if let Err(error) = core.desk.tidy(UnixMs(self.now().0 - KNOWN_MS)).await {
-            tracing::warn!(%error, "Slack: old envelopes are not forgotten");
-        }
         self.load_batches().await;
         match core.desk.open_postings("card:").await {
             Ok(postings) => {
@@ -52,6 +51,16 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(AGAIN.1);
+        }
+    }
+
+    /// Forgets, at the start and then every day, what nobody sends again.
+    pub(super) async fn keep_tidy(self) {
+        loop {
+            if let Err(error) = self.0.desk.tidy(UnixMs(self.now().0 - KNOWN_MS)).await {
+                tracing::warn!(%error, "Slack: old envelopes are not forgotten");
+            }
+            tokio::time::sleep(TIDY_EVERY).await;
         }
     }
 

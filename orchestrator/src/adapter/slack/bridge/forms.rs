@@ -56,7 +56,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// A form was sent.
     pub(super) async fn submitted(&self, submission: &Submission, envelope: &Envelope, again: bool) -> Outcome {
         let asker = asker(submission);
-        if !self.0.crew.may(&submission.user) {
+        if !self.may(&submission.user).await {
             return self.turn_away(&asker).await;
         }
         if submission.callback_id == callback::GOAL {
@@ -64,7 +64,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 Ok(goal) => {
                     let origin: Origin = view::read(&submission.private_metadata).unwrap_or_default();
                     let order = self.order_of(asker, goal, origin, envelope).await?;
-                    self.start(order, again).await
+                    self.start(order).await
                 }
                 // Said in the form itself.
                 Err(_) => Ok("the form was not complete".to_owned()),
@@ -113,7 +113,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             folder: goal.folder.unwrap_or_default(),
             budget: Budget { usd: goal.usd, ..Budget::default() },
             policy: goal.policy,
-            at: Some(envelope.received_at),
+            key: envelope.key.clone(),
             asker,
         })
     }

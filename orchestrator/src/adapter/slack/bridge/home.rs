@@ -51,7 +51,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 return;
             }
         };
-        let may = core.crew.may(user);
+        let may = self.may(user).await;
         let me = core.crew.name(user);
         let approvals = if may { self.hidden(&approvals).unwrap_or_default() } else { Vec::new() };
         let projects = if may { self.hidden(&projects).unwrap_or_default() } else { Vec::new() };

@@ -19,18 +19,18 @@ mod desk;
 mod follow;
 mod forms;
 mod home;
-mod lanes;
-mod marks;
 mod notes;
 mod open;
 mod post;
 mod receive;
+mod remembered;
 mod slash;
 mod start;
 mod status;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod veil;
 mod work;
 
 pub use core::{Bridge, Settings, World};

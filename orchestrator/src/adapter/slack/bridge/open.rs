@@ -22,19 +22,6 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(1500);
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
-    /// Whether a press wants a form. Of somebody who may not, none opens: the lanes tell them so.
-    pub(super) fn opens(&self, click: &Click) -> bool {
-        let form = match click.action_id.as_str() {
-            action::CHANGES | action::REJECT | action::ASK | action::DELEGATE => {
-                view::read::<Pressed>(&click.value).is_ok()
-            }
-            action::ANSWER => view::read::<Pressed>(&click.value).is_ok_and(|pressed| pressed.option.is_none()),
-            action::START => true,
-            _ => false,
-        };
-        form && self.0.crew.may(&click.user)
-    }
-
     /// Opens the form of a button.
     pub(super) async fn open_for(&self, click: &Click, key: &str) {
         let asker = Asker {
@@ -106,7 +93,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             thread_ts: said.thread_ts.clone(),
             response_url: shortcut.response_url.clone(),
         };
-        let prefill = Prefill { goal: talk::unescaped(&said.text), files: said.files.len(), ..Prefill::default() };
+        let goal = self.without_known(&talk::unescaped(&said.text));
+        let prefill = Prefill { goal, files: said.files.len(), ..Prefill::default() };
         let origin = Origin {
             channel: shortcut.channel.clone(),
             thread_ts: Some(said.thread_ts.clone().unwrap_or_else(|| said.ts.clone())),
@@ -129,7 +117,16 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     }
 
     async fn show_form(&self, asker: &Asker, trigger: &str, form: &Value, key: &str) {
-        match self.0.web.open_view(trigger, form).await {
+        let Some(form) = self.hidden(form) else {
+            self.whisper(
+                asker,
+                ":warning: That form cannot be shown safely, so it stays closed. Nothing was decided.".to_owned(),
+            )
+            .await;
+            self.finish(key, "the form could not be shown").await;
+            return;
+        };
+        match self.0.web.open_view(trigger, &form).await {
             Ok(_) => self.finish(key, "the form was opened").await,
             Err(error) => {
                 tracing::warn!(%error, "Slack: a form could not be opened");
@@ -142,15 +139,26 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 
     /// The request, while the trigger lasts.
     async fn look_up(&self, approval_id: ApprovalId) -> Result<ApprovalView, String> {
-        let id = approval_id.to_string();
-        match tokio::time::timeout(LOOK, self.0.service.approval(&id)).await {
+        match tokio::time::timeout(LOOK, self.request(approval_id)).await {
             Ok(Ok(view)) => Ok(view),
             Ok(Err(problem)) if answers::is_passing(&problem) => Err(cannot_now()),
-            Ok(Err(problem)) => Err(answers::plain(&problem)),
+            Ok(Err(problem)) => Err(self.plain(&problem)),
             Err(_) => {
                 Err(answers::plain(&unkept("the orchestrator took too long to say what this is about; press it again")))
             }
         }
+    }
+}
+
+/// Whether a press wants a form.
+pub(super) fn wants_form(click: &Click) -> bool {
+    match click.action_id.as_str() {
+        action::CHANGES | action::REJECT | action::ASK | action::DELEGATE => {
+            view::read::<Pressed>(&click.value).is_ok()
+        }
+        action::ANSWER => view::read::<Pressed>(&click.value).is_ok_and(|pressed| pressed.option.is_none()),
+        action::START => true,
+        _ => false,
     }
 }
 

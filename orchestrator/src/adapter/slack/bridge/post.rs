@@ -17,8 +17,10 @@ use crate::{
 
 /// How the metadata of our messages is called.
 const EVENT_TYPE: &str = "baton_card";
-/// How many messages are looked through for one whose posting had an unknown outcome.
-const LOOKED_THROUGH: usize = 200;
+/// How many messages are looked through at most for one whose posting had an unknown outcome.
+const LOOKED_THROUGH: usize = 20_000;
+/// Slack's clock and ours may differ by so much.
+const CLOCKS_MS: i64 = 10 * 60 * 1000;
 /// Slack's words for a place where nothing of ours can be.
 const NOWHERE: [&str; 12] = [
     "channel_not_found",
@@ -108,6 +110,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             thread_ts: want.thread_ts.clone(),
             place: None,
             sha256: String::new(),
+            intended_at: self.now(),
             closed: false,
         };
         let known = core.desk.intend(posting.clone()).await?;
@@ -184,7 +187,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         }
     }
 
-    /// Where a message is that was perhaps posted. A direct conversation cannot be looked through by its person: there it is
+    /// Where a message is that was perhaps posted: nothing older than the intention is looked at, and everything since. A direct conversation cannot be looked through by its person: there it is
     /// posted again, and the copy nobody knows of is learned when somebody uses it.
     async fn look_for(&self, posting: &Posting) -> Result<Option<Place>, SlackError> {
         if posting.target.starts_with(['U', 'W']) {
@@ -193,7 +196,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let search = Search {
             channel: posting.target.clone(),
             thread_ts: posting.thread_ts.clone(),
-            oldest: None,
+            oldest: (posting.intended_at.0 > 0).then(|| slack_time(posting.intended_at.0 - CLOCKS_MS)),
             limit: LOOKED_THROUGH,
         };
         let found = self.0.web.history(&search).await?;
@@ -244,6 +247,11 @@ fn bare(want: &Want) -> String {
 
 fn is_unshowable(error: &SlackError) -> bool {
     error.word().is_some_and(|word| UNSHOWABLE.contains(&word))
+}
+
+/// An instant as Slack names messages.
+fn slack_time(at_ms: i64) -> String {
+    format!("{}.{:03}000", at_ms.div_euclid(1000), at_ms.rem_euclid(1000))
 }
 
 /// The digest of what a message shows.

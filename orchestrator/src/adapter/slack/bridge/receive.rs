@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     core::Bridge,
     desk::{Desk, InboxRow},
-    forms,
+    forms, open, work,
 };
 use crate::{
     adapter::slack::{Envelope, Inbound, Receiver, SlackWeb},
@@ -28,35 +28,44 @@ impl<S: Service, W: SlackWeb, D: Desk> Receiver for Bridge<S, W, D> {
     }
 
     async fn receive(&self, envelope: Envelope) -> Option<Value> {
-        match &envelope.inbound {
-            // Said in the form itself, while it is still open.
-            Ok(Inbound::Submitted(submission)) if self.0.crew.may(&submission.user) => {
-                if let Some(errors) = forms::errors(submission) {
-                    self.finish(&envelope.key, "the form was not complete").await;
-                    return Some(errors);
-                }
-            }
-            // A form opens within three seconds or never.
-            Ok(Inbound::Click(click)) if self.opens(click) => {
-                let (bridge, click, key) = (self.clone(), click.clone(), envelope.key);
-                self.background(async move { bridge.open_for(&click, &key).await });
-                return None;
-            }
-            Ok(Inbound::Command(slash)) if slash.text.is_empty() && self.0.crew.may(&slash.user) => {
-                let (bridge, slash, key) = (self.clone(), slash.clone(), envelope.key);
-                self.background(async move { bridge.open_goal(&slash, &key).await });
-                return None;
-            }
-            Ok(Inbound::Shortcut(shortcut)) if self.0.crew.may(&shortcut.user) => {
-                let (bridge, shortcut, key) = (self.clone(), shortcut.clone(), envelope.key);
-                self.background(async move { bridge.open_delegate(&shortcut, &key).await });
-                return None;
-            }
+        let at_once = match &envelope.inbound {
+            Ok(Inbound::Submitted(_) | Inbound::Shortcut(_)) => true,
+            Ok(Inbound::Click(click)) => open::wants_form(click),
+            Ok(Inbound::Command(slash)) => slash.text.is_empty(),
             Ok(Inbound::Closed(_) | Inbound::Nothing) => {
                 self.finish(&envelope.key, "of no interest").await;
                 return None;
             }
-            _ => {}
+            _ => false,
+        };
+        // For somebody who may not, no form opens: the lanes tell them so.
+        if at_once && self.may(&work::asker(&envelope).user).await {
+            match &envelope.inbound {
+                // Said in the form itself, while it is still open.
+                Ok(Inbound::Submitted(submission)) => {
+                    if let Some(errors) = forms::errors(submission) {
+                        self.finish(&envelope.key, "the form was not complete").await;
+                        return Some(errors);
+                    }
+                }
+                // A form opens within three seconds or never.
+                Ok(Inbound::Click(click)) => {
+                    let (bridge, click, key) = (self.clone(), click.clone(), envelope.key);
+                    self.background(async move { bridge.open_for(&click, &key).await });
+                    return None;
+                }
+                Ok(Inbound::Command(slash)) => {
+                    let (bridge, slash, key) = (self.clone(), slash.clone(), envelope.key);
+                    self.background(async move { bridge.open_goal(&slash, &key).await });
+                    return None;
+                }
+                Ok(Inbound::Shortcut(shortcut)) => {
+                    let (bridge, shortcut, key) = (self.clone(), shortcut.clone(), envelope.key);
+                    self.background(async move { bridge.open_delegate(&shortcut, &key).await });
+                    return None;
+                }
+                _ => {}
+            }
         }
         self.line_up(envelope, false);
         None

@@ -7,6 +7,7 @@ use super::{
     core::Bridge,
     desk::Desk,
     post::Asker,
+    remembered,
     start::Order,
     work::{Later, Outcome},
 };
@@ -29,11 +30,12 @@ const HELP: &str = "*Baton* works on what you give it, and asks people before an
     • mention me with a goal, write to me directly, or use *Delegate this* in a message's menu: files come along\n\
     • write in a project's thread to tell its agents something, or to answer the question that waits there\n\
     • `/baton approvals` lists what waits for you, `/baton status` what is worked on\n\
-    • the Home tab shows both";
+    • `/baton remembered` lists approvals that count for later requests, `/baton revoke ID` takes one back\n\
+    • the Home tab shows what is worked on and what waits";
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// A slash command.
-    pub(super) async fn command(&self, slash: &Slash, envelope: &Envelope, again: bool) -> Outcome {
+    pub(super) async fn command(&self, slash: &Slash, envelope: &Envelope) -> Outcome {
         let asker = Asker {
             user: slash.user.clone(),
             channel: Some(slash.channel.clone()).filter(|channel| !channel.is_empty()),
@@ -45,8 +47,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             self.whisper(&asker, HELP.to_owned()).await;
             return Ok("helped".to_owned());
         }
-        if !self.0.crew.may(&slash.user) {
+        if !self.may(&slash.user).await {
             return self.turn_away(&asker).await;
+        }
+        if let Some(id) = remembered::id_to_revoke(word) {
+            return self.revoke(&asker, id).await;
         }
         match word.to_ascii_lowercase().as_str() {
             "" => {
@@ -66,16 +71,21 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 self.whisper(&asker, said).await;
                 Ok("listed".to_owned())
             }
+            "remembered" => {
+                let said = self.remembered().await?;
+                self.whisper(&asker, said).await;
+                Ok("listed".to_owned())
+            }
             _ => {
                 let channel = if slash.channel.is_empty() { slash.user.clone() } else { slash.channel.clone() };
                 let order = Order {
                     asker,
                     goal: super::talk::unescaped(word),
                     channel,
-                    at: Some(envelope.received_at),
+                    key: envelope.key.clone(),
                     ..Order::default()
                 };
-                self.start(order, again).await
+                self.start(order).await
             }
         }
     }
@@ -88,7 +98,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             thread_ts: shortcut.message.thread_ts.clone(),
             response_url: shortcut.response_url.clone(),
         };
-        if !self.0.crew.may(&shortcut.user) {
+        if !self.may(&shortcut.user).await {
             return self.turn_away(&asker).await;
         }
         let said = "I was just being restarted when you chose that, and its form can no longer be opened: please choose it again.";
@@ -98,7 +108,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 
     async fn waiting_for(&self, user: &str) -> Result<String, Later> {
         let me = self.0.crew.name(user);
-        let pending = self.0.service.approvals(false).await.map_err(Later)?;
+        let pending = self.pending().await.map_err(Later)?;
         let mine: Vec<&ApprovalView> = pending.iter().filter(|view| view::home::is_for(view, &me)).collect();
         if mine.is_empty() {
             let others = if pending.is_empty() { String::new() } else { format!(" ({} for others.)", pending.len()) };
@@ -124,7 +134,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     }
 
     async fn worked_on(&self) -> Result<String, Later> {
-        let projects = self.0.service.projects().await.map_err(Later)?;
+        let projects = self.0.service.projects().await.and_then(|projects| self.veiled(&projects)).map_err(Later)?;
         let open: Vec<&ProjectView> = projects.iter().filter(|project| !project.state.is_final()).collect();
         if open.is_empty() {
             return Ok("Nothing is worked on. `/baton GOAL` starts something.".to_owned());

@@ -3,12 +3,9 @@
 use std::{path::PathBuf, sync::atomic::Ordering};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bus_schemas::{
-    time::UnixMs,
-    v1::{
-        api::{Input, NewProject, ProjectView},
-        plan::Budget,
-    },
+use bus_schemas::v1::{
+    api::{Input, NewProject, ProjectView},
+    plan::Budget,
 };
 
 use super::{
@@ -55,8 +52,8 @@ pub(super) struct Order {
     pub budget: Budget,
     /// Who approves its plan.
     pub policy: Option<String>,
-    /// When it was ordered.
-    pub at: Option<UnixMs>,
+    /// The envelope it came in: what is ordered once is started once.
+    pub key: String,
 }
 
 /// Counts the projects that are being started while it lives.
@@ -70,7 +67,7 @@ impl Drop for Starting<'_> {
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Starts a project and gives it its thread.
-    pub(super) async fn start(&self, order: Order, again: bool) -> Outcome {
+    pub(super) async fn start(&self, order: Order) -> Outcome {
         let core = &*self.0;
         let user = order.asker.user.clone();
         if order.goal.trim().is_empty() {
@@ -87,28 +84,26 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         core.starting.fetch_add(1, Ordering::SeqCst);
         let _starting = Starting(&core.starting);
         let (inputs, refused) = self.fetch(&order.files).await;
-        let view = match self.started_before(&order, again).await? {
-            Some(view) => view,
-            None => {
-                let new = NewProject {
-                    goal: Some(order.goal.clone()),
-                    budget: order.budget.clone(),
-                    policy: order.policy.clone(),
-                    preset: order.preset.clone(),
-                    folder: order.folder.clone(),
-                    owner: user.clone(),
-                    channel: "slack".to_owned(),
-                    inputs,
-                    ..NewProject::default()
-                };
-                match core.service.create_project(new).await {
-                    Ok(view) => view,
-                    Err(problem) if answers::is_passing(&problem) => return Err(Later(problem)),
-                    Err(problem) => {
-                        self.whisper(&order.asker, answers::plain(&problem)).await;
-                        return Ok(format!("refused: {}", problem.code));
-                    }
-                }
+        let new = NewProject {
+            goal: Some(order.goal.clone()),
+            budget: order.budget.clone(),
+            policy: order.policy.clone(),
+            preset: order.preset.clone(),
+            folder: order.folder.clone(),
+            owner: user.clone(),
+            channel: "slack".to_owned(),
+            inputs,
+            // An order that is carried out once more, because the program ended before its thread was written down, finds its
+            // project, however that has changed since.
+            key: Some(format!("slack:{}", order.key)),
+            ..NewProject::default()
+        };
+        let view = match core.service.create_project(new).await {
+            Ok(view) => view,
+            Err(problem) if answers::is_passing(&problem) => return Err(Later(problem)),
+            Err(problem) => {
+                self.whisper(&order.asker, self.plain(&problem)).await;
+                return Ok(format!("refused: {}", problem.code));
             }
         };
         let project_id = view.project_id;
@@ -124,24 +119,6 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             self.name_refused(&order, &view, &refused).await;
         }
         Ok(format!("project {project_id} started"))
-    }
-
-    /// The project this very order made before the program was ended: of the same person, with the same goal, not older than
-    /// the order, and without a thread of somebody's, which is what was missing.
-    async fn started_before(&self, order: &Order, again: bool) -> Result<Option<ProjectView>, Later> {
-        let Some(at) = order.at.filter(|_| again) else { return Ok(None) };
-        let core = &*self.0;
-        let owner = core.crew.name(&order.asker.user);
-        for view in core.service.projects().await.map_err(Later)? {
-            if view.owner != owner || view.goal != order.goal || view.created_at < at {
-                continue;
-            }
-            let thread = core.desk.thread(view.project_id).await.map_err(|error| Later(unkept(&error.to_string())))?;
-            if thread.is_none_or(|thread| thread.started_by.is_empty()) {
-                return Ok(Some(view));
-            }
-        }
-        Ok(None)
     }
 
     /// Fetches what came with a message; what cannot be taken is named with the reason.
@@ -167,7 +144,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             } else {
                 "I may not see it".to_owned()
             };
-            refused.push(format!("• {}: {}", text::code(&name, 100), text::line(&why, 200)));
+            refused.push(format!(
+                "• {}: {}",
+                text::code(&self.without_known(&name), 100),
+                text::line(&self.without_known(&why), 200)
+            ));
         }
         (inputs, refused)
     }
@@ -175,7 +156,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     async fn name_refused(&self, order: &Order, view: &ProjectView, refused: &[String]) {
         let said = format!(
             ":warning: These files did not come along to _{}_:\n{}",
-            text::line(&view.title, 100),
+            text::line(&self.without_known(&view.title), 100),
             text::list(refused, refused.len(), 2_000)
         );
         let Some(thread_ts) = &order.thread_ts else {

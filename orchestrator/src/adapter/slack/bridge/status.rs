@@ -9,14 +9,12 @@ use std::{
 use bus_schemas::{
     id::{ApprovalId, ProjectId},
     v1::{
-        api::{ApprovalView, DiffView, ProjectView},
+        api::{ApprovalView, DiffView, Problem, ProjectView},
         approval::ApprovalSubject,
         project::ProjectState,
     },
 };
 use bytes::Bytes;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
@@ -196,14 +194,13 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 
     /// The last message of a project, with the result attached; `false` if it is too early for it.
     async fn sum_up(&self, project: &ProjectView, thread: &Thread) -> Result<bool, String> {
-        let core = &*self.0;
         let id = project.project_id.to_string();
         // The result is merged a moment after the last task: what is said before would be said without it.
         if project.state == ProjectState::Completed && project.result_commit.is_none() {
             return Ok(false);
         }
         let diff = match &project.result_commit {
-            Some(_) => Some(core.service.diff(&id, None).await.map_err(|problem| problem.detail)?),
+            Some(_) => Some(self.difference(&id, None).await.map_err(|problem| problem.detail)?),
             None => None,
         };
         let attached = match &diff {
@@ -244,7 +241,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             ApprovalSubject::Apply => None,
             _ => return false,
         };
-        let Ok(diff) = self.0.service.diff(&id, task).await else { return false };
+        let Ok(diff) = self.difference(&id, task).await else { return false };
         let Ok(Some(copy)) = self.main_copy(view).await else { return false };
         let Some(place) = copy.place else { return false };
         let thread =
@@ -253,6 +250,12 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let name = format!("diff:{}:{}", view.approval_id, view.digest);
         let title = view.task_key.as_deref().unwrap_or("The result");
         self.upload_once(&name, &thread, "change.diff", title, &diff).await.unwrap_or(false)
+    }
+
+    /// What a task or the result changes, as people may see it.
+    async fn difference(&self, project: &str, task: Option<&str>) -> Result<DiffView, Problem> {
+        let diff = self.0.service.diff(project, task).await?;
+        self.veiled(&diff)
     }
 
     /// Uploads a difference, at most once: one that was begun and perhaps failed is not tried again, `baton diff` shows it.
@@ -273,6 +276,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             name: name.to_owned(),
             target: thread.channel.clone(),
             thread_ts: thread.thread_ts.clone(),
+            intended_at: self.now(),
             closed: true,
             ..Posting::default()
         };
@@ -283,8 +287,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             channel: thread.channel.clone(),
             thread_ts: thread.thread_ts.clone(),
             filename: filename.to_owned(),
-            title: text::plain(title, 80),
-            bytes: Bytes::from(snippet(&self.without_known(&diff.text), core.settings.max_snippet_bytes)),
+            title: text::plain(&self.without_known(title), 80),
+            bytes: Bytes::from(snippet(&diff.text, core.settings.max_snippet_bytes)),
         };
         match core.web.upload(&upload).await {
             Ok(file) => {
@@ -308,26 +312,6 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         } else {
             view::card(&view, &project, &settings)
         })
-    }
-
-    /// The same without the secrets that are known by heart.
-    pub(super) fn hidden<T: Serialize + DeserializeOwned>(&self, value: &T) -> Option<T> {
-        match text::hide(value, &self.0.settings.secrets) {
-            Ok(hidden) => Some(hidden),
-            Err(error) => {
-                tracing::error!(%error, "Slack: something cannot be shown safely, so it is not shown");
-                None
-            }
-        }
-    }
-
-    /// Blocks without the secrets that are known by heart.
-    pub(super) fn shown(&self, blocks: &[Value]) -> Vec<Value> {
-        blocks.iter().filter_map(|block| self.hidden(block)).collect()
-    }
-
-    pub(super) fn without_known(&self, text: &str) -> String {
-        secrets::without(text, &self.0.settings.secrets)
     }
 }
 

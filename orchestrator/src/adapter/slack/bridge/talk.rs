@@ -40,13 +40,13 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Somebody named the app in a channel.
     pub(super) async fn mentioned(&self, said: &Said, envelope: &Envelope, again: bool) -> Outcome {
         let words = without_mention(&said.text, self.own_user().await.as_deref());
-        if !self.0.crew.may(&said.user) {
+        if !self.may(&said.user).await {
             return self.turn_away(&asker(said)).await;
         }
         if let Some(project_id) = self.project_here(said).await? {
             return self.said_to(project_id, said, &words, envelope.received_at, again).await;
         }
-        self.order(said, words, envelope.received_at, again).await
+        self.order(said, words, envelope).await
     }
 
     /// Somebody wrote in a thread of a channel.
@@ -58,7 +58,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         {
             return Ok("comes as a mention".to_owned());
         }
-        if !self.0.crew.may(&said.user) {
+        if !self.may(&said.user).await {
             // People may talk to each other in a thread; who is no member is not told about every word.
             return Ok("said by no member".to_owned());
         }
@@ -71,7 +71,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if self.own_user().await.is_some_and(|own| own == said.user) {
             return Ok("said by the app itself".to_owned());
         }
-        if !self.0.crew.may(&said.user) {
+        if !self.may(&said.user).await {
             return self.turn_away(&asker(said)).await;
         }
         let words = without_mention(&said.text, self.own_user().await.as_deref());
@@ -80,7 +80,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         {
             return self.said_to(project_id, said, &words, envelope.received_at, again).await;
         }
-        self.order(said, words, envelope.received_at, again).await
+        self.order(said, words, envelope).await
     }
 
     /// Nothing is done for them, and they are told so.
@@ -89,17 +89,17 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         Ok("refused: no member".to_owned())
     }
 
-    async fn order(&self, said: &Said, goal: String, at: UnixMs, again: bool) -> Outcome {
+    async fn order(&self, said: &Said, goal: String, envelope: &Envelope) -> Outcome {
         let order = Order {
             asker: asker(said),
             goal,
             channel: said.channel.clone(),
             thread_ts: Some(said.thread_ts.clone().unwrap_or_else(|| said.ts.clone())),
             files: said.files.clone(),
-            at: Some(at),
+            key: envelope.key.clone(),
             ..Order::default()
         };
-        self.start(order, again).await
+        self.start(order).await
     }
 
     async fn project_here(&self, said: &Said) -> Result<Option<ProjectId>, Later> {
@@ -154,7 +154,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let core = &*self.0;
         let mut questions = Vec::new();
         let root = said.thread_ts.as_deref();
-        for view in core.service.approvals(false).await.map_err(Later)? {
+        for view in self.pending().await.map_err(Later)? {
             if view.project_id != project_id || !matches!(view.subject, ApprovalSubject::Question { .. }) {
                 continue;
             }
@@ -178,7 +178,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if again && self.was_told(project_id, &from, words, at).await? {
             return Ok("told before".to_owned());
         }
-        let request = TellRequest { task: None, text: words.to_owned(), by: from };
+        let request =
+            TellRequest { task: None, text: words.to_owned(), by: asker.user.clone(), channel: "slack".to_owned() };
         match core.service.tell(&project_id.to_string(), request).await {
             Ok(told) => {
                 let names = |keys: &[String]| keys.iter().map(|key| text::code(key, 80)).collect::<Vec<_>>().join(", ");
@@ -196,7 +197,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             }
             Err(problem) if answers::is_passing(&problem) => Err(Later(problem)),
             Err(problem) => {
-                self.whisper(asker, answers::plain(&problem)).await;
+                self.whisper(asker, self.plain(&problem)).await;
                 Ok(format!("refused: {}", problem.code))
             }
         }

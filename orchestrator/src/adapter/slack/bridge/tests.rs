@@ -3,6 +3,7 @@
 mod clicks;
 mod desk;
 mod outward;
+mod secrets;
 mod service;
 mod slack;
 mod starting;
@@ -70,7 +71,18 @@ impl Rig {
         rig
     }
 
+    /// A bridge that runs, with these settings.
+    fn set(settings: Settings) -> Self {
+        let rig = Self::with(FakeService::new(), FakeSlack::default(), MemoryDesk::default(), settings);
+        rig.bridge.run();
+        rig
+    }
+
     fn around(service: FakeService, slack: FakeSlack, desk: MemoryDesk) -> Self {
+        Self::with(service, slack, desk, Settings::default())
+    }
+
+    fn with(service: FakeService, slack: FakeSlack, desk: MemoryDesk, settings: Settings) -> Self {
         let member = |slack: &str| Member { slack: Some(slack.to_owned()), ..Member::default() };
         let members = BTreeMap::from([("ann".to_owned(), member(ANN)), ("bob".to_owned(), member(BOB))]);
         let bridge = Bridge::new(World {
@@ -79,7 +91,7 @@ impl Rig {
             desk: desk.clone(),
             people: Arc::new(People::new(members).unwrap()),
             clock: Arc::new(StoppedClock),
-            settings: Settings { channel: Some(CHANNEL.to_owned()), ..Settings::default() },
+            settings: Settings { channel: Some(CHANNEL.to_owned()), ..settings },
         });
         Self { service, slack, desk, bridge, clicks: Arc::default() }
     }

@@ -82,14 +82,14 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             tries += 1;
             if tries >= TRIES && !answers::is_ours(&problem) {
                 tracing::warn!(key = %envelope.key, problem = %problem.detail, "Slack: given up");
-                self.whisper(&asker(&envelope), answers::given_up(&problem)).await;
+                self.whisper(&asker(&envelope), answers::given_up(&self.told(&problem))).await;
                 self.finish(&envelope.key, &format!("given up: {}", problem.code)).await;
                 return;
             }
             if wait == BACKOFF.0 {
                 tracing::warn!(key = %envelope.key, problem = %problem.detail, "Slack: kept for later");
                 let asker = asker(&envelope);
-                self.whisper(&asker, answers::kept(&problem, envelope.received_at)).await;
+                self.whisper(&asker, answers::kept(&self.told(&problem), envelope.received_at)).await;
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -113,7 +113,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             Err(why) => self.set_aside(envelope, why).await,
             Ok(Inbound::Click(click)) => self.click(click, again).await,
             Ok(Inbound::Submitted(submission)) => self.submitted(submission, envelope, again).await,
-            Ok(Inbound::Command(slash)) => self.command(slash, envelope, again).await,
+            Ok(Inbound::Command(slash)) => self.command(slash, envelope).await,
             Ok(Inbound::Shortcut(shortcut)) => self.shortcut_late(shortcut).await,
             Ok(Inbound::Mention(said)) => self.mentioned(said, envelope, again).await,
             Ok(Inbound::Reply(said)) => self.replied(said, envelope, again).await,

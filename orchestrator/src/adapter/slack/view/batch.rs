@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 
-use bus_schemas::v1::api::{ApprovalView, Capability, Risk};
+use bus_schemas::v1::{
+    api::{ApprovalView, Capability, Risk},
+    approval::ApprovalSubject,
+};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     Card, OfBatch, action,
     blocks::{Look, actions, button, confirmed, context, header, section},
     figures::{count, usd},
-    route,
+    route, sign,
     text::{ago, code, line, list, plain},
     value,
 };
@@ -72,7 +75,11 @@ pub fn batch_card(approvals: &[ApprovalView]) -> Card {
     let carried = value(&carried);
     let all = button(&format!("Approve all {many}"), action::BATCH_APPROVE, &carried, Look::Primary);
     let asked = format!("Each of the {many} is approved and recorded for itself.");
-    let mut blocks = vec![header(&format!("📦 {} that are alike", count(many, "request")))];
+    let mut blocks = vec![header(&format!(
+        "{} {} that are alike",
+        first.map_or("📦", |approval| sign(&approval.subject)),
+        them(first, many)
+    ))];
     blocks.extend(context(&[
         format!("*{}*", line(title, 150)),
         first.map(|approval| format!("policy {}", code(&approval.policy, 80))).unwrap_or_default(),
@@ -94,7 +101,16 @@ pub fn batch_card(approvals: &[ApprovalView]) -> Card {
         confirmed(all, "Approve all of them?", &asked, "Approve all"),
         button("Show one by one", action::BATCH_SHOW, &carried, Look::Plain),
     ]));
-    Card { text: plain(&format!("{many} requests of {title} that are alike wait for a decision"), 300), blocks }
+    Card { text: plain(&format!("{title}: {} that are alike wait for a decision", them(first, many)), 300), blocks }
+}
+
+/// `3 handoffs`: what they ask for.
+fn them(first: Option<&ApprovalView>, many: usize) -> String {
+    match first.map(|approval| &approval.subject) {
+        Some(ApprovalSubject::Handoff { .. }) => count(many, "handoff"),
+        Some(ApprovalSubject::Capability { .. }) => format!("{} for access", count(many, "request")),
+        _ => count(many, "request"),
+    }
 }
 
 /// One request in one line.
@@ -109,7 +125,7 @@ fn entry(approval: &ApprovalView) -> String {
             all => format!("❌ {passed} of {}", count(all, "check")),
         });
         facts.push(count(handoff.changed_paths.len(), "file"));
-        facts.push(format!("+{} −{}", handoff.lines_added, handoff.lines_removed));
+        facts.push(format!("+{} −{} lines", handoff.lines_added, handoff.lines_removed));
         if handoff.usage.spend.calls > 0 {
             facts.push(usd(handoff.usage.spend.usd_nanos));
         }

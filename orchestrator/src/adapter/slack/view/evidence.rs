@@ -26,6 +26,8 @@ const ENTRY: usize = 240;
 const PATH: usize = 160;
 /// Entries of a list that are named.
 const NAMED: usize = 8;
+/// What the host notes where no entry of the task's list fits.
+const DENIED: &str = "default deny";
 /// Checks that are named.
 const CHECKS_NAMED: usize = 12;
 
@@ -143,7 +145,12 @@ fn connections(records: &[EgressRecord]) -> Option<String> {
         .take(NAMED)
         .map(|record| {
             let mark = if record.allowed { "✅" } else { "⛔" };
-            format!("{mark} {} — {}", code(&record.target, ENTRY), line(&record.rule, ENTRY))
+            let why = match (record.allowed, record.rule.as_str()) {
+                (true, rule) => format!("allowed by {}", code(rule, ENTRY)),
+                (false, DENIED) => "refused: nobody allowed it".to_owned(),
+                (false, rule) => format!("refused: {}", line(rule, ENTRY)),
+            };
+            format!("{mark} {} — {why}", code(&record.target, ENTRY))
         })
         .collect();
     let refused = records.iter().filter(|record| !record.allowed).count();

@@ -53,7 +53,7 @@ pub(super) fn spend(project: &SpendView, handoff: Option<&Handoff>) -> Option<St
             let calls = count(usize::try_from(usage.spend.calls).unwrap_or(usize::MAX), "model call");
             own.push(format!("{}, {} tokens, {calls}", usd(usage.spend.usd_nanos), amount(usage.spend.tokens.total())));
         }
-        text.push_str(&format!("\nof it for this: {}", own.join(" · ")));
+        text.push_str(&format!("\nof that, this attempt: {}", own.join(" · ")));
     }
     Some(text)
 }

@@ -49,10 +49,10 @@ pub(super) fn who(approval: &ApprovalView) -> String {
     let needs = if route.needs.is_empty() { "anybody here".to_owned() } else { line(&route.needs, SENTENCE) };
     let mut lines = vec![format!("👥 *Who decides*: {needs}")];
     if !route.eligible.is_empty() {
-        lines.push(format!("Now: {}", names(&route.eligible)));
+        lines.push(format!("Can decide now: {}", names(&route.eligible)));
     }
     if !route.excluded.is_empty() {
-        lines.push(format!("Not: {} (started or edited it)", names(&route.excluded)));
+        lines.push(format!("Cannot: {} (started or edited it)", names(&route.excluded)));
     }
     lines.extend(route.votes.iter().take(NAMES).map(vote));
     lines.extend(
@@ -68,7 +68,18 @@ pub(super) fn who(approval: &ApprovalView) -> String {
 fn vote(vote: &VoteView) -> String {
     let said =
         if vote.note.trim().is_empty() { String::new() } else { format!(" — “{}”", line(&vote.note, SENTENCE)) };
-    format!("✅ {} agreed over {}, {}{said}", line(&vote.by, NAME), line(&vote.channel, NAME), ago(vote.at))
+    format!("✅ {} agreed{}, {}{said}", line(&vote.by, NAME), over(&vote.channel), ago(vote.at))
+}
+
+/// A channel, for people.
+fn over(channel: &str) -> String {
+    match channel {
+        "cli" => " on the command line".to_owned(),
+        "web" => " over the HTTP API".to_owned(),
+        "email" => " by email".to_owned(),
+        "slack" => " in Slack".to_owned(),
+        other => format!(" over {}", line(other, NAME)),
+    }
 }
 
 /// The deadline and what happens then.

@@ -24,8 +24,8 @@ const TASKS: usize = 30;
 const TREE: usize = 2_900;
 /// Widest indentation.
 const DEPTH: usize = 5;
-/// Cells of the bar.
-const CELLS: u32 = 20;
+/// Cells of the bar: with its numbers it is one line on a phone.
+const CELLS: u32 = 10;
 /// A task's key, as code.
 const KEY: usize = 60;
 /// A title.
@@ -50,7 +50,7 @@ pub fn status(project: &ProjectView, approvals: &[ApprovalView]) -> Card {
         code(&short(&project.project_id), 20),
     ]));
     if all > 0 {
-        blocks.push(section(&format!("{} {done} of {}", bar(done, all), count(all as usize, "task"))));
+        blocks.push(section(&format!("{} · {done} of {}", bar(done, all), count(all as usize, "task"))));
     }
     if !project.tasks.is_empty() {
         blocks.push(section(&tree(&project.tasks)));

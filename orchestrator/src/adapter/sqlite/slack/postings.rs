@@ -1,5 +1,6 @@
 //! Which messages there are, and what they show.
 
+use bus_schemas::time::UnixMs;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Outcome, SlackStore};
@@ -18,8 +19,14 @@ impl SlackStore {
                 .optional()?;
             if known.is_none() {
                 connection
-                    .prepare_cached("INSERT INTO posting (name, target, thread_ts, closed) VALUES (?1, ?2, ?3, ?4)")?
-                    .execute(params![posting.name, posting.target, posting.thread_ts, posting.closed])?;
+                    .prepare_cached("INSERT INTO posting (name, target, thread_ts, intended_at, closed) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                    .execute(params![
+                        posting.name,
+                        posting.target,
+                        posting.thread_ts,
+                        posting.intended_at.0,
+                        posting.closed
+                    ])?;
             }
             Ok(known)
         })
@@ -35,8 +42,10 @@ impl SlackStore {
             let (channel, ts) = posting.place.map(|place| (place.channel, place.ts)).unzip();
             connection
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO posting (name, target, channel, ts, thread_ts, sha256, closed)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "INSERT INTO posting (name, target, channel, ts, thread_ts, sha256, closed, intended_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                     ON CONFLICT (name, target) DO UPDATE SET channel = excluded.channel, ts = excluded.ts,
+                     thread_ts = excluded.thread_ts, sha256 = excluded.sha256, closed = excluded.closed",
                 )?
                 .execute(params![
                     posting.name,
@@ -45,7 +54,8 @@ impl SlackStore {
                     ts,
                     posting.thread_ts,
                     posting.sha256,
-                    posting.closed
+                    posting.closed,
+                    posting.intended_at.0
                 ])
                 .map(drop)
         })
@@ -134,7 +144,7 @@ impl SlackStore {
     }
 }
 
-const POSTING: &str = "name, target, channel, ts, thread_ts, sha256, closed";
+const POSTING: &str = "name, target, channel, ts, thread_ts, sha256, closed, intended_at";
 
 fn row(row: &Row<'_>) -> rusqlite::Result<Posting> {
     let (channel, ts): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
@@ -145,5 +155,6 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Posting> {
         thread_ts: row.get(4)?,
         sha256: row.get(5)?,
         closed: row.get(6)?,
+        intended_at: UnixMs(row.get(7)?),
     })
 }

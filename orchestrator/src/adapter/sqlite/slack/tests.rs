@@ -54,7 +54,13 @@ async fn of_repeats_at_the_same_time_one_is_new() {
 }
 
 fn posting(target: &str) -> Posting {
-    Posting { name: own("card:1"), target: own(target), thread_ts: Some(own("0.9")), ..Posting::default() }
+    Posting {
+        name: own("card:1"),
+        target: own(target),
+        thread_ts: Some(own("0.9")),
+        intended_at: UnixMs(7),
+        ..Posting::default()
+    }
 }
 
 #[tokio::test]
@@ -63,10 +69,12 @@ async fn a_message_is_an_intention_until_it_has_a_place() {
     let store = SlackStore::open(dir.path()).unwrap();
     assert_eq!(store.intend(posting("C1")).await.unwrap(), None);
     let store = again(store, dir.path());
-    assert_eq!(store.intend(posting("C1")).await.unwrap(), Some(posting("C1")), "it may be there: look for it");
+    let later = Posting { intended_at: UnixMs(99), ..posting("C1") };
+    let known = store.intend(later.clone()).await.unwrap();
+    assert_eq!(known, Some(posting("C1")), "it may be there since the first time: look for it");
     let place = Some(Place { channel: own("C1"), ts: own("1.1") });
     let shown = Posting { place, sha256: own("digest"), ..posting("C1") };
-    store.posted(shown.clone()).await.unwrap();
+    store.posted(Posting { intended_at: later.intended_at, ..shown.clone() }).await.unwrap();
     assert_eq!(store.intend(posting("C1")).await.unwrap(), Some(shown.clone()));
     store.intend(posting("U2")).await.unwrap();
     assert_eq!(store.copies(own("card:1")).await.unwrap(), [shown.clone(), posting("U2")]);

@@ -38,7 +38,11 @@ fn only_the_first_new_line_decides() {
     assert_eq!(of("> approve\n"), "none");
     assert_eq!(of("> Will you?\n\napprove\n"), "approve");
     assert_eq!(of("\n\n\u{200b}\n  approve  \n"), "approve");
-    assert_eq!(of("On Tue, Mar 3, 2026 at 9:12 AM Baton <b@works.example> wrote:\napprove\n"), "none");
+    assert_eq!(
+        of("On Tue, Mar 3, 2026 at 9:12 AM Baton <b@works.example> wrote:\napprove\n"),
+        "ambiguous",
+        "quoted or below the quote?"
+    );
     assert_eq!(of(""), "none");
 }
 
@@ -51,4 +55,13 @@ fn lines_below_explain_or_limit() {
     assert_eq!(of("approve\n\nBut only if the tests pass.\n"), "ambiguous");
     assert_eq!(of("approve\n\nThe tests are nice.\n"), "approve");
     assert_eq!(of("reject: x\n\n-- \nTom\n"), "reject:x");
+}
+
+#[test]
+fn what_may_be_the_quote_decides_nothing() {
+    let reply = of_text(
+        "On Tue, Mar 3, 2026 at 9:12 AM Baton <baton@works.example> wrote:\n\napprove\n\nThanks for the plan.\n",
+    );
+    assert!(reply.unsure && reply.text().starts_with("approve"), "{reply:?}");
+    assert!(matches!(reply.decision(), Deciding::Ambiguous(_)), "{:?}", reply.decision());
 }

@@ -53,6 +53,30 @@ async fn who_may_not_is_told_who_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_everyone_may_people_of_another_workspace_may_not() {
+    let rig = Rig::set(Settings { allow_everyone: true, ..Settings::default() });
+    let mut view = fresh();
+    view.route.eligible = Vec::new();
+    rig.service.asks(view);
+    rig.slack.with(|said| said.foreign.push("UFOREIGN".to_owned()));
+    for action in [action::APPROVE, action::REJECT] {
+        rig.press("UFOREIGN", action, &pressed()).await;
+        let (to, said) = rig.slack.last_whisper();
+        assert!(to == "UFOREIGN" && said.contains("own workspace"), "{said}");
+    }
+    assert!(rig.slack.with(|said| said.views.is_empty()) && rig.service.with(|known| known.decided.is_empty()));
+    rig.press(EVE, action::REJECT, &pressed()).await;
+    assert_eq!(rig.slack.with(|said| said.views.len()), 1, "a colleague gets the form");
+    rig.press(EVE, action::APPROVE, &pressed()).await;
+    assert_eq!(rig.service.with(|known| known.decided.len()), 1);
+    assert_eq!(
+        rig.slack.with(|said| said.looked_up.clone()),
+        ["UFOREIGN", EVE],
+        "each is looked up once, members never"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_two_must_agree_the_missing_one_is_named() {
     let rig = Rig::quiet();
     rig.service.with(|known| known.quorum = 2);
@@ -95,6 +119,40 @@ async fn a_click_that_cannot_be_done_now_is_kept_and_done_later() {
     assert!(rig.slack.last_whisper().1.contains("Done"));
     assert_eq!(rig.service.with(|known| known.decided.len()), 1);
     assert_eq!(rig.slack.with(|said| said.whispers.len()), 2, "it is said once that it is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_stand_in_the_way_of_is_given_up_and_said_and_the_next_click_is_not_held_up() {
+    let rig = Rig::quiet();
+    rig.service.asks(fresh());
+    rig.service.with(|known| known.away = true);
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    assert!(rig.slack.last_whisper().1.contains("is kept"));
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    assert_eq!(rig.desk.outcomes(), [None], "1 + 2 + 4 + 8 seconds: the fifth try is to come");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (to, said) = rig.slack.last_whisper();
+    assert!(to == ANN && said.contains("Nothing was done") && said.contains("tried several times"), "{said}");
+    assert_eq!(rig.desk.outcomes(), [Some("given up: away".to_owned())]);
+    assert_eq!(rig.service.with(|known| (known.tries, known.decided.len())), (6, 0));
+    assert_eq!(rig.slack.with(|said| said.whispers.len()), 2, "that it is kept, and that it is given up");
+    rig.service.with(|known| known.away = false);
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    assert!(rig.slack.last_whisper().1.contains("Done"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_orchestrators_own_trouble_is_waited_out_however_long_it_takes() {
+    let rig = Rig::quiet();
+    rig.service.asks(fresh());
+    rig.service.with(|known| known.down = true);
+    rig.press(ANN, action::APPROVE, &pressed()).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(rig.desk.outcomes(), [None]);
+    assert!(rig.service.with(|known| known.tries) > 20);
+    rig.service.with(|known| known.down = false);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(rig.service.with(|known| known.decided.len()), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ pub(super) struct Memory {
     pub batches: BTreeMap<String, String>,
     pub letters: Vec<DeadLetter>,
     pub position: u64,
+    pub tidied: Vec<UnixMs>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -68,7 +69,8 @@ impl Desk for MemoryDesk {
         Ok(())
     }
 
-    async fn tidy(&self, _: UnixMs) -> Kept<()> {
+    async fn tidy(&self, before: UnixMs) -> Kept<()> {
+        self.with(|memory| memory.tidied.push(before));
         Ok(())
     }
 

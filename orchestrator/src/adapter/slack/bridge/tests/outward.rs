@@ -1,5 +1,9 @@
 use super::*;
-use crate::adapter::slack::view::{OfBatch, action, read};
+use crate::adapter::slack::{
+    SlackWeb as _,
+    view::{OfBatch, action, read},
+    web::Message,
+};
 use bus_schemas::{
     id::ApprovalId,
     v1::{
@@ -49,6 +53,30 @@ async fn a_card_whose_posting_had_an_unknown_outcome_is_found_and_not_posted_aga
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(rig.slack.posted("card:").len(), 1);
     assert!(rig.desk.with(|memory| memory.postings.values().any(|p| p.name.starts_with("card:") && p.place.is_some())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_found_behind_everything_that_was_said_since_and_nothing_older_is_looked_at() {
+    let rig = Rig::running();
+    let mut view = fresh();
+    view.route.eligible = Vec::new();
+    rig.service.feeds(None);
+    rig.calm().await;
+    rig.slack.with(|said| said.lost = 1);
+    rig.service.asks(view);
+    rig.calm().await;
+    // A busy channel: more than a page of other people's words before the next look.
+    for number in 0..500 {
+        let words = Message { channel: CHANNEL.to_owned(), text: format!("{number}"), ..Message::default() };
+        rig.slack.post(&words).await.ok();
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(rig.slack.posted("card:").len(), 1, "found, and not posted again");
+    let searches = rig.slack.with(|said| said.searches.clone());
+    let since = searches[0].oldest.clone().unwrap();
+    let seconds: i64 = since.split('.').next().unwrap().parse().unwrap();
+    let margin = samples::NOW.0 / 1000 - seconds;
+    assert!((1..=3600).contains(&margin), "from shortly before the intention: {since}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,4 +199,59 @@ async fn a_request_alone_of_its_kind_gets_an_ordinary_card() {
     rig.service.asks(batched(1));
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!((rig.slack.posted("card:").len(), rig.slack.posted("batch:").len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_is_remembered_no_more() {
+    let rig = Rig::running();
+    let views: Vec<ApprovalView> = (1..=3).map(batched).collect();
+    views.iter().for_each(|view| rig.service.asks(view.clone()));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (place, message) = rig.slack.posted("batch:").remove(0);
+    let show = message.blocks.iter().flat_map(|block| block["elements"].as_array().cloned().unwrap_or_default());
+    let show = show.filter(|element| element["action_id"] == action::BATCH_SHOW).last().unwrap();
+    let mut payload = click(ANN, action::BATCH_SHOW, show["value"].as_str().unwrap(), "1");
+    payload["message"]["ts"] = place.ts.into();
+    assert_eq!(rig.bridge.lock_batched().len(), 3);
+    rig.comes(Kind::Interaction, payload).await;
+    rig.calm().await;
+    assert_eq!((rig.bridge.lock_batched().len(), rig.bridge.lock_alone().len()), (0, 3), "each has its own card");
+    for view in views {
+        rig.service.asks(samples::decided(view, Verdict::Approved, "ann", "cli"));
+    }
+    rig.calm().await;
+    assert_eq!(rig.bridge.lock_alone().len(), 0);
+    // A card of several is over when all of them are.
+    let views: Vec<ApprovalView> = (4..=5).map(batched).collect();
+    views.iter().for_each(|view| rig.service.asks(view.clone()));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!((rig.bridge.lock_batched().len(), rig.desk.with(|memory| memory.batches.len())), (2, 1));
+    for view in views {
+        rig.service.asks(samples::decided(view, Verdict::Approved, "ann", "cli"));
+    }
+    rig.calm().await;
+    assert_eq!((rig.bridge.lock_batched().len(), rig.desk.with(|memory| memory.batches.len())), (0, 0));
+    assert!(rig.desk.with(|memory| memory.postings.values().all(|p| p.closed || p.name.starts_with("status:"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_decided_while_others_like_it_are_waited_for_shares_no_card() {
+    let rig = Rig::running();
+    rig.service.asks(batched(1));
+    rig.calm().await;
+    rig.service.asks(samples::decided(batched(1), Verdict::Approved, "ann", "cli"));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(rig.bridge.lock_gathering().is_empty());
+    rig.service.asks(batched(2));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!((rig.slack.posted("card:").len(), rig.slack.posted("batch:").len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_sends_again_is_forgotten_at_the_start_and_every_day() {
+    let rig = Rig::running();
+    rig.calm().await;
+    assert_eq!(rig.desk.with(|memory| memory.tidied.len()), 1);
+    tokio::time::sleep(Duration::from_secs(3 * 24 * 3600)).await;
+    assert_eq!(rig.desk.with(|memory| memory.tidied.len()), 4);
 }

@@ -38,9 +38,16 @@ pub(super) struct Known {
     pub told: Vec<TellRequest>,
     pub viewed: Vec<ViewedRequest>,
     pub asked: Vec<AskRequest>,
+    pub remembered: Vec<RememberedView>,
     pub events: Vec<FeedEvent>,
     /// It cannot do anything now.
     pub down: bool,
+    /// What it needs for decisions is not there.
+    pub away: bool,
+    /// How often somebody tried to decide.
+    pub tries: u32,
+    /// The path that changed.
+    pub changed: String,
     /// How many must approve.
     pub quorum: usize,
 }
@@ -69,8 +76,12 @@ impl FakeService {
             told: Vec::new(),
             viewed: Vec::new(),
             asked: Vec::new(),
+            remembered: Vec::new(),
             events: Vec::new(),
             down: false,
+            away: false,
+            tries: 0,
+            changed: "x".to_owned(),
             quorum: 1,
         };
         Self { known: Arc::new(Mutex::new(known)), bell: watch::Sender::new(()) }
@@ -136,6 +147,9 @@ impl Service for FakeService {
     async fn create_project(&self, new: NewProject) -> Result<ProjectView, Problem> {
         self.up()?;
         Ok(self.with(|known| {
+            if known.created.iter().any(|before| before.key.is_some() && before.key == new.key) {
+                return known.project.clone();
+            }
             known.project.owner = name(&new.owner);
             known.project.goal = new.goal.clone().unwrap_or_default();
             known.project.created_at = samples::NOW;
@@ -176,7 +190,11 @@ impl Service for FakeService {
         Ok(DiffView {
             base_commit: "a".repeat(40),
             commit: "b".repeat(40),
-            changed: vec![samples::path("x", bus_schemas::v1::handoff::ChangeKind::Added, 3)],
+            changed: vec![samples::path(
+                &self.with(|known| known.changed.clone()),
+                bus_schemas::v1::handoff::ChangeKind::Added,
+                3,
+            )],
             text: "+one\n".to_owned(),
             truncated: false,
         })
@@ -225,7 +243,11 @@ impl Service for FakeService {
     }
 
     async fn decide(&self, id: &str, request: DecisionRequest) -> Result<ApprovalView, Problem> {
+        self.with(|known| known.tries += 1);
         self.up()?;
+        if self.with(|known| known.away) {
+            return Err(problem("away", 503));
+        }
         let by = name(&request.by);
         let quorum = self.with(|known| known.quorum);
         let mut view = self.approval(id).await?;
@@ -311,11 +333,19 @@ impl Service for FakeService {
     }
 
     async fn remembered(&self) -> Result<Vec<RememberedView>, Problem> {
-        unused()
+        self.up()?;
+        Ok(self.with(|known| known.remembered.clone()))
     }
 
-    async fn revoke(&self, _: &str, _: RevokeRequest) -> Result<RememberedView, Problem> {
-        unused()
+    async fn revoke(&self, id: &str, request: RevokeRequest) -> Result<RememberedView, Problem> {
+        self.up()?;
+        self.with(|known| {
+            let mut all = known.remembered.iter_mut();
+            let one = all.find(|one| one.approval_id.to_string().starts_with(id));
+            let one = one.ok_or_else(|| problem("not_found", 404))?;
+            one.revoked_by = Some(name(&request.by));
+            Ok(one.clone())
+        })
     }
 
     async fn fatigue(&self) -> Result<FatigueView, Problem> {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::lock;
 use crate::adapter::slack::{
     Place, SlackError, SlackWeb,
+    view::samples,
     web::{Answer, Auth, Channel, Found, Message, Search, Upload, User, View, Whisper},
 };
 
@@ -15,10 +16,16 @@ use crate::adapter::slack::{
 pub(super) struct Said {
     pub posts: Vec<(Place, Message)>,
     pub updates: Vec<(Place, String)>,
+    /// The blocks of updates.
+    pub drawn: Vec<Vec<Value>>,
     pub whispers: Vec<(String, String)>,
     pub views: Vec<Value>,
     pub homes: Vec<String>,
     pub uploads: Vec<Upload>,
+    pub searches: Vec<Search>,
+    /// People of another workspace.
+    pub foreign: Vec<String>,
+    pub looked_up: Vec<String>,
     /// Channels where nothing of ours can be.
     pub closed: Vec<String>,
     /// The next posts are made, and their answers lost.
@@ -53,6 +60,11 @@ impl FakeSlack {
     }
 }
 
+/// The name of the n-th message.
+fn later(number: usize) -> String {
+    format!("{}.{number:06}", samples::NOW.0 / 1000)
+}
+
 impl SlackWeb for FakeSlack {
     async fn post(&self, message: &Message) -> Answer<Place> {
         self.with(|said| {
@@ -72,7 +84,7 @@ impl SlackWeb for FakeSlack {
             } else {
                 message.channel.clone()
             };
-            let place = Place { channel, ts: format!("{}.0", said.posts.len() + 100) };
+            let place = Place { channel, ts: later(said.posts.len()) };
             said.posts.push((place.clone(), message.clone()));
             if said.lost > 0 {
                 said.lost -= 1;
@@ -82,8 +94,11 @@ impl SlackWeb for FakeSlack {
         })
     }
 
-    async fn update(&self, place: &Place, text: &str, _: &[Value]) -> Answer<()> {
-        self.with(|said| said.updates.push((place.clone(), text.to_owned())));
+    async fn update(&self, place: &Place, text: &str, blocks: &[Value]) -> Answer<()> {
+        self.with(|said| {
+            said.updates.push((place.clone(), text.to_owned()));
+            said.drawn.push(blocks.to_vec());
+        });
         Ok(())
     }
 
@@ -115,8 +130,13 @@ impl SlackWeb for FakeSlack {
         Ok("F1".to_owned())
     }
 
-    async fn user(&self, _: &str) -> Answer<User> {
-        Ok(User::default())
+    async fn user(&self, id: &str) -> Answer<User> {
+        let is_foreign = self.with(|said| {
+            said.looked_up.push(id.to_owned());
+            said.foreign.iter().any(|foreign| foreign == id)
+        });
+        let team = if is_foreign { "TELSE" } else { "T" };
+        Ok(User { id: id.to_owned(), team_ids: vec![team.to_owned()], ..User::default() })
     }
 
     async fn channel(&self, _: &str) -> Answer<Channel> {
@@ -124,13 +144,17 @@ impl SlackWeb for FakeSlack {
     }
 
     async fn auth(&self) -> Answer<Auth> {
-        Ok(Auth { bot_user_id: "UBOT".to_owned(), ..Auth::default() })
+        Ok(Auth { bot_user_id: "UBOT".to_owned(), team_id: "T".to_owned(), ..Auth::default() })
     }
 
     async fn history(&self, search: &Search) -> Answer<Vec<Found>> {
         Ok(self.with(|said| {
-            let there = said.posts.iter().filter(|(place, _)| place.channel == search.channel);
+            said.searches.push(search.clone());
+            let oldest = search.oldest.clone().unwrap_or_default();
+            let there =
+                said.posts.iter().rev().filter(|(place, _)| place.channel == search.channel && place.ts > oldest);
             there
+                .take(search.limit)
                 .map(|(place, message)| Found {
                     ts: place.ts.clone(),
                     metadata: message.metadata.clone(),

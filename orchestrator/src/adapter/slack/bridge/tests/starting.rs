@@ -1,5 +1,8 @@
+use bus_schemas::v1::api::NewProject;
+
 use super::*;
 use crate::adapter::slack::view::{action, callback, form};
+use bus_schemas::v1::api::{RememberScope, RememberedView, Risk};
 
 fn mention(user: &str, text: &str, id: &str, thread: Option<&str>) -> Value {
     json!({"type": "event_callback", "event_id": id, "event": {
@@ -48,15 +51,16 @@ async fn an_order_from_before_a_crash_starts_one_project() {
     let rig = Rig::quiet();
     let envelope = Envelope::new(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None), None, samples::NOW);
     assert!(rig.bridge.keep(&envelope).await.unwrap());
-    // The program ended after the project was made and before its thread was written down.
+    // The program ended after the project was made and before its thread was written down; its planner named it otherwise.
+    let key = Some(format!("slack:{}", envelope.key));
     rig.service.with(|known| {
-        known.project.owner = "ann".to_owned();
-        known.project.goal = "do it".to_owned();
-        known.project.created_at = samples::NOW;
+        known.created.push(NewProject { key, ..NewProject::default() });
+        known.project.goal = "what the planner made of it".to_owned();
     });
     let rig = rig.restarted().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(rig.service.with(|known| known.created.is_empty()));
+    assert_eq!(rig.service.with(|known| known.created.len()), 1);
+    assert!(rig.desk.with(|memory| memory.threads.values().any(|thread| thread.started_by == ANN)));
     assert_eq!(rig.slack.posted("status:").len(), 1);
 }
 
@@ -68,7 +72,7 @@ async fn a_word_in_the_thread_is_a_note_or_the_answer_to_the_only_question() {
     rig.comes(Kind::Event, reply(BOB, "mind the tests", "2")).await;
     rig.calm().await;
     let told = rig.service.with(|known| known.told.clone());
-    assert_eq!((told.len(), told[0].by.as_str(), told[0].text.as_str()), (1, "bob", "mind the tests"));
+    assert_eq!((told.len(), told[0].by.as_str(), told[0].text.as_str()), (1, BOB, "mind the tests"));
     let mut question = samples::question();
     question.route.eligible = Vec::new();
     rig.service.asks(question.clone());
@@ -262,4 +266,44 @@ async fn the_menu_entry_of_the_manifest_opens_the_form_with_the_message_in_it() 
     rig.comes(Kind::Command, typed).await;
     rig.calm().await;
     assert_eq!(rig.slack.with(|said| said.views.pop()).unwrap()["callback_id"], callback::GOAL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_is_listed_and_taken_back_by_a_command() {
+    let rig = Rig::quiet();
+    let one = |number: u128, until: i64| RememberedView {
+        approval_id: samples::approval_id(number),
+        project_id: samples::project_id(),
+        by: "bob".to_owned(),
+        kind: "handoff".to_owned(),
+        policy: "ask".to_owned(),
+        subject: "docs".to_owned(),
+        folder: "/srv/<!channel>".to_owned(),
+        scope: RememberScope::Folder,
+        risk: Risk::Low,
+        since: samples::NOW,
+        until: UnixMs(samples::NOW.0 + until),
+        used: 2,
+        revoked_by: None,
+    };
+    let mut typed_so_far = 0;
+    let mut command = async |text: &str| {
+        typed_so_far += 1;
+        let typed = json!({"command": "/baton", "text": text, "user_id": ANN, "channel_id": "C1", "trigger_id": format!("r{typed_so_far}")});
+        rig.comes(Kind::Command, typed).await;
+        rig.calm().await;
+        rig.slack.last_whisper().1
+    };
+    assert!(command("remembered").await.contains("No approval is remembered"));
+    rig.service.with(|known| known.remembered = vec![one(7, 60_000), one(8, -1)]);
+    let said = command("remembered").await;
+    let id: String = samples::approval_id(7).to_string().chars().take(18).collect();
+    assert!(said.contains(&id) && said.contains("<@UBOB>") && said.contains("used 2 times"), "{said}");
+    assert_eq!(said.matches('•').count(), 1, "what is over is not listed: {said}");
+    assert!(!said.contains("<!channel>"), "{said}");
+    assert!(command(&format!("revoke {id}")).await.contains("Taken back"));
+    assert_eq!(rig.service.with(|known| known.remembered[0].revoked_by.clone()).as_deref(), Some("ann"));
+    assert!(command("remembered").await.contains("No approval is remembered"));
+    assert!(command("revoke 00000000-ffff").await.contains("Nothing was done"));
+    assert!(rig.service.with(|known| known.created.is_empty()), "none of that was a goal");
 }

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Lanes that work at the same time: what they wait for is SQLite and Slack, and neither gets faster by more.
+/// Lanes that work at the same time: what they wait for is SQLite and other programs, and none of that gets faster by more.
 const ACTIVE: usize = 64;
 
 /// A queue per name. Each runs one job at a time, in the order they came.

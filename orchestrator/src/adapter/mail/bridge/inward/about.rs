@@ -1,0 +1,135 @@
+//! Which mail of ours a mail answers: by its signed token first, then by its thread, never by its subject.
+
+use bus_schemas::id::{ApprovalId, ProjectId};
+
+use super::{
+    super::outward::{Auto, Recipient, Say},
+    Outlet,
+    judge::Genuine,
+    work::{Inward, Later},
+};
+use crate::{
+    adapter::mail::{Desk, OutKind, OutMail, Story, Verifier},
+    mail::{intent::our_details, token},
+    port::Service,
+};
+
+/// The ids of a thread that are looked up, the newest first.
+const LOOKED_UP: usize = 20;
+
+/// What a mail answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// Nothing of ours: it begins something.
+    Nothing,
+    /// This mail.
+    Mail(Box<OutMail>),
+    /// A token that we did not make.
+    Forged,
+    /// Mails of ours about different things.
+    Several,
+}
+
+/// Where an answer belongs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Thread {
+    pub(super) project_id: Option<ProjectId>,
+    pub(super) approval_id: Option<ApprovalId>,
+    pub(super) digest: String,
+    pub(super) kind: Kind,
+}
+
+/// What an answer to our answer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What this mail was: for what is said about a project, or about nothing.
+    #[default]
+    Answer,
+    /// About the project.
+    Project,
+    /// It may decide: we asked back.
+    Request,
+}
+
+impl Thread {
+    /// About a project.
+    pub(super) fn of(project_id: ProjectId) -> Self {
+        Self { project_id: Some(project_id), kind: Kind::Project, ..Self::default() }
+    }
+
+    /// Where the mail that is answered belongs: what is asked back there can be decided by an answer, as it could before.
+    pub(super) fn back(out: &OutMail) -> Self {
+        let kind = match out.kind {
+            OutKind::Request if out.approval_id.is_some() => Kind::Request,
+            OutKind::Request | OutKind::Project => Kind::Project,
+            OutKind::Answer => Kind::Answer,
+        };
+        Self { project_id: out.project_id, approval_id: out.approval_id, digest: out.digest.clone(), kind }
+    }
+
+    /// The answer to a mail, ready to be said.
+    pub(super) fn say(&self, mail: &Genuine, story: Story) -> Say {
+        let kind = match self.kind {
+            Kind::Answer => OutKind::Answer,
+            Kind::Project => OutKind::Project,
+            Kind::Request => OutKind::Request,
+        };
+        Say {
+            name: format!("answer:{}", mail.id),
+            to: Recipient { person: mail.sender.person.clone(), address: mail.sender.address.clone() },
+            project_id: self.project_id,
+            approval_id: self.approval_id.filter(|_| kind == OutKind::Request),
+            digest: if kind == OutKind::Request { self.digest.clone() } else { String::new() },
+            kind,
+            in_reply_to: mail.letter.message_id.clone(),
+            auto: Auto::Replied,
+            story,
+        }
+    }
+}
+
+impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
+    /// Finds the mail of ours that a mail answers.
+    pub(super) async fn answered(&self, mail: &Genuine) -> Result<Answered, Later> {
+        let settings = &self.0.settings;
+        let details = our_details(&mail.letter, &mail.delivery, &settings.address);
+        let mut found: Vec<OutMail> = Vec::new();
+        let mut is_forged = false;
+        for detail in details.iter().filter(|detail| token::looks_like_plus(detail)) {
+            match token::read_plus(&settings.key, detail) {
+                Some(id) => found.extend(self.0.desk.out(id).await?),
+                None => is_forged = true,
+            }
+        }
+        if found.is_empty() {
+            found.extend(self.in_thread(&mail.letter.in_reply_to, &mail.letter.references).await?);
+        }
+        // Who answers to all answers also what was sent to others: their own one is theirs.
+        if found.iter().any(|out| out.person == mail.sender.person) {
+            found.retain(|out| out.person == mail.sender.person);
+        }
+        let Some(newest) = found.iter().max_by_key(|out| out.created_at).cloned() else {
+            return Ok(if is_forged { Answered::Forged } else { Answered::Nothing });
+        };
+        let is_same = |out: &OutMail| {
+            (out.project_id, out.approval_id, &out.digest) == (newest.project_id, newest.approval_id, &newest.digest)
+        };
+        Ok(if found.iter().all(is_same) { Answered::Mail(Box::new(newest)) } else { Answered::Several })
+    }
+
+    async fn in_thread(&self, in_reply_to: &[String], references: &[String]) -> Result<Vec<OutMail>, Later> {
+        let mut found = Vec::new();
+        for id in in_reply_to.iter().take(LOOKED_UP) {
+            found.extend(self.0.desk.out_by_message_id(std::slice::from_ref(id)).await?);
+        }
+        if found.is_empty() {
+            for id in references.iter().rev().take(LOOKED_UP) {
+                if let Some(out) = self.0.desk.out_by_message_id(std::slice::from_ref(id)).await? {
+                    found.push(out);
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,314 @@
+//! What is kept, taken one by one: one sender's mails in their order, several senders' side by side, again after trouble.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bus_schemas::{id::ProjectId, v1::api::Problem};
+use bytes::Bytes;
+use futures::FutureExt as _;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{super::core::Settings, Outlet, answers};
+use crate::{
+    adapter::{
+        lanes::Lanes,
+        mail::{Desk, InMail, InState, Verdict, Verifier},
+    },
+    mail::{address, allow::Allow, letter},
+    people::People,
+    port::{Clock, Service, journal::JournalError},
+};
+
+/// The first wait before something is tried again in its lane, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How often something is tried that others than the orchestrator stand in the way of.
+const TRIES: u32 = 6;
+/// How long a mail waits whose sender cannot be checked now: at first, and at most.
+const UNSURE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
+/// How long to wait when the store cannot say what is kept.
+const UNREAD: Duration = Duration::from_secs(2);
+/// The most of a mail in which its sender is looked for, in bytes, to put it into their lane.
+const HEADERS: usize = 64 << 10;
+
+/// What was done, for the mail's record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    /// What, for people.
+    pub(super) outcome: String,
+    /// About which project.
+    pub(super) project_id: Option<ProjectId>,
+}
+
+impl Done {
+    pub(super) fn new(outcome: impl Into<String>, project_id: Option<ProjectId>) -> Self {
+        Self { outcome: outcome.into(), project_id }
+    }
+}
+
+/// It cannot be done now; nothing is wrong with it.
+#[derive(Debug)]
+pub(super) enum Later {
+    /// The orchestrator cannot do it.
+    Problem(Problem),
+    /// The store does not answer.
+    Store(JournalError),
+    /// Whether its sender is genuine cannot be known now.
+    Unsure(String),
+}
+
+impl From<JournalError> for Later {
+    fn from(error: JournalError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What came of it.
+pub(super) type Outcome = Result<Done, Later>;
+
+/// A mail that is worked on.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// In its lane.
+    InWork,
+    /// It waits, so often before, until then.
+    Waits(u32, Instant),
+}
+
+pub(super) struct Inner<S, D, V, O> {
+    pub(super) service: S,
+    pub(super) desk: D,
+    pub(super) verifier: V,
+    pub(super) outlet: O,
+    pub(super) people: Arc<People>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: Settings,
+    pub(super) allow: Allow,
+    pub(super) lanes: Lanes<(InMail, bool)>,
+    states: Mutex<HashMap<String, State>>,
+    /// A lane has put something back: look again.
+    put_back: Notify,
+    stop: CancellationToken,
+}
+
+/// The inward half of the bridge. Cheap to clone.
+pub(in super::super) struct Inward<S, D, V, O>(pub(super) Arc<Inner<S, D, V, O>>);
+
+impl<S, D, V, O> Clone for Inward<S, D, V, O> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// What the inward half stands between.
+pub(in super::super) struct Around<S, D, V, O> {
+    pub(in super::super) service: S,
+    pub(in super::super) desk: D,
+    pub(in super::super) verifier: V,
+    pub(in super::super) outlet: O,
+    pub(in super::super) people: Arc<People>,
+    pub(in super::super) clock: Arc<dyn Clock>,
+    pub(in super::super) settings: Settings,
+}
+
+impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
+    pub(in super::super) fn new(around: Around<S, D, V, O>, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        let Around { service, desk, verifier, outlet, people, clock, settings } = around;
+        let allow = {
+            let addresses = |name| people.emails_of(name).iter().map(move |address| (address.as_str(), name));
+            Allow::new(&settings.allow, people.names().flat_map(addresses))
+        };
+        Self(Arc::new(Inner {
+            service,
+            desk,
+            verifier,
+            outlet,
+            people,
+            clock,
+            settings,
+            allow,
+            lanes: Lanes::new(tasks, stop.clone()),
+            states: Mutex::default(),
+            put_back: Notify::new(),
+            stop,
+        }))
+    }
+
+    /// Does what is kept, and what comes with every ring of the bell, for ever.
+    pub(in super::super) async fn keep<F>(&self, rung: impl Fn() -> F + Send + Sync)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        // What was kept before this began may have been begun by an earlier run.
+        let mut again = true;
+        loop {
+            let wake = match self.line_up(again).await {
+                Ok(next) => {
+                    again = false;
+                    next
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "mail: what came in cannot be read; tried again");
+                    Some(Instant::now() + UNREAD)
+                }
+            };
+            let waited = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = rung() => {}
+                () = self.0.put_back.notified() => {}
+                () = waited => {}
+            }
+        }
+    }
+
+    /// Puts what is not finished and not worked on into the lanes; when the next one that waits is due.
+    pub(super) async fn line_up(&self, again: bool) -> Result<Option<Instant>, JournalError> {
+        let mails = self.0.desk.unfinished().await?;
+        let now = Instant::now();
+        let mut next: Option<Instant> = None;
+        for mail in mails {
+            match self.states().get(&mail.id) {
+                Some(State::InWork) => continue,
+                Some(State::Waits(_, at)) if *at > now => {
+                    next = Some(next.map_or(*at, |next| next.min(*at)));
+                    continue;
+                }
+                Some(State::Waits(..)) | None => {}
+            }
+            let waited = matches!(self.states().get(&mail.id), Some(State::Waits(..)));
+            let lane = self.lane(&mail).await;
+            let tries = self.tries(&mail.id);
+            self.states().insert(mail.id.clone(), State::InWork);
+            let inward = self.clone();
+            self.0.lanes.push(lane, (mail, again || waited), move |(mail, again)| {
+                let inward = inward.clone();
+                async move { inward.work(mail, again, tries).await }
+            });
+        }
+        Ok(next)
+    }
+
+    /// Whose mails it waits for: those of the sender it names, true or not.
+    async fn lane(&self, mail: &InMail) -> String {
+        // Trouble with its text is met again by who works on it.
+        let raw = self.0.desk.text(&mail.id).await.ok().flatten().unwrap_or_default();
+        let head = raw.get(..HEADERS).unwrap_or(&raw);
+        let head = String::from_utf8_lossy(head);
+        let from = head.lines().take_while(|line| !line.is_empty()).find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.trim().eq_ignore_ascii_case("from").then(|| address::parse(value)).flatten()
+        });
+        // Who cannot be read so simply waits for nobody.
+        from.map_or_else(|| mail.id.clone(), |from| from.address)
+    }
+
+    async fn work(&self, mail: InMail, again: bool, tries: u32) {
+        let id = mail.id.clone();
+        let looked = AssertUnwindSafe(self.work_out(mail, again, tries)).catch_unwind().await;
+        if looked.is_err() {
+            tracing::error!(mail.id = %id, "mail: this one brought the program to a stumble; it is put aside");
+            let why = "it could not be handled because of an error in Baton: look at it with `baton mail show`, and report it";
+            self.finish(&id, Verdict { state: InState::Quarantined, outcome: why.to_owned(), ..Verdict::default() })
+                .await;
+        }
+    }
+
+    async fn work_out(&self, mail: InMail, mut again: bool, tries: u32) {
+        let (mut wait, mut failed) = (BACKOFF.0, 0);
+        loop {
+            let later = match self.look_again(&mail.id, again).await {
+                Ok(Some(verdict)) => return self.finish(&mail.id, verdict).await,
+                Ok(None) => {
+                    self.states().remove(&mail.id);
+                    return;
+                }
+                Err(later) => later,
+            };
+            again = true;
+            failed += 1;
+            match later {
+                // Others need not wait for a name server that this one waits for.
+                Later::Unsure(why) => {
+                    let wait = (UNSURE.0 * 2_u32.saturating_pow(tries.min(8))).min(UNSURE.1);
+                    tracing::info!(mail.id = %mail.id, %why, wait_s = wait.as_secs(), "mail: its sender cannot be checked now");
+                    self.states().insert(mail.id, State::Waits(tries + 1, Instant::now() + wait));
+                    self.0.put_back.notify_one();
+                    return;
+                }
+                Later::Problem(problem) if failed >= TRIES && !answers::is_ours(&problem) => {
+                    tracing::warn!(mail.id = %mail.id, problem = %problem.detail, "mail: given up");
+                    let verdict = self.give_up(&mail, &problem).await;
+                    return self.finish(&mail.id, verdict).await;
+                }
+                Later::Problem(problem) => {
+                    tracing::warn!(mail.id = %mail.id, problem = %problem.detail, wait_s = wait.as_secs(), "mail: kept for later");
+                }
+                Later::Store(error) => {
+                    tracing::warn!(mail.id = %mail.id, %error, wait_s = wait.as_secs(), "mail: kept for later");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // Kept: the next start does it.
+                () = self.0.stop.cancelled() => return,
+            }
+            wait = (wait * 2).min(BACKOFF.1);
+        }
+    }
+
+    /// Looks at a mail if it still waits: it may have been finished while it was being lined up.
+    async fn look_again(&self, id: &str, again: bool) -> Result<Option<Verdict>, Later> {
+        let Some(mail) = self.0.desk.letter(id).await? else { return Ok(None) };
+        match mail.verdict.state {
+            InState::Kept | InState::Released => self.look(&mail, again).await.map(Some),
+            InState::Quarantined | InState::Done | InState::Dropped => Ok(None),
+        }
+    }
+
+    /// It needs nothing more. If that cannot be written down, it is looked at again, which changes nothing.
+    async fn finish(&self, id: &str, verdict: Verdict) {
+        match verdict.state {
+            InState::Quarantined => {
+                tracing::warn!(mail.id = %id, from = %verdict.from, why = %verdict.outcome, "mail: put aside; `baton mail quarantine` lists it");
+            }
+            _ => tracing::info!(mail.id = %id, from = %verdict.from, outcome = %verdict.outcome, "mail: done"),
+        }
+        match self.0.desk.finish(id, verdict, self.0.clock.now()).await {
+            Ok(()) => {
+                self.states().remove(id);
+            }
+            Err(error) => {
+                tracing::warn!(mail.id = %id, %error, "mail: done, but not written down; looked at again");
+                self.states().insert(id.to_owned(), State::Waits(0, Instant::now() + BACKOFF.1));
+                self.0.put_back.notify_one();
+            }
+        }
+    }
+
+    fn tries(&self, id: &str) -> u32 {
+        match self.states().get(id) {
+            Some(State::Waits(tries, _)) => *tries,
+            Some(State::InWork) | None => 0,
+        }
+    }
+
+    fn states(&self) -> MutexGuard<'_, HashMap<String, State>> {
+        self.0.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a mail apart where that may take its time.
+pub(super) async fn apart(raw: Bytes) -> Result<Arc<letter::Letter>, Later> {
+    let read = tokio::task::spawn_blocking(move || Arc::new(letter::read(&raw))).await;
+    read.map_err(|error| Later::Store(JournalError::Store { operation: "read a mail", detail: error.to_string() }))
+}

@@ -1,0 +1,82 @@
+//! Who hears of a request, and at which address.
+
+use std::collections::BTreeSet;
+
+use bus_schemas::v1::api::{ApprovalView, ProjectView};
+
+use super::{super::core::Settings, Recipient};
+use crate::{
+    adapter::mail::{OutMail, OutState, Thread},
+    config::Audience,
+    people::People,
+};
+
+/// What somebody who is no member is called before their address.
+const BY_MAIL: &str = "email:";
+/// Why a mail was not sent after all.
+pub(super) const NO_NEED: &str = "not sent: what it asks was decided, or changed, before it went";
+
+/// Who is who, seen from mail.
+#[derive(Clone, Copy)]
+pub(super) struct Crew<'a> {
+    pub(super) people: &'a People,
+    pub(super) settings: &'a Settings,
+}
+
+impl Crew<'_> {
+    /// Every address of a person, the one to use first in front.
+    pub(super) fn addresses(&self, person: &str) -> Vec<String> {
+        match person.strip_prefix(BY_MAIL) {
+            Some(address) => vec![address.to_owned()],
+            None => self.people.emails_of(person).to_vec(),
+        }
+    }
+
+    /// The address for a mail of which these went to this person before: the one at which it is not known to fail.
+    pub(super) fn recipient(&self, person: &str, before: &[OutMail]) -> Option<Recipient> {
+        let fails = |address: &String| before.iter().any(|mail| is_lost(mail) && mail.to.eq_ignore_ascii_case(address));
+        let address = self.addresses(person).into_iter().find(|address| !fails(address))?;
+        Some(Recipient { person: person.to_owned(), address })
+    }
+
+    /// The people whom a pending request is sent to by mail.
+    pub(super) fn asked(
+        &self,
+        view: &ApprovalView,
+        project: &ProjectView,
+        threads: &[(String, Thread)],
+    ) -> Vec<String> {
+        let route = &view.route;
+        let began_by_mail = project.owner.starts_with(BY_MAIL) || threads.iter().any(|(_, thread)| thread.is_start);
+        // Where anybody may decide, those are asked who have to do with the project.
+        let eligible: BTreeSet<&str> = if route.eligible.is_empty() {
+            let starters = threads.iter().filter(|(_, thread)| thread.is_start).map(|(person, _)| person.as_str());
+            starters.chain([project.owner.as_str()]).collect()
+        } else {
+            route.eligible.iter().map(String::as_str).collect()
+        };
+        let may = |name: &&str| {
+            !route.excluded.iter().any(|excluded| excluded == name) && !route.votes.iter().any(|vote| vote.by == **name)
+        };
+        let hears = |name: &&str| {
+            let in_slack =
+                self.settings.has_slack && (self.people.slack_of(name).is_some() || name.starts_with("slack:"));
+            began_by_mail || self.settings.requests == Audience::Everyone || !in_slack
+        };
+        eligible.into_iter().filter(may).filter(hears).map(str::to_owned).collect()
+    }
+}
+
+/// It does not arrive. One that was not sent because there was no need any more is not lost.
+pub(super) fn is_lost(mail: &OutMail) -> bool {
+    match mail.state {
+        OutState::Failed => mail.error.as_deref() != Some(NO_NEED),
+        OutState::Bounced => true,
+        OutState::Queued | OutState::Sent => false,
+    }
+}
+
+/// Those who decided: names separated by commas.
+pub(super) fn decided_by<'a>(by: &'a str) -> impl Iterator<Item = &'a str> {
+    by.split(',').map(str::trim).filter(|name| !name.is_empty())
+}

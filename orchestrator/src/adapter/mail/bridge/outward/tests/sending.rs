@@ -1,0 +1,117 @@
+//! Handing mails on: pauses, giving up, order, the cap.
+
+use bus_schemas::v1::project::ProjectState;
+
+use super::{
+    super::{Auto, Recipient, Say},
+    *,
+};
+use crate::adapter::mail::{OutKind, Story};
+
+fn note(name: &str) -> Say {
+    Say {
+        name: name.to_owned(),
+        to: Recipient { person: "ann".to_owned(), address: "ann@our.example".to_owned() },
+        project_id: Some(project_id()),
+        approval_id: None,
+        digest: String::new(),
+        kind: OutKind::Project,
+        in_reply_to: Some("theirs@their.example".to_owned()),
+        auto: Auto::Replied,
+        story: Story::Done { said: "It is done.".to_owned() },
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_server_is_away_a_mail_is_tried_with_pauses_and_arrives_once_as_it_was() {
+    let rig = Rig::running();
+    rig.server.says("ann@our.example", TransportError::Later("connection refused".to_owned()));
+    rig.bridge.say(note("answer:1")).await.unwrap();
+    let first = rig.named("answer:").await.remove(0);
+    let text = rig.store.out_text(first.id).await.unwrap().unwrap();
+    assert_eq!((rig.server.tries(), first.tries, first.error.as_deref()), (1, 1, Some("connection refused")));
+    rig.pass(Duration::from_secs(29)).await;
+    assert_eq!(rig.server.tries(), 1, "a pause is a pause");
+    rig.pass(Duration::from_secs(8)).await;
+    assert_eq!(rig.server.tries(), 2);
+    rig.server.says("ann@our.example", TransportError::Unknown("no answer".to_owned()));
+    rig.pass(Duration::from_secs(145)).await;
+    assert_eq!(rig.server.tries(), 3);
+    let rig = rig.restarted().await;
+    rig.settle().await;
+    assert_eq!(rig.server.tries(), 3, "a restart does not make it impatient");
+    rig.server.is_back();
+    for _ in 0..13 {
+        rig.pass(Duration::from_secs(60)).await;
+    }
+    let took = rig.server.took("ann@our.example");
+    assert_eq!((took.len(), took[0].as_bytes()), (1, text.as_ref()));
+    assert_eq!(states(&rig.named("answer:").await), [OutState::Sent]);
+    assert_eq!(rig.named("answer:").await[0].error, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_day_it_is_given_up_and_somebody_else_is_asked() {
+    let rig = Rig::running();
+    rig.server.says("carl@our.example", TransportError::Later("451 try later".to_owned()));
+    rig.service.asks(request(&["carl", "bob"]));
+    rig.settle().await;
+    for _ in 0..19 {
+        rig.pass(Duration::from_secs(4320)).await;
+    }
+    assert_eq!(rig.to("request:").await, ["carl@our.example"]);
+    for _ in 0..3 {
+        rig.pass(Duration::from_secs(4320)).await;
+    }
+    let mails = rig.named("request:").await;
+    let given_up = mails.iter().find(|mail| mail.person == "carl").unwrap();
+    assert_eq!(given_up.state, OutState::Failed);
+    assert!(given_up.error.as_ref().unwrap().contains("451 try later"), "{given_up:?}");
+    assert_eq!(rig.to("request:").await, ["bob@our.example", "carl@our.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_recipients_mails_keep_their_order() {
+    let rig = Rig::quiet(settings());
+    for number in 0..12 {
+        rig.bridge.say(note(&format!("answer:{number:02}"))).await.unwrap();
+    }
+    rig.bridge.run();
+    let sent = rig.named("answer:").await;
+    let ids: Vec<String> = sent.iter().map(|mail| format!("<{}>", mail.message_id)).collect();
+    let took = rig.server.took("ann@our.example");
+    assert_eq!(took.iter().map(|raw| header(raw, "Message-ID")).collect::<Vec<_>>(), ids);
+}
+
+#[tokio::test(start_paused = true)]
+async fn above_the_cap_only_what_somebody_waits_for_goes_out() {
+    let rig = Rig::with(Settings { per_thread: 3, ..settings() });
+    for number in 0..5 {
+        rig.bridge.say(note(&format!("answer:{number}"))).await.unwrap();
+    }
+    assert_eq!(rig.to("answer:").await.len(), 3);
+    rig.service.asks(request(&["ann"]));
+    assert_eq!(rig.to("request:").await.len(), 1);
+    rig.began_by_mail("ann").await;
+    rig.service.with(|known| known.project.state = ProjectState::Failed);
+    rig.service.feeds("attempt.failed", "it failed", None, Vec::new());
+    assert_eq!(rig.to("result:").await.len(), 1);
+    rig.pass(Duration::from_secs(3601)).await;
+    rig.bridge.say(note("answer:later")).await.unwrap();
+    assert_eq!(rig.to("answer:").await.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_remembers_its_beginning_and_its_newest_mails() {
+    let rig = Rig::with(Settings { per_thread: 100, ..settings() });
+    rig.began_by_mail("ann").await;
+    for number in 0..40 {
+        rig.bridge.say(note(&format!("answer:{number:02}"))).await.unwrap();
+    }
+    let mails = rig.named("answer:").await;
+    let thread = rig.store.thread(project_id(), "ann").await.unwrap().unwrap();
+    assert_eq!(thread.references.len(), 20);
+    assert_eq!(thread.references.first().map(String::as_str), Some("first@their.example"));
+    assert_eq!(thread.references.last(), Some(&mails[39].message_id));
+    assert!(thread.is_start && thread.subject == "Fix the docs");
+}

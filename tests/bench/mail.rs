@@ -1,0 +1,212 @@
+//! Mail: how many mails one core judges, and how long a reply takes from the mailbox to the durable decision.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bus_schemas::{
+    id::ApprovalId,
+    time::UnixMs,
+    v1::api::{NewProject, PlanSource},
+};
+use futures::StreamExt as _;
+use harness::{
+    dns::Dns,
+    hostsim::HostSim,
+    mail::{Algorithm, Key, MailServer, Signer},
+    nats::NatsServer,
+    serve::Serve,
+};
+use orchestrator::{
+    adapter::{
+        mail::{Authentic, Desk as _, OutKind, OutMail, Verifier as _, auth::MailAuth},
+        sqlite::MailStore,
+    },
+    mail::{
+        allow::Allow,
+        intent::{About, Wish, of_reply, our_details},
+        letter::{Delivery, read},
+        noise, token,
+    },
+};
+use uuid::Uuid;
+
+use crate::{report::Report, rig::PATIENCE};
+
+const BATON: &str = "baton@orch.test";
+const ANN: &str = "ann@team.test";
+/// Mails that are judged, each signed by itself.
+const MAILS: usize = 1_000;
+/// Mails per second and core.
+const RATE: f64 = 200.0;
+/// Replies that decide, one after the other.
+const REPLIES: usize = 100;
+/// From the mailbox to the durable decision, in milliseconds.
+const WAKE: f64 = 200.0;
+
+/// Measures both.
+pub async fn mail(report: &mut Report) -> Result<()> {
+    let dns = Dns::start();
+    let signer = Signer::new(Key::new(Algorithm::Rsa), "team.test", "s1");
+    dns.txt(&signer.record_name(), &signer.record());
+    dns.txt("_dmarc.team.test", "v=DMARC1; p=reject");
+    let servers = vec![dns.address()];
+    let (mails, folder) = (signer.clone(), tempfile::tempdir()?);
+    let data = folder.path().to_owned();
+    let rate = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(judged(&servers, &mails, &data))
+    })
+    .await??;
+    report.at_least("mail: parsed, authenticated, threaded and understood, one core", rate, "/s", Some(RATE));
+    let mut samples = wake(&dns, &signer).await?;
+    report.spread("mail: reply in the mailbox → journalled decision, heard in the feed", &mut samples, None, Some(WAKE));
+    Ok(())
+}
+
+/// How many mails per second go from their bytes to what they want.
+async fn judged(servers: &[std::net::SocketAddr], signer: &Signer, data: &Path) -> Result<f64> {
+    let store = MailStore::open(data)?;
+    let key = store.key().await?;
+    let mut mails = Vec::with_capacity(MAILS);
+    for number in 0..MAILS {
+        let id = Uuid::now_v7();
+        let out = OutMail {
+            id,
+            name: format!("request:{number}"),
+            to: ANN.to_owned(),
+            person: "ann".to_owned(),
+            kind: OutKind::Request,
+            message_id: format!("{}@baton.orch.test", id.simple()),
+            created_at: UnixMs(1),
+            ..OutMail::default()
+        };
+        store.intend(out, bytes::Bytes::from_static(b"asked")).await?;
+        let to = format!("baton+{}@orch.test", token::plus(&key, id));
+        mails.push((id, signer.sign(reply(&to, number).as_bytes())));
+    }
+    let verifier = MailAuth::new(servers, &[], &[], BATON).map_err(anyhow::Error::msg)?;
+    let allow = Allow::new(&[], [(ANN, "ann")]);
+    let begun = Instant::now();
+    for (id, raw) in &mails {
+        let (letter, delivery) = (read(raw), Delivery::default());
+        ensure!(noise::judge(&letter, &delivery, BATON).is_none(), "a person's mail");
+        let genuine = verifier.verify(raw, &letter, &delivery).await;
+        ensure!(matches!(genuine, Authentic::Yes(_)), "{genuine:?}");
+        let from = letter.from.first().context("a sender")?;
+        ensure!(allow.who(&from.address).is_some(), "a member");
+        let details = our_details(&letter, &delivery, BATON);
+        let found = details.iter().find_map(|detail| token::read_plus(&key, detail)).context("a token")?;
+        ensure!(found == *id, "its own token");
+        let about = store.out(found).await?.context("what it answers")?;
+        ensure!(about.person == "ann", "who was asked");
+        ensure!(matches!(of_reply(&letter, About::Request), Wish::Approve), "what it wants");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a thousand")]
+    let count = mails.len() as f64;
+    Ok(count / begun.elapsed().as_secs_f64())
+}
+
+/// An answer as mail programs write it, with a page of quoted text.
+fn reply(to: &str, number: usize) -> String {
+    let date = jiff::fmt::rfc2822::to_string(&jiff::Zoned::now()).unwrap_or_default();
+    let quoted: String = (0..60).fold(String::new(), |mut text, line| {
+        let _ = write!(text, "> Line {line} of what was asked, with some words in it.\r\n");
+        text
+    });
+    format!(
+        "From: Ann <{ANN}>\r\nTo: Baton <{to}>\r\nSubject: Re: Handoff of t{number}\r\nDate: {date}\r\n\
+         Message-ID: <{}@team.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
+         approve\r\n\r\nOn Mon, 23 Nov 2026 at 10:00, Baton <{BATON}> wrote:\r\n{quoted}",
+        Uuid::now_v7().simple()
+    )
+}
+
+/// Replies put into the mailbox of a running `baton serve`, one after the other.
+async fn wake(dns: &Dns, signer: &Signer) -> Result<Vec<Duration>> {
+    let nats = NatsServer::start().await;
+    let mail = MailServer::start();
+    let config = format!(
+        "{}per_sender = 10000\nper_hour = 10000\nper_thread = 10000\nnews = \"off\"\n[members.ann]\nemail = [\"{ANN}\"]\n\
+         [approvals]\nbatch = false\ntrust_cli_names = true\n",
+        mail.config(dns)
+    );
+    let mut serve = Serve::new(&nats.url(), &config);
+    serve.start().await;
+    let host = HostSim::start(&nats.bus().await, 8).await;
+    let mut plan = "version: 1\ntitle: bench\napproval: auto\ntasks:\n".to_owned();
+    for number in 0..REPLIES {
+        writeln!(plan, "  - {{ id: t{number}, run: 'true', checks: ['true'], approval: ask }}")?;
+    }
+    let new = NewProject {
+        plan: PlanSource { file: "plan.yaml".to_owned(), text: plan, ..PlanSource::default() },
+        folder: serve.folder().display().to_string(),
+        owner: "carl".to_owned(),
+        approve_plan: true,
+        ..NewProject::default()
+    };
+    let client = serve.client();
+    let project = client.create_project(&new).await?;
+    let asked = mail.wait_for_mails(ANN, REPLIES, |mail| !mail.header("Reply-To").is_empty()).await;
+    let mut waiting: HashMap<String, ApprovalId> = HashMap::new();
+    for approval in client.approvals(false).await? {
+        waiting.insert(approval.task_key.clone().unwrap_or_default(), approval.approval_id);
+    }
+    ensure!(waiting.len() == REPLIES, "{} requests", waiting.len());
+    let mut feed = client.feed(&project.project_id.to_string(), 0).await?;
+    let mut samples = Vec::with_capacity(REPLIES);
+    for (number, request) in asked.iter().enumerate() {
+        let parsed = request.parsed();
+        let to = parsed.reply_to().and_then(|to| to.first()).and_then(|to| to.address()).context("where to answer")?;
+        let raw = signer.sign(reply(to, number).as_bytes());
+        handed_in(&mail.lmtp(), to, &raw)?;
+        let begun = Instant::now();
+        let heard = async {
+            while let Some(event) = feed.next().await {
+                if event?.kind == "approval.decided" {
+                    return Ok(begun.elapsed());
+                }
+            }
+            bail!("the feed ended")
+        };
+        samples.push(tokio::time::timeout(PATIENCE, heard).await??);
+    }
+    drop(host);
+    serve.stop().await;
+    Ok(samples)
+}
+
+/// Puts a mail into the mailbox itself; it lies there when this returns.
+fn handed_in(socket: &Path, to: &str, raw: &[u8]) -> Result<()> {
+    let stream = UnixStream::connect(socket).with_context(|| format!("connect to {}", socket.display()))?;
+    let (mut reader, mut writer) = (BufReader::new(stream.try_clone()?), stream);
+    let mut answer = |wanted: &str| -> Result<()> {
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            ensure!(line.starts_with(wanted), "the mailbox says {line:?}");
+            if line.as_bytes().get(3) == Some(&b' ') {
+                return Ok(());
+            }
+        }
+    };
+    answer("220")?;
+    for (said, wanted) in [
+        ("LHLO bench.test\r\n".to_owned(), "250"),
+        (format!("MAIL FROM:<{ANN}>\r\n"), "250"),
+        (format!("RCPT TO:<{to}>\r\n"), "250"),
+        ("DATA\r\n".to_owned(), "354"),
+    ] {
+        writer.write_all(said.as_bytes())?;
+        answer(wanted)?;
+    }
+    writer.write_all(raw)?;
+    writer.write_all(b"\r\n.\r\n")?;
+    answer("250")
+}
