@@ -108,9 +108,6 @@ impl People {
         if let Some(name) = key.and_then(|key| self.handles.get(&key)) {
             return name.clone();
         }
-        if is_local && self.members.contains_key(handle) {
-            return handle.to_owned();
-        }
         // A name with a colon could be taken for somebody of another channel.
         if is_local && !self.is_configured() && !handle.contains(':') {
             return handle.to_owned();
@@ -224,7 +221,6 @@ mod tests {
             ("email", "ann@example.ORG"),
             ("email", " ann@home.example "),
             ("cli", "a.smith"),
-            ("cli", "ann"),
             ("web", "a.smith"),
         ] {
             assert_eq!(people.person(channel, handle), "ann", "{channel} {handle}");
@@ -232,6 +228,16 @@ mod tests {
         assert_eq!(people.person("slack", "U9"), "slack:U9");
         assert_eq!(people.person("email", "X@example.org"), "email:x@example.org");
         assert_eq!(people.person("cli", "mallory"), "cli:mallory", "no member, and no member's name");
+        for channel in ["cli", "web"] {
+            let other = people.person(channel, "ann");
+            assert_eq!(
+                other,
+                format!("{channel}:ann"),
+                "an account of a member's name is not the member who has another"
+            );
+            assert!(!people.is_member(&other));
+        }
+        assert_eq!(people.person("cli", "bob"), "bob", "without another account, the name is the account");
         assert_eq!(people.person("slack", "ann"), "slack:ann", "a name is no Slack id");
         assert_eq!((people.slack_of("bob"), people.email_of("ann")), (Some("U2"), Some("Ann@Example.org")));
         assert_eq!((people.emails_of("ann").len(), people.emails_of("nobody")), (2, &[] as &[String]));

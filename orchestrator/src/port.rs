@@ -79,6 +79,19 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn undo(&self, id: &str, request: UndoRequest) -> impl Future<Output = Result<ApplyView, Problem>> + Send;
     /// Requests to people: the pending ones, or all.
     fn approvals(&self, all: bool) -> impl Future<Output = Result<Vec<ApprovalView>, Problem>> + Send;
+    /// The same as JSON: what the API answers. There may be thousands, and most of each is kept as JSON.
+    fn approvals_json(&self, all: bool) -> impl Future<Output = Result<Vec<u8>, Problem>> + Send {
+        async move {
+            let list = self.approvals(all).await?;
+            serde_json::to_vec(&list).map_err(|error| Problem {
+                code: "internal".to_owned(),
+                status: 500,
+                detail: format!("write the list of requests: {error}"),
+                hint: None,
+                findings: Vec::new(),
+            })
+        }
+    }
     /// One request.
     fn approval(&self, id: &str) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;
     /// Decides a request.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     catalog::{Catalog, Skill},
     finding::{Class, Finding, Severity, SkillError},
+    lock::Locked,
     lock::{Lock, Standing},
     pack::{self, Packed},
     roots::{LOCKFILE, Source},
@@ -83,6 +84,14 @@ impl Locks {
         };
         let (project, user) = (read(folder), read(home));
         Self { project, user, problems }
+    }
+
+    /// What the lockfile that counts for its source says about a skill, if it names these very bytes.
+    #[must_use]
+    pub fn admission(&self, source: Source, packed: &Packed) -> Option<&Locked> {
+        let own = self.project.skills.get(&packed.name);
+        let entry = if source == Source::User { own.or_else(|| self.user.skills.get(&packed.name)) } else { own };
+        entry.filter(|entry| entry.digest == packed.digest)
     }
 
     /// How a skill stands, by the lockfiles that count for its source.

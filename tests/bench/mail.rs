@@ -66,7 +66,12 @@ pub async fn mail(report: &mut Report) -> Result<()> {
     .await??;
     report.at_least("mail: parsed, authenticated, threaded and understood, one core", rate, "/s", Some(RATE));
     let mut samples = wake(&dns, &signer).await?;
-    report.spread("mail: reply in the mailbox → journalled decision, heard in the feed", &mut samples, None, Some(WAKE));
+    report.spread(
+        "mail: reply in the mailbox → journalled decision, heard in the feed",
+        &mut samples,
+        None,
+        Some(WAKE),
+    );
     Ok(())
 }
 

@@ -318,6 +318,9 @@ pub struct CancelRequest {
     pub task: Option<String>,
     /// Who asks.
     pub by: String,
+    /// Over which channel.
+    #[serde(default = "cli")]
+    pub channel: String,
     /// Why.
     #[serde(default)]
     pub reason: String,

@@ -24,6 +24,9 @@ pub struct ApplyRequest {
 pub struct UndoRequest {
     /// Who asks.
     pub by: String,
+    /// Over which channel.
+    #[serde(default = "super::api::cli")]
+    pub channel: String,
     /// Also put back files that were changed after the apply (their present content is lost).
     #[serde(default)]
     pub force: bool,

@@ -361,17 +361,17 @@ pub struct RevokeRequest {
 pub struct AuditEntry {
     /// Its position, from 1, without gaps.
     pub number: u64,
-    /// The journal record it is about; 0 for what happened outside of every project.
+    /// The journal record it is about.
     pub sequence: u64,
     /// When.
     pub at: UnixMs,
-    /// `noun.verb`: `request.asked`, `request.viewed`, `vote.taken`, `decision.made` …
+    /// `noun.verb`: `request.asked`, `request.viewed`, `vote.taken`, `decision.made`, `budget.raised` …
     pub kind: String,
     /// The project.
     pub project_id: ProjectId,
-    /// The request.
+    /// The request; the nil UUID if it is about none.
     pub approval_id: ApprovalId,
-    /// What the request is about, as a word.
+    /// What it is about, in a word.
     pub subject: String,
     /// The digest of what was shown.
     pub digest: String,
@@ -382,7 +382,7 @@ pub struct AuditEntry {
     /// The verdict, the rule, the note: what belongs to the kind, as JSON.
     pub detail: crate::json::Json,
     /// SHA-256 over the canonical JSON of the list of all that is stored of the journal record (sequence, project, version,
-    /// time, event and detail, the last two as text), lower-case hex; empty without a record.
+    /// time, event and detail, the last two as text), lower-case hex.
     pub event_sha256: String,
     /// The hash of the record before; 64 zeros for the first.
     pub previous: String,

@@ -29,6 +29,19 @@ pub struct SkillReview {
     /// What a scan found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// Who admitted it as it is, as the lockfile says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admitted: Option<SkillAdmission>,
+}
+
+/// Somebody admitted a skill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SkillAdmission {
+    /// Who, as the lockfile says.
+    pub by: String,
+    /// When, as the lockfile says: in UTC (RFC 3339).
+    pub at: String,
 }
 
 /// Whether a person admitted a skill as it is.

@@ -141,6 +141,9 @@ pub struct EditPlanRequest {
     pub plan: PlanSource,
     /// Who edited it.
     pub by: String,
+    /// Over which channel.
+    #[serde(default = "super::api::cli")]
+    pub channel: String,
 }
 
 /// Say something to an agent that works, or to the next attempt.
@@ -154,6 +157,9 @@ pub struct TellRequest {
     pub text: String,
     /// Who says it.
     pub by: String,
+    /// Over which channel.
+    #[serde(default = "super::api::cli")]
+    pub channel: String,
 }
 
 /// Who will hear it.
@@ -177,4 +183,7 @@ pub struct BudgetRequest {
     pub budget: Budget,
     /// Who asks.
     pub by: String,
+    /// Over which channel.
+    #[serde(default = "super::api::cli")]
+    pub channel: String,
 }

@@ -2,15 +2,20 @@
 
 use bus_schemas::v1::{
     api::{Finding, Severity},
-    skill::{SkillReview, SkillStatus},
+    skill::{SkillAdmission, SkillReview, SkillStatus},
 };
-use skills::{Resolved, Status};
+use skills::{Locks, Resolved, Status};
+
+use crate::plan::policy::bounded;
 
 /// Findings of one skill that are kept with a request.
 const FINDINGS_SHOWN: usize = 50;
 
+/// What is taken over of a lockfile's word about who and when, in bytes: anybody can write one.
+const ADMITTED_BYTES: usize = 200;
+
 /// What people are shown of a skill.
-pub(super) fn review(resolved: &Resolved) -> SkillReview {
+pub(super) fn review(resolved: &Resolved, locks: &Locks) -> SkillReview {
     let (status, changed, new_scripts) = match &resolved.status {
         Status::Bundled => (SkillStatus::Bundled, Vec::new(), Vec::new()),
         Status::Locked => (SkillStatus::Locked, Vec::new(), Vec::new()),
@@ -28,6 +33,10 @@ pub(super) fn review(resolved: &Resolved) -> SkillReview {
         changed,
         new_scripts,
         findings: findings.take(FINDINGS_SHOWN).collect(),
+        admitted: locks.admission(resolved.source, &resolved.packed).map(|entry| SkillAdmission {
+            by: bounded(&entry.admitted_by, ADMITTED_BYTES),
+            at: bounded(&entry.admitted_at, ADMITTED_BYTES),
+        }),
     }
 }
 

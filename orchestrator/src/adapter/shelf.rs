@@ -76,7 +76,7 @@ impl SkillShelf for Shelf {
                 written(&path, &skill.packed.tar).map_err(fail)?;
             }
             skill.description = crate::plan::policy::bounded(&skill.description, DESCRIPTION_BYTES);
-            kept.push(review(&skill));
+            kept.push(review(&skill, &locks));
         }
         Ok(kept)
     }
@@ -150,6 +150,7 @@ mod tests {
         assert_eq!(kept, shelf.keep("/nowhere", &catalog, &["tidy-up".to_owned()]).unwrap());
         assert_eq!(shelf.tar(&kept[0].sha256).unwrap().len() as u64, kept[0].bytes);
         assert!(!kept[0].needs_approval(), "it was admitted: {kept:?}");
+        assert_eq!(kept[0].admitted.as_ref().map(|admitted| admitted.by.as_str()), Some(ADMITTED_BY));
         assert!(shelf.keep("/nowhere", &catalog, &["other".to_owned()]).is_err());
         assert!(shelf.tar("00").is_err());
         // What is in the way on this machine is no fault of the skill.

@@ -20,7 +20,10 @@ pub(super) async fn apply(context: &Context, id: &str, dry_run: bool) -> Result<
 }
 
 pub(super) async fn undo(context: &Context, id: &str, force: bool) -> Result<Exit, CliError> {
-    let view = context.client()?.undo(ids::check("ps", id)?, &UndoRequest { by: context.person(), force }).await?;
+    let view = context
+        .client()?
+        .undo(ids::check("ps", id)?, &UndoRequest { by: context.person(), channel: "cli".to_owned(), force })
+        .await?;
     let exit = show(context, &view, "put back")?;
     if exit == Exit::Refused {
         context.ui.say("these files were changed after the apply; `--force` puts them back all the same");

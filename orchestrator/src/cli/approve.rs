@@ -1,4 +1,4 @@
-//! `baton approve`: one request, or several that are shown together and decided one by one.
+//! `baton approve`: one request, several that are alike, shown together, or several others, each shown and confirmed by itself.
 
 use bus_schemas::v1::{
     api::{ApprovalView, BatchItem, BatchOutcome, BatchRequest, Remember, RememberScope},
@@ -43,7 +43,46 @@ pub(super) async fn approve(context: &Context, args: ApproveArgs) -> Result<Exit
         Some(key) => alike(&client, key).await?,
         None => named(&client, &args.ids).await?,
     };
-    together(context, &client, shown, args.note).await
+    if are_alike(&shown) {
+        return together(context, &client, shown, args.note).await;
+    }
+    if !context.ui.interactive() {
+        let detail = format!("{} are not alike: nothing is approved", count(shown.len(), "request"));
+        let hint =
+            "only requests that are alike and low in risk are approved together; look at each: `baton approve ID`";
+        return Err(CliError::new(Exit::Refused, "not_alike", detail, Some(hint)));
+    }
+    one_by_one(context, &client, shown, &args.note).await
+}
+
+/// They can be approved with one breath.
+fn are_alike(shown: &[ApprovalView]) -> bool {
+    let Some((first, rest)) = shown.split_first() else { return false };
+    let key = first.route.batch.as_str();
+    rest.is_empty() || (!key.is_empty() && rest.iter().all(|one| one.route.batch == key))
+}
+
+/// Shows each, asks about it, and decides it, before the next.
+async fn one_by_one(
+    context: &Context,
+    client: &Client,
+    shown: Vec<ApprovalView>,
+    note: &str,
+) -> Result<Exit, CliError> {
+    let ui = context.ui;
+    let mut exit = Exit::Ok;
+    for approval in &shown {
+        ui.say(&format!("{}\n", decide::show(ui.err, approval).trim_end()));
+        decide::seen(context, client, approval).await;
+        if !ui.confirm("Approve this one?")? {
+            exit = Exit::Negative;
+            continue;
+        }
+        let say = Say { verdict: Verdict::Approved, note: note.to_owned(), remember: None };
+        let after = decide::send(context, client, approval, say).await?;
+        decide::tell(context, &after)?;
+    }
+    Ok(exit)
 }
 
 /// The requests with a key that wait.
@@ -161,4 +200,27 @@ pub(super) async fn offer(
         decide::tell(context, &after)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(number: u8, batch: &str) -> ApprovalView {
+        let text = format!(
+            r#"{{"approval_id":"00000000-0000-0000-0000-0000000000{number:02}","project_id":"00000000-0000-0000-0000-000000000001",
+                "project_title":"t","subject":{{"kind":"plan"}},"digest":"d","policy":"ask","asked_at":1,"route":{{"batch":"{batch}"}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_alike_and_low_in_risk_is_approved_with_one_breath() {
+        assert!(are_alike(&[view(1, "")]), "one is one");
+        assert!(are_alike(&[view(1, "k"), view(2, "k")]));
+        assert!(!are_alike(&[view(1, ""), view(2, "")]), "not low in risk, or of no such kind");
+        assert!(!are_alike(&[view(1, "k"), view(2, "l")]));
+        assert!(!are_alike(&[view(1, "k"), view(2, "k"), view(3, "")]));
+        assert!(!are_alike(&[]));
+    }
 }

@@ -75,7 +75,7 @@ fn row(entry: &AuditEntry) -> Vec<String> {
         clock(entry.at, true),
         clean_line(&entry.kind),
         clean_line(&entry.subject),
-        ids::alone(&entry.approval_id),
+        if entry.approval_id.as_uuid().is_nil() { String::new() } else { ids::alone(&entry.approval_id) },
         clean_line(&entry.actor),
         clean_line(&entry.channel),
         short,

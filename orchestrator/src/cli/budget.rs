@@ -24,7 +24,9 @@ pub(super) async fn budget(context: &Context, args: &BudgetArgs) -> Result<Exit,
     let view = if limits == Budget::default() {
         client.project(&project).await?
     } else {
-        client.budget(&project, &BudgetRequest { task, budget: limits, by: context.person() }).await?
+        client
+            .budget(&project, &BudgetRequest { task, budget: limits, by: context.person(), channel: "cli".to_owned() })
+            .await?
     };
     if ui.json {
         ui.json_line(&view)?;

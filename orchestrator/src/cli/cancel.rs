@@ -11,7 +11,7 @@ pub(super) async fn cancel(
     reason: String,
 ) -> Result<Exit, CliError> {
     let client = context.client()?;
-    let request = CancelRequest { task: task.clone(), by: context.person(), reason };
+    let request = CancelRequest { task: task.clone(), by: context.person(), channel: "cli".to_owned(), reason };
     let project = client.cancel(ids::check("ps", id)?, &request).await?;
     if context.ui.json {
         context.ui.json_line(&project)?;

@@ -45,7 +45,7 @@ pub(super) async fn edit(context: &Context, project: &str, file: Option<&Path>) 
 }
 
 async fn propose(context: &Context, client: &Client, id: &str, plan: PlanSource) -> Result<ProjectView, CliError> {
-    Ok(client.edit_plan(id, &EditPlanRequest { plan, by: context.person() }).await?)
+    Ok(client.edit_plan(id, &EditPlanRequest { plan, by: context.person(), channel: "cli".to_owned() }).await?)
 }
 
 /// Opens the plan in the person's editor until it is sound, unchanged, or they give up; then it is left where it is.
@@ -63,7 +63,10 @@ async fn in_editor(context: &Context, client: &Client, id: &str, plan: &Plan) ->
             return Err(CliError::new(Exit::Refused, "unchanged", "the plan was not changed", None));
         }
         let source = PlanSource { file: path.display().to_string(), text: edited.clone(), ..PlanSource::default() };
-        match client.edit_plan(id, &EditPlanRequest { plan: source, by: context.person() }).await {
+        match client
+            .edit_plan(id, &EditPlanRequest { plan: source, by: context.person(), channel: "cli".to_owned() })
+            .await
+        {
             Ok(project) => {
                 let _ = fs::remove_file(&path);
                 return Ok(project);

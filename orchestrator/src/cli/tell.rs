@@ -12,7 +12,7 @@ pub(super) async fn tell(context: &Context, target: &str, text: String) -> Resul
     }
     let client = context.client()?;
     let (project, task) = place(&client, target).await?;
-    let request = TellRequest { task, text, by: context.person() };
+    let request = TellRequest { task, text, by: context.person(), channel: "cli".to_owned() };
     let heard = client.tell(&project, &request).await?;
     if ui.json {
         ui.json_line(&heard)?;

@@ -125,6 +125,7 @@ fn worked_out<J: Journal, B: Bus>(
         budget: lowered.budget,
         replan_policy: lowered.replan_policy,
         by: "the planner".to_owned(),
+        channel: String::new(),
         route: None,
         offers_result: Some(lowered.offers_result),
     };

@@ -7,10 +7,14 @@ use bus_schemas::{
     id::ApprovalId,
     json::Json,
     time::UnixMs,
-    v1::api::{RememberScope, Risk as WireRisk},
+    v1::{
+        api::{RememberScope, Risk as WireRisk},
+        skill::SkillReview,
+    },
 };
 use serde_json::{Value, json};
 
+use super::deeds;
 use crate::{
     ledger::{Request, Risk},
     plan::{
@@ -39,6 +43,8 @@ pub(super) struct Happened<'a> {
     pub(super) folder: &'a str,
     /// The requests that it asked.
     pub(super) asked: &'a [ApprovalId],
+    /// The skills of the plan in force.
+    pub(super) skills: &'a [SkillReview],
 }
 
 /// Something about one request.
@@ -57,7 +63,7 @@ impl Audited {
         {
             self.hosts.insert(*approval_id, host.clone());
         }
-        let mut changes = Vec::new();
+        let mut changes = deeds::entries(happened);
         for approval in happened.asked.iter().filter_map(|id| happened.plan.approval(*id)) {
             let request = &approval.request;
             let actor = format!("policy:{}", request.route.policy);
@@ -266,7 +272,7 @@ fn entry(happened: &Happened<'_>, approval: &Approval, said: Said<'_>) -> Change
 }
 
 /// The same value in the wire's type.
-fn plain(value: Value) -> Json {
+pub(super) fn plain(value: Value) -> Json {
     serde_json::from_value(value).unwrap_or_default()
 }
 

@@ -258,6 +258,7 @@ mod tests {
             changed: Vec::new(),
             new_scripts: Vec::new(),
             findings: Vec::new(),
+            admitted: None,
         };
         let mut details =
             Details::new(ProjectDetail { skills: vec![skill("old")], ..ProjectDetail::new("/f", "o", plan.clone()) });

@@ -188,7 +188,7 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
         Fact::LimitReached { task_id, number, limit } => {
             ("attempt.limit", Some(*task_id), format!("{} attempt {number}: {}", name(task_id), limit_text(*limit)))
         }
-        Fact::CancelRequested { task_id, by, reason } => {
+        Fact::CancelRequested { task_id, by, reason, .. } => {
             let what = task_id.as_ref().map_or_else(|| "the project".to_owned(), name);
             let kind = if task_id.is_some() { "task.cancel" } else { "project.cancel" };
             let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
@@ -208,8 +208,8 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
         Fact::ApplyStalled { detail } => {
             ("apply.stalled", None, format!("only some of the result is in the folder: {detail}"))
         }
-        Fact::ApplyResumed { by } => ("apply.resumed", None, format!("{by} lets the apply go on")),
-        Fact::ApplyUndone { by } => ("apply.undone", None, format!("{by} took the apply back")),
+        Fact::ApplyResumed { by, .. } => ("apply.resumed", None, format!("{by} lets the apply go on")),
+        Fact::ApplyUndone { by, .. } => ("apply.undone", None, format!("{by} took the apply back")),
     }
 }
 

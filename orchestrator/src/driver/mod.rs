@@ -18,6 +18,7 @@ mod audit;
 mod bell;
 mod bounded;
 mod clarify;
+mod deeds;
 mod desk;
 mod detail;
 mod fail;

@@ -99,7 +99,10 @@ pub(super) async fn apply<J: Journal, B: Bus>(
     let (port, Outcome { folder, base, result }) = (Arc::clone(&hands.folder), outcome.clone());
     let worked_out = tokio::task::spawn_blocking(move || port.work_out(project_id, &base, &result, &folder)).await;
     let fact = match worked_out.map_err(stopped)? {
-        Ok((before_commit, after_commit)) => Fact::ApplyStarted { by: by.to_owned(), before_commit, after_commit },
+        Ok((before_commit, after_commit)) => {
+            let (by, channel) = (by.to_owned(), "policy".to_owned());
+            Fact::ApplyStarted { by, channel, before_commit, after_commit }
+        }
         Err(detail) => Fact::ApplyRefused { detail },
     };
     Ok((fact, None))

@@ -207,8 +207,9 @@ impl Room {
                 changes.push(Change::Decided { approval_id: approval.approval_id, decision: Some(decision) });
             }
         }
-        let folder = &self.details.project.folder;
-        changes.extend(self.audited.changes(&Happened { record, plan: &self.plan, outcome, folder, asked: &asked }));
+        let ProjectDetail { folder, skills, .. } = self.details.project.as_ref();
+        let happened = Happened { record, plan: &self.plan, outcome, folder, asked: &asked, skills };
+        changes.extend(self.audited.changes(&happened));
         if outcome.project_changed {
             changes.push(Change::ProjectMoved {
                 project_id,

@@ -297,8 +297,8 @@ impl<J: Journal> Driver<J> {
             self.performed_since.get_or_insert(turn.now);
         }
         // What changed nothing needs no transaction, and is answered all the same.
-        for (reply, seq) in turn.replies.drain(..) {
-            drop(reply.send(Ok(seq)));
+        for (reply, said) in turn.replies.drain(..) {
+            drop(reply.send(said));
         }
         self.release(&turn);
         self.offers_due &= !turn.offered_again;
@@ -327,9 +327,9 @@ impl<J: Journal> Driver<J> {
             let task = self.state.rooms.get(&project_id).and_then(|room| room.plan.task(task_id));
             self.state.hosts.hold(project_id, task_id, task.and_then(Held::of), turn.now);
         }
-        for (reply, seq) in turn.replies.drain(..) {
+        for (reply, said) in turn.replies.drain(..) {
             // Whoever asked may have gone; it happened all the same.
-            drop(reply.send(Ok(seq)));
+            drop(reply.send(said));
         }
         for row in &outbox {
             if let Some(room) = self.state.rooms.get_mut(&row.project_id) {

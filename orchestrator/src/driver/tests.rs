@@ -417,7 +417,8 @@ async fn news_of_the_connection_survives_a_turn_that_cannot_read_the_journal() {
     rig.handle.hosts().await.unwrap();
     rig.handle.hosts().await.unwrap();
     let run = rig.wires.intake.borrow().run;
-    let fact = Fact::CancelRequested { task_id: None, by: "o".to_owned(), reason: String::new() };
+    let fact =
+        Fact::CancelRequested { task_id: None, by: "o".to_owned(), channel: String::new(), reason: String::new() };
     // One after the other into the channels, before the driver runs: one turn takes both in.
     let (asked, ()) = tokio::join!(rig.handle.ask(project_id, fact, None), rig.say(Inbound::Up));
     assert!(matches!(asked, Err(Refusal::Journal(_))), "{asked:?}");
@@ -435,7 +436,8 @@ async fn a_command_that_panics_is_tried_again_and_then_left_without_blocking_its
     rig.notes.panics.store(2, Ordering::SeqCst);
     let project_id = rig.project().await.unwrap();
     rig.offered(1).await;
-    let cancel = || Fact::CancelRequested { task_id: None, by: "o".to_owned(), reason: String::new() };
+    let cancel =
+        || Fact::CancelRequested { task_id: None, by: "o".to_owned(), channel: String::new(), reason: String::new() };
     rig.handle.ask(project_id, cancel(), None).await.unwrap();
     until(|| async { rig.store.outbox().await.unwrap().is_empty().then_some(()) }).await;
 
@@ -460,7 +462,12 @@ async fn a_folder_is_written_unless_an_undo_was_faster_and_every_outcome_is_reco
     until(|| async { rig.store.unsettled().await.unwrap().is_empty().then_some(()) }).await;
     let begin = |after: &str| {
         let by = "ann".to_owned();
-        let fact = Fact::ApplyStarted { by, before_commit: "before".to_owned(), after_commit: after.to_owned() };
+        let fact = Fact::ApplyStarted {
+            by,
+            channel: String::new(),
+            before_commit: "before".to_owned(),
+            after_commit: after.to_owned(),
+        };
         rig.handle.ask(project_id, fact, None)
     };
     let ask = |fact| rig.handle.ask(project_id, fact, None);
@@ -470,7 +477,7 @@ async fn a_folder_is_written_unless_an_undo_was_faster_and_every_outcome_is_reco
     // While somebody holds the folder nothing is written, and what they withdraw never is.
     let held = rig.handle.hold_folder("/f").await;
     let seq = begin("withdrawn").await.unwrap();
-    ask(Fact::ApplyUndone { by: "ann".to_owned() }).await.unwrap();
+    ask(Fact::ApplyUndone { by: "ann".to_owned(), channel: String::new() }).await.unwrap();
     rig.handle.withdraw(seq);
     drop(held);
 
@@ -478,9 +485,9 @@ async fn a_folder_is_written_unless_an_undo_was_faster_and_every_outcome_is_reco
     last("apply_stopped").await;
     begin("half").await.unwrap();
     last("apply_stalled").await;
-    ask(Fact::ApplyResumed { by: "ann".to_owned() }).await.unwrap();
+    ask(Fact::ApplyResumed { by: "ann".to_owned(), channel: String::new() }).await.unwrap();
     last("apply_stalled").await;
-    ask(Fact::ApplyUndone { by: "ann".to_owned() }).await.unwrap();
+    ask(Fact::ApplyUndone { by: "ann".to_owned(), channel: String::new() }).await.unwrap();
     begin("all").await.unwrap();
     last("apply_finished").await;
     let written = rig.notes.written.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -59,8 +59,9 @@ pub(super) struct Turn {
     pub(super) at: UnixMs,
     pub(super) now: Instant,
     pub(super) batch: Batch,
-    /// Whom to answer, with the position of the record, once it is durable.
-    pub(super) replies: Vec<(oneshot::Sender<Result<u64, Refusal>>, u64)>,
+    /// Whom to answer once the turn is durable: with the position of their record, or with a refusal, which may rest on what
+    /// happened earlier in the turn.
+    pub(super) replies: Vec<(oneshot::Sender<Result<u64, Refusal>>, Result<u64, Refusal>)>,
     /// Answers of the outbox runner, to be heard again if the commit fails.
     pub(super) answers: Vec<Answer>,
     /// Rooms that moved.
@@ -156,11 +157,8 @@ impl State {
         detail: Option<&Detail>,
         reply: oneshot::Sender<Result<u64, Refusal>>,
     ) {
-        match self.take(turn, project_id, fact, detail) {
-            Ok(seq) => turn.replies.push((reply, seq)),
-            // Whoever asked may have gone.
-            Err(refusal) => drop(reply.send(Err(refusal))),
-        }
+        let said = self.take(turn, project_id, fact, detail);
+        turn.replies.push((reply, said));
     }
 
     /// The runner performed a command.

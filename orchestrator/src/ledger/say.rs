@@ -71,6 +71,11 @@ impl Request {
 
     pub(super) fn delegated(&mut self, by: &str, to: &str, at: UnixMs) -> Result<Vec<Command>, Rejected> {
         let bad = |text: String| Err(Rejected::BadDelegation(text));
+        // The same once more, as after an answer that was lost.
+        let last = self.delegations.iter().rev().find(|delegation| delegation.from == by);
+        if last.is_some_and(|last| last.to == to) {
+            return Err(Rejected::Known);
+        }
         self.has_say(by, at)?;
         if to.trim().is_empty() || by == to {
             return bad("name somebody else to hand it to".to_owned());

@@ -320,6 +320,9 @@ pub enum Fact {
         replan_policy: PolicySpec,
         /// Who.
         by: String,
+        /// Over which channel.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        channel: String,
         /// How the request about it is decided; without one, as `policy` (or the one the project was created with) says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         route: Option<Box<Route>>,
@@ -385,6 +388,9 @@ pub enum Fact {
         task_id: Option<TaskId>,
         /// Who.
         by: String,
+        /// Over which channel.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        channel: String,
         /// Why.
         reason: String,
     },
@@ -413,6 +419,9 @@ pub enum Fact {
     ApplyStarted {
         /// Who asked.
         by: String,
+        /// Over which channel.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        channel: String,
         /// The folder as it was just before.
         before_commit: CommitId,
         /// The folder as it will be.
@@ -434,11 +443,17 @@ pub enum Fact {
     ApplyResumed {
         /// Who asked.
         by: String,
+        /// Over which channel.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        channel: String,
     },
     /// The last apply was taken back, finished or not: the folder is as it was before.
     ApplyUndone {
         /// Who asked.
         by: String,
+        /// Over which channel.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        channel: String,
     },
 }
 

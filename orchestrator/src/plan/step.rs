@@ -200,6 +200,7 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             by,
             route,
             offers_result,
+            ..
         } => {
             let asking = asking(*approval_id, plan_digest, route.as_deref());
             let (task_id, offers_result) = (*task_id, *offers_result);
@@ -224,7 +225,7 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             change.skill_proposed(*task_id, name, &Offering { number: *number, nonce: *nonce, asking })
         }
         Fact::LimitReached { task_id, number, limit } => change.limit_reached(*task_id, *number, *limit),
-        Fact::CancelRequested { task_id, by, reason } => change.cancel_requested(*task_id, by, reason),
+        Fact::CancelRequested { task_id, by, reason, .. } => change.cancel_requested(*task_id, by, reason),
         Fact::ResultMerged { commit } => change.result_merged(commit),
         Fact::ResultMergeFailed { reason } => change.result_merge_failed(reason),
         Fact::ApplyOffered { approval_id, digest, route } => {
@@ -232,12 +233,14 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
         }
         Fact::ApplyWanted { .. } => change.apply_wanted(),
         Fact::ApplyRefused { detail } => change.apply_refused(detail),
-        Fact::ApplyStarted { by, before_commit, after_commit } => change.apply_started(by, before_commit, after_commit),
+        Fact::ApplyStarted { by, before_commit, after_commit, .. } => {
+            change.apply_started(by, before_commit, after_commit)
+        }
         Fact::ApplyFinished => change.apply_finished(),
         Fact::ApplyStopped { detail } => change.apply_stopped(detail),
         Fact::ApplyStalled { detail } => change.apply_stalled(detail),
         Fact::ApplyResumed { .. } => change.apply_resumed(),
-        Fact::ApplyUndone { by } => change.apply_undone(by),
+        Fact::ApplyUndone { by, .. } => change.apply_undone(by),
     }
 }
 

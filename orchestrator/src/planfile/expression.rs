@@ -24,6 +24,9 @@ const MAX_LOOPS: usize = 4;
 const MAX_INPUT_VALUES: usize = 200_000;
 /// Passes through the innermost loop: about a second.
 const MAX_PASSES: usize = 1_000_000;
+/// Steps that the conditions of one request may cost together, as their cost is counted: about 4 ms, for everybody
+/// else waits while a request is routed.
+const MAX_STEPS: u64 = 100_000;
 /// Values in the output together; stops a small expression from making a huge list.
 const MAX_OUTPUT_VALUES: usize = 200_000;
 /// The longest message taken over from the CEL library, in characters; it may quote whole values.
@@ -135,17 +138,18 @@ impl Expression {
         }
     }
 
-    /// Evaluates a condition over variables of its own.
+    /// Evaluates a condition over variables of its own; what that may cost is taken off `steps` first.
     ///
     /// # Errors
-    /// [`ExpressionError`]; [`ExpressionError::WrongType`] if it yields anything but true or false.
-    pub fn evaluate_over(&self, variables: BTreeMap<String, Json>) -> Result<bool, ExpressionError> {
+    /// [`ExpressionError`]; [`ExpressionError::TooMuchData`] if it could cost more than that, and
+    /// [`ExpressionError::WrongType`] if it yields anything but true or false.
+    pub fn evaluate_over(&self, variables: BTreeMap<String, Json>, steps: &mut Steps) -> Result<bool, ExpressionError> {
         let mut size = Size::default();
         let mut context = Context::default();
         for (name, value) in variables {
             context.add_variable_from_value(name, to_value(&value, &mut size));
         }
-        self.bound(&size)?;
+        steps.take(self.shape.cost.steps(size.values, size.longest, size.longest_text))?;
         let result = self.program.execute(&context);
         match result.map_err(|error| ExpressionError::Evaluation { message: cut(&error.to_string()) })? {
             Value::Bool(value) => Ok(value),
@@ -213,11 +217,31 @@ pub fn elements(foreach: &Foreach, input: Input<'_>) -> Result<Vec<Json>, Expres
     Expression::compile(from)?.evaluate_list(input, foreach.max.unwrap_or(DEFAULT_FOREACH_MAX))
 }
 
+/// What evaluating may still cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps(u64);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self(MAX_STEPS)
+    }
+}
+
+impl Steps {
+    fn take(&mut self, steps: u64) -> Result<(), ExpressionError> {
+        let limit = || format!("it could take {steps} steps, and {} are left of {MAX_STEPS}", self.0);
+        self.0 = self.0.checked_sub(steps).ok_or_else(|| ExpressionError::TooMuchData { limit: limit() })?;
+        Ok(())
+    }
+}
+
 /// How much there is to work on.
 #[derive(Debug, Default)]
 struct Size {
     values: usize,
     longest: usize,
+    /// Bytes of the longest text.
+    longest_text: usize,
 }
 
 impl Size {
@@ -257,6 +281,9 @@ fn to_value(json: &Json, size: &mut Size) -> Value {
         }
         scalar => {
             size.add(0);
+            if let Json::Text(text) = scalar {
+                size.longest_text = size.longest_text.max(text.len());
+            }
             match scalar {
                 Json::Bool(value) => Value::Bool(*value),
                 Json::Int(value) => Value::Int(*value),

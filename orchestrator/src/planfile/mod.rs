@@ -11,6 +11,7 @@
 
 pub(crate) mod check;
 mod condition;
+mod cost;
 pub(crate) mod finding;
 mod glob;
 mod limits;

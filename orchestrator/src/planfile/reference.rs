@@ -1,5 +1,6 @@
 //! What a compiled expression refers to, and how deep its loops go: one walk over its tree.
 
+use super::cost::Cost;
 use cel::{
     Program,
     common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo},
@@ -58,11 +59,19 @@ pub(super) struct Shape {
     pub(super) loops: usize,
     /// How many loops are inside each other at most.
     pub(super) nesting: usize,
+    /// What evaluating it may cost.
+    pub(super) cost: Cost,
 }
 
 /// Walks an expression. The CEL parser limits its depth, so recursion is safe.
 pub(super) fn references_of(program: &Program) -> Shape {
-    let mut walk = Walk { info: program.source_info(), bound: Vec::new(), depth: 0, shape: Shape::default() };
+    let mut walk = Walk {
+        info: program.source_info(),
+        bound: Vec::new(),
+        elements: Vec::new(),
+        depth: 0,
+        shape: Shape::default(),
+    };
     walk.visit(program.expression());
     walk.shape
 }
@@ -71,12 +80,15 @@ struct Walk<'a> {
     info: &'a SourceInfo,
     /// Names that loops around this place define.
     bound: Vec<&'a str>,
+    /// The names of elements, and whether they come from outside as they are: then they are no lists.
+    elements: Vec<(&'a str, bool)>,
     depth: usize,
     shape: Shape,
 }
 
 impl<'a> Walk<'a> {
     fn visit(&mut self, node: &'a IdedExpr) {
+        self.shape.cost.add(node, self.depth, &self.elements);
         if let Some((key, field)) = needs_path(node)
             && !self.bound.contains(&"needs")
         {
@@ -104,7 +116,9 @@ impl<'a> Walk<'a> {
             Expr::Comprehension(comprehension) => {
                 self.visit(&comprehension.iter_range);
                 self.visit(&comprehension.accu_init);
-                let outside = self.bound.len();
+                let (outside, elements) = (self.bound.len(), self.elements.len());
+                let is_plain = matches!(comprehension.iter_range.expr, Expr::Ident(_) | Expr::Select(_));
+                self.elements.push((&comprehension.iter_var, is_plain));
                 self.bound.push(&comprehension.iter_var);
                 self.bound.push(&comprehension.accu_var);
                 self.bound.extend(comprehension.iter_var2.as_deref());
@@ -116,6 +130,7 @@ impl<'a> Walk<'a> {
                 self.depth -= 1;
                 self.visit(&comprehension.result);
                 self.bound.truncate(outside);
+                self.elements.truncate(elements);
             }
             Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element)),
             Expr::Map(map) => map.entries.iter().for_each(|entry| self.entry(&entry.expr)),

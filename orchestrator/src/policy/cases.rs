@@ -243,7 +243,7 @@ fn rules(root: &Node, site: &Rules, findings: &mut Findings) -> Option<Rules> {
     if let Some(always) = root.get("always").and_then(Node::text) {
         approvals.always = Some(always.to_owned());
     }
-    Some(Rules { people, policies, approvals, presets: BTreeMap::new() })
+    Some(Rules { people, policies, approvals, ..Rules::default() })
 }
 
 fn entries(node: Option<&Node>) -> Vec<(&str, &Node)> {

@@ -1,8 +1,13 @@
 //! The conditions of rules: CEL over [`Facts`].
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use super::Facts;
 use crate::planfile::{
-    expression::{Expression, ExpressionError},
+    expression::{Expression, ExpressionError, Steps},
     reference::{FUNCTIONS, Reference},
 };
 
@@ -70,7 +75,48 @@ impl Condition {
     /// # Errors
     /// A sentence; also if it yields anything but true or false.
     pub fn holds(&self, facts: &Facts, risk: &str) -> Result<bool, String> {
-        self.0.evaluate_over(facts.variables(risk)).map_err(|error| error.to_string())
+        self.holds_within(facts, risk, &mut Steps::default())
+    }
+
+    /// Whether it holds; what looking may cost is taken off `steps`.
+    ///
+    /// # Errors
+    /// A sentence; also if it could cost more than that.
+    pub fn holds_within(&self, facts: &Facts, risk: &str, steps: &mut Steps) -> Result<bool, String> {
+        self.0.evaluate_over(facts.variables(risk), steps).map_err(|error| error.to_string())
+    }
+}
+
+/// Conditions that were compiled, by their text: each is compiled once. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions(Arc<Mutex<HashMap<String, Arc<Condition>>>>);
+
+/// Conditions that are kept: those of plans come and go.
+const KEPT: usize = 1000;
+
+impl Conditions {
+    /// The condition that a text says.
+    ///
+    /// # Errors
+    /// [`BadCondition`].
+    pub fn get(&self, text: &str) -> Result<Arc<Condition>, BadCondition> {
+        let known = |kept: &HashMap<String, Arc<Condition>>| kept.get(text).cloned();
+        if let Some(condition) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(condition);
+        }
+        let condition = Arc::new(Condition::compile(text)?);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        Ok(Arc::clone(kept.entry(text.to_owned()).or_insert(condition)))
+    }
+}
+
+impl PartialEq for Conditions {
+    /// What was compiled so far says nothing about the rules.
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 
@@ -122,6 +168,49 @@ mod tests {
         assert_eq!(holds("spend.usd > 5.0 || checks.failed > 0"), Ok(false));
         assert!(holds("lines").unwrap_err().contains("true or false"));
         assert!(holds("paths[7] == \"x\"").is_err());
+    }
+
+    #[test]
+    fn a_text_is_compiled_once() {
+        let conditions = Conditions::default();
+        let first = conditions.get("lines < 5").unwrap();
+        assert!(Arc::ptr_eq(&first, &conditions.clone().get("lines < 5").unwrap()));
+        assert!(conditions.get("lines <").is_err());
+        for number in 0..=KEPT {
+            conditions.get(&format!("lines < {number}")).unwrap();
+        }
+        assert!(conditions.0.lock().unwrap().len() <= KEPT);
+        assert_eq!(first.holds(&Facts::of(Asked::Handoff), "low"), Ok(true), "whoever has it keeps it");
+    }
+
+    #[test]
+    fn what_would_hold_up_everything_else_is_not_looked_at() {
+        let paths = |count: usize| Facts {
+            paths: (0..count).map(|number| format!("src/module/file{number}.rs")).collect(),
+            ..Facts::of(Asked::Handoff)
+        };
+        let holds = |text: &str, count: usize| Condition::compile(text).unwrap().holds(&paths(count), "low");
+        for (text, most) in [
+            (r#"paths.all(p, p.startsWith("src/")) && lines < 200"#, 2_000),
+            (r#"paths.exists(p, p == "Cargo.toml" || p == started_by || p.endsWith(".rs"))"#, 1_000),
+            (r#"paths.filter(p, p.startsWith("src/")).size() > 3"#, 1_000),
+            (r#"paths.all(p, p in ["a", "b", "c"] || risk == "low")"#, 1_000),
+            (r#"paths.map(p, p + "x").size() > 3"#, 1_000),
+            ("paths.all(p, p in paths)", 50),
+            ("paths.map(p, paths).size() > 1", 50),
+            ("paths.all(p, [paths, paths] == [paths, paths])", 20),
+            ("paths.all(p, paths.exists(q, q == p))", 30),
+        ] {
+            assert_eq!(holds(text, most), Ok(true), "{text} over {most}");
+            let refused = holds(text, most * 100).unwrap_err();
+            assert!(refused.contains("too much data"), "{text}: {refused}");
+        }
+        // What a long text makes of few paths: sums of sums, a text per path that is as long as it gets.
+        let sums = format!("paths.all(p, ({}) != \"\")", vec!["p"; 60].join(" + "));
+        assert!(holds(&sums, 1_000).unwrap_err().contains("too much data"));
+        let long = Facts { paths: vec!["x".repeat(4_000); 3_000], ..Facts::of(Asked::Handoff) };
+        let contains = Condition::compile(r#"paths.all(p, !p.contains("y"))"#).unwrap();
+        assert!(contains.holds(&long, "low").unwrap_err().contains("too much data"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod rules;
 mod who;
 
 pub use cases::{CaseOutcome, CaseReport, Mismatch, test_cases};
-pub use condition::{Condition, VARIABLES};
+pub use condition::{Condition, Conditions, VARIABLES};
 pub use facts::{CapabilityFacts, CheckFacts, Facts, ProjectFacts, SpendFacts, TaskFacts, kind_word};
 pub use remembered::subject_of;
 pub use risk::risk_of;

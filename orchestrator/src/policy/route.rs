@@ -12,11 +12,14 @@ use bus_schemas::{
     },
 };
 
-use super::{Condition, Facts, Rules, kind_word, needs, remembered, risk_of, who::resolve};
+use super::{Facts, Rules, kind_word, needs, remembered, risk_of, who::resolve};
 use crate::{
     ledger::{Asked, AtDeadline, Risk, Route, Ruling, Who},
     people::People,
-    planfile::lower::{POLICY_ASK, POLICY_AUTO, split_key},
+    planfile::{
+        expression::Steps,
+        lower::{POLICY_ASK, POLICY_AUTO, split_key},
+    },
 };
 
 /// A request, before anybody is asked.
@@ -150,13 +153,15 @@ fn decided<'a>(route: &mut Route, policy: &'a Policy, asking: &Asking<'_>, risk:
     let people = &asking.rules.people;
     let risk = risk_word(risk);
     let mut watched = false;
+    // All rules together: whoever routes has everybody else wait.
+    let mut steps = Steps::default();
     for rule in &policy.rules {
         let only_watches = rule.shadow || policy.shadow;
         if policy.shadow && watched {
             break;
         }
-        let holds = Condition::compile(&rule.when).map_err(|bad| bad.message);
-        match holds.and_then(|condition| condition.holds(asking.facts, risk)) {
+        let holds = asking.rules.conditions.get(&rule.when).map_err(|bad| bad.message);
+        match holds.and_then(|condition| condition.holds_within(asking.facts, risk, &mut steps)) {
             Ok(false) => {}
             Ok(true) if only_watches => {
                 watched = true;

@@ -11,7 +11,7 @@ use bus_schemas::v1::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, who::resolve};
+use super::{Conditions, who::resolve};
 use crate::{
     ledger::Asked,
     people::{Member, People},
@@ -95,6 +95,8 @@ pub struct Rules {
     pub approvals: Approvals,
     /// `[presets.NAME]`.
     pub presets: BTreeMap<String, Preset>,
+    /// The conditions of policies, compiled.
+    pub conditions: Conditions,
 }
 
 /// What is wrong with them; `at` is a dotted key.
@@ -120,13 +122,13 @@ impl Rules {
     ) -> Result<Self, RulesError> {
         let bad = |at: String, message: String| RulesError { at, message };
         let people = People::new(members).map_err(|e| bad(format!("members.{}", e.member), e.problem))?;
-        let rules = Self { people, policies, approvals, presets };
+        let rules = Self { people, policies, approvals, presets, conditions: Conditions::default() };
         for (name, policy) in &rules.policies {
             let at = || format!("policies.{name}");
             if is_built_in(name) {
                 return Err(bad(at(), "it is built in and cannot be defined again: give it another name".to_owned()));
             }
-            check(policy, &rules.people).map_err(|message| bad(at(), message))?;
+            check(policy, &rules).map_err(|message| bad(at(), message))?;
         }
         let Approvals { plan, handoff, apply, capabilities, replan, always, remember_max, .. } = &rules.approvals;
         let named = [
@@ -174,6 +176,16 @@ impl Rules {
     #[must_use]
     pub fn trusts_names(&self) -> bool {
         !self.people.is_configured() || self.approvals.trust_cli_names
+    }
+
+    /// Who a handle on a channel is. Where clients of the socket are taken at their word, a member's name is one, too.
+    #[must_use]
+    pub fn person(&self, channel: &str, handle: &str) -> String {
+        let person = self.people.person(channel, handle);
+        let is_local = matches!(channel, "cli" | "web");
+        let name = handle.trim();
+        let is_name = is_local && self.trusts_names() && !self.people.is_member(&person) && self.people.is_member(name);
+        if is_name { name.to_owned() } else { person }
     }
 
     /// The longest that a decision is remembered, in milliseconds: never more than 30 days.
@@ -235,7 +247,8 @@ fn is_built_in(name: &str) -> bool {
 }
 
 /// Whether a policy can work with these people.
-fn check(policy: &Policy, people: &People) -> Result<(), String> {
+fn check(policy: &Policy, rules: &Rules) -> Result<(), String> {
+    let people = &rules.people;
     let can = |decide: &Decide, of: &str| match decide {
         Decide::Word(_) => Ok(()),
         Decide::Who(who) => satisfiable(who, people).map_err(|message| format!("{of}: {message}")),
@@ -246,7 +259,7 @@ fn check(policy: &Policy, people: &People) -> Result<(), String> {
         if rule.name.trim().is_empty() || !names.insert(rule.name.as_str()) {
             return Err(format!("{of}: every rule has a name of its own"));
         }
-        Condition::compile(&rule.when).map_err(|bad| format!("{of}: when: {}", bad.message))?;
+        rules.conditions.get(&rule.when).map_err(|bad| format!("{of}: when: {}", bad.message))?;
         can(&rule.decide, &of)?;
     }
     can(&policy.decide, "decide")?;

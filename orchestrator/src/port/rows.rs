@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// An entry of the audit log, before the log gives it its number and chains it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditRow {
-    /// The journal record it is about; 0 for what happened outside of every project.
+    /// The journal record it is about.
     pub seq: u64,
     /// When.
     pub at: UnixMs,
@@ -30,9 +30,9 @@ pub struct AuditRow {
     pub kind: &'static str,
     /// The project.
     pub project_id: ProjectId,
-    /// The request.
+    /// The request; nil if it is about none.
     pub approval_id: ApprovalId,
-    /// What the request is about, as a word.
+    /// What it is about, in a word.
     pub subject: String,
     /// The digest of what was shown.
     pub digest: String,

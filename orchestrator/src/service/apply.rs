@@ -34,7 +34,9 @@ impl Orchestrator {
             let detail = format!("project {project_id} has no result to apply (tasks: {})", state.join(", "));
             return Err(problem("no_result", 409, detail));
         };
+        let mut by = String::new();
         if !request.dry_run {
+            by = self.insider(project_id, &request.channel, &request.by).await?;
             match self.read(self.store.apply_request(project_id).await)? {
                 Some(asked) => {
                     if let Some(view) = self.by_vote(&view, asked, &request).await? {
@@ -43,8 +45,8 @@ impl Orchestrator {
                 }
                 // Where nobody has to approve it, this is refused, and nothing is lost by that.
                 None => {
-                    let by = self.person(&request.channel, &request.by);
-                    if self.handle.ask(project_id, Fact::ApplyWanted { by }, None).await.is_ok() {
+                    let wanted = Fact::ApplyWanted { by: by.clone() };
+                    if self.handle.ask(project_id, wanted, None).await.is_ok() {
                         let detail = "those who approve it are being asked: they could not be before";
                         return Err(hinted("waits_for_others", 409, detail, "`baton approvals` shows the request"));
                     }
@@ -61,8 +63,7 @@ impl Orchestrator {
                     return Err(hinted("already_applied", 409, detail, "`baton undo` takes it back"));
                 }
                 ApplyStage::Started | ApplyStage::Stalled { .. } => {
-                    let by = self.person(&request.channel, &request.by);
-                    return self.go_on(&view, last, by).await;
+                    return self.go_on(&view, last, by, request.channel).await;
                 }
                 ApplyStage::Stopped { .. } | ApplyStage::Undone { .. } => {}
             }
@@ -72,8 +73,8 @@ impl Orchestrator {
         let Some(after_commit) = plan.after_commit.clone().filter(|_| !request.dry_run) else {
             return Ok(plan.view(&folder, true));
         };
-        let by = self.person(&request.channel, &request.by);
-        let fact = Fact::ApplyStarted { by, before_commit: plan.before_commit.clone(), after_commit };
+        let (channel, before_commit) = (request.channel, plan.before_commit.clone());
+        let fact = Fact::ApplyStarted { by, channel, before_commit, after_commit };
         self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         self.written(project_id).await?;
         Ok(plan.view(&folder, false))
@@ -148,10 +149,16 @@ impl Orchestrator {
     }
 
     /// Lets an unfinished apply go on, as it was worked out when it began.
-    async fn go_on(&self, view: &ProjectView, last: LastApply, by: String) -> Result<ApplyView, Problem> {
+    async fn go_on(
+        &self,
+        view: &ProjectView,
+        last: LastApply,
+        by: String,
+        channel: String,
+    ) -> Result<ApplyView, Problem> {
         let project_id = view.project_id;
         if matches!(last.stage, ApplyStage::Stalled { .. }) {
-            let resumed = self.handle.ask(project_id, Fact::ApplyResumed { by }, None).await;
+            let resumed = self.handle.ask(project_id, Fact::ApplyResumed { by, channel }, None).await;
             resumed.map_err(|e| of_refusal(&e))?;
         }
         self.written(project_id).await?;
@@ -202,7 +209,8 @@ impl Orchestrator {
         }
     }
 
-    pub(super) async fn undo_apply(&self, view: ProjectView, request: UndoRequest) -> Result<ApplyView, Problem> {
+    pub(super) async fn undo_apply(&self, view: ProjectView, mut request: UndoRequest) -> Result<ApplyView, Problem> {
+        request.by = self.insider(view.project_id, &request.channel, &request.by).await?;
         let this = self.clone();
         // Its own task: once begun, it goes on even if nobody waits for the answer any more.
         let undone = tokio::spawn(async move { this.take_back(view, request).await }).await;
@@ -224,7 +232,8 @@ impl Orchestrator {
         let undone = blocking(move || shadow.undo(project_id, &before, &after, &folder, request.force)).await?;
         let undone = undone.map_err(|e| not_undone(&e))?;
         // The folder first: if this is not recorded, undoing again finds nothing to do and records it.
-        self.handle.ask(project_id, Fact::ApplyUndone { by: request.by }, None).await.map_err(|e| of_refusal(&e))?;
+        let fact = Fact::ApplyUndone { by: request.by, channel: request.channel };
+        self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         self.handle.withdraw(last.asked_seq);
         Ok(undone)
     }

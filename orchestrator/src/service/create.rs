@@ -309,6 +309,7 @@ mod tests {
             changed: Vec::new(),
             new_scripts: Vec::new(),
             findings: Vec::new(),
+            admitted: None,
         });
         let with_skill = digest_of(&other, "base")?;
         assert_ne!(digest, with_skill, "another skill");

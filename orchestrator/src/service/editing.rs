@@ -62,7 +62,8 @@ impl Orchestrator {
             let hint = "what has not started yet can be changed by an agent that may replan; or start another project";
             return Err(hinted("wrong_state", 409, detail, hint));
         }
-        let EditPlanRequest { plan: mut source, by } = request;
+        let EditPlanRequest { plan: mut source, by, channel: over } = request;
+        let by = self.insider(project_id, &over, &by).await?;
         let folder = seen.project.folder.clone();
         source.folder = Some(folder.clone());
         let (mut plan, kept) = self.sound(&source, &folder).await?;
@@ -84,7 +85,6 @@ impl Orchestrator {
         let skills = adopt::admitted(&plan, kept, asks);
         // A policy approves a plan, but no skill that a person has not seen as it is.
         lowered.plan_policy.asks |= skills.iter().any(SkillReview::needs_approval);
-        let by = self.person("cli", &by);
         let mut edited_by = seen.project.edited_by.clone();
         if !edited_by.contains(&by) {
             edited_by.push(by.clone());
@@ -102,6 +102,7 @@ impl Orchestrator {
             budget: lowered.budget,
             replan_policy: lowered.replan_policy,
             by,
+            channel: over,
             route: None,
             offers_result: Some(lowered.offers_result),
         };

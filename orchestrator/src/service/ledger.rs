@@ -1,11 +1,16 @@
 //! What people do with requests: decide, ask, hand on, remember. Every name that gets into the ledger passes [`Orchestrator::person`].
 
-use bus_schemas::v1::{
-    api::{
-        ApprovalView, AskRequest, AuditEntry, AuditReport, BatchOutcome, BatchRequest, DecisionRequest,
-        DelegateRequest, Problem, Remember, RememberScope, RememberedView, RevokeRequest, Risk, ViewedRequest,
+use std::collections::BTreeSet;
+
+use bus_schemas::{
+    id::{ApprovalId, ProjectId},
+    v1::{
+        api::{
+            ApprovalView, AskRequest, AuditEntry, AuditReport, BatchItem, BatchOutcome, BatchRequest, DecisionRequest,
+            DelegateRequest, Problem, Remember, RememberScope, RememberedView, RevokeRequest, Risk, ViewedRequest,
+        },
+        approval::{ApprovalSubject, Verdict as WireVerdict},
     },
-    approval::{ApprovalSubject, Verdict as WireVerdict},
 };
 use futures::{StreamExt as _, stream};
 
@@ -81,11 +86,34 @@ impl Orchestrator {
         Ok(RememberSpec { scope, until: self.clock.now().plus_ms(wanted.for_ms) })
     }
 
+    /// Whether requests can be approved with one breath: only if they are alike and low in risk. Those that are not there are
+    /// refused one by one.
+    async fn are_alike(&self, requests: &[BatchItem]) -> Result<(), Problem> {
+        let ids: BTreeSet<ApprovalId> = requests.iter().map(|item| item.approval_id).collect();
+        if ids.len() < 2 {
+            return Ok(());
+        }
+        let count = ids.len();
+        let keys = self.read(self.store.batch_keys(ids.into_iter().collect()).await)?;
+        let first = keys.first().cloned().flatten();
+        if keys.is_empty() || (first.is_some() && keys.iter().all(|key| *key == first)) {
+            return Ok(());
+        }
+        let detail = format!(
+            "these {count} requests are not alike: only those about the same task, by the same policy and rule, and low in \
+             risk are approved together"
+        );
+        Err(hinted("not_alike", 422, detail, "look at each and approve it by itself: `baton approve ID`"))
+    }
+
     /// Decides several requests, each by itself.
     pub(super) async fn vote_on_all(&self, request: BatchRequest) -> Result<Vec<BatchOutcome>, Problem> {
         if request.requests.len() > BATCH {
             let detail = format!("{} requests; {BATCH} are the most with one breath", request.requests.len());
             return Err(problem("too_many", 422, detail));
+        }
+        if request.verdict == WireVerdict::Approved {
+            self.are_alike(&request.requests).await?;
         }
         let BatchRequest { requests, verdict, by, channel, note } = request;
         let votes = requests.into_iter().map(|item| {
@@ -124,10 +152,7 @@ impl Orchestrator {
         let view = self.approval_view(id).await?;
         let by = self.person(&request.channel, &request.by);
         let fact = Fact::ApprovalViewed { approval_id: view.approval_id, by, channel: request.channel };
-        match self.handle.ask(view.project_id, fact, None).await.map_err(|e| of_refusal(&e)) {
-            Err(problem) if problem.code != "known" => Err(problem),
-            Ok(_) | Err(_) => Ok(()),
-        }
+        self.handle.ask(view.project_id, fact, None).await.map_err(|e| of_refusal(&e)).map(drop)
     }
 
     /// Asks the agent about its work: a task of its own answers, from where the agent stopped.
@@ -169,7 +194,7 @@ impl Orchestrator {
         if let Some(by) = &known.revoked_by {
             return Err(problem("already_revoked", 409, format!("{by} took it back already")));
         }
-        let by = self.person(&request.channel, &request.by);
+        let by = self.insider(known.project_id, &request.channel, &request.by).await?;
         let fact = Fact::RememberedRevoked { approval_id, by, channel: request.channel };
         self.handle.ask(known.project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         Ok(of_it(self.read(self.store.remembered().await)?).unwrap_or(known))
@@ -199,7 +224,24 @@ impl Orchestrator {
 
     /// Who somebody is: the one place where a name of a channel becomes a person.
     pub(super) fn person(&self, channel: &str, by: &str) -> String {
-        self.rules.people.person(channel, by)
+        self.rules.person(channel, by)
+    }
+
+    /// Who somebody is who changes how a project goes: where there are members one of them, or whoever started it.
+    pub(super) async fn insider(&self, project_id: ProjectId, channel: &str, by: &str) -> Result<String, Problem> {
+        let person = self.person(channel, by);
+        let people = &self.rules.people;
+        if !people.is_configured() || people.is_member(&person) {
+            return Ok(person);
+        }
+        let head = self.read(self.store.project_head(project_id).await)?;
+        if head.is_some_and(|head| head.owner == person) {
+            return Ok(person);
+        }
+        let names = people.names().collect::<Vec<_>>().join(", ");
+        let detail = format!("{person} is no member and did not start project {project_id}");
+        let hint = format!("ask one of {names}, or add who you are to [members] in baton.toml");
+        Err(hinted("no_member", 403, detail, hint))
     }
 
     /// Somebody who can be handed a say to.

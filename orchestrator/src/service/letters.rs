@@ -8,7 +8,10 @@ use super::{
     orchestrator::Orchestrator,
     problem::{hinted, of_journal, problem},
 };
-use crate::port::mail::{MailError, MailRoom, mail_off};
+use crate::{
+    people::People,
+    port::mail::{MailError, MailRoom, mail_off},
+};
 
 /// The channels of this machine: nobody releases a mail by mail.
 const LOCAL: [&str; 2] = ["cli", "web"];
@@ -32,26 +35,31 @@ impl Orchestrator {
         is_released: bool,
     ) -> Result<LetterView, Problem> {
         let room = self.mail_room()?;
-        let what = if is_released { "release" } else { "drop" };
-        if !LOCAL.contains(&request.channel.as_str()) {
-            let detail = format!("nobody comes over the channel {:?} to {what} a mail", request.channel);
-            return Err(hinted("bad_channel", 422, detail, format!("use `baton mail {what}`")));
-        }
         let by = self.person(&request.channel, &request.by);
-        let people = &self.rules.people;
-        let admins = people.admins();
-        if people.is_configured() && !admins.contains(&by.as_str()) {
-            let detail = format!("{by} may not {what} a mail: only admins may");
-            let hint = if admins.is_empty() {
-                "there is none: write `admin = true` below a [members.NAME] of baton.toml".to_owned()
-            } else {
-                format!("ask {}", admins.join(", "))
-            };
-            return Err(hinted("not_admin", 403, detail, hint));
-        }
+        let what = if is_released { "release" } else { "drop" };
+        may_judge(&self.rules.people, &request.channel, &by, what)?;
         let judged = if is_released { room.release(id, &by).await } else { room.discard(id, &by).await };
         judged.map_err(|error| of_mail(&error))
     }
+}
+
+/// Whether a person may decide about mails that were put aside.
+fn may_judge(people: &People, channel: &str, by: &str, what: &str) -> Result<(), Problem> {
+    if !LOCAL.contains(&channel) {
+        let detail = format!("nobody comes over the channel {channel:?} to {what} a mail");
+        return Err(hinted("bad_channel", 422, detail, format!("use `baton mail {what}`")));
+    }
+    let admins = people.admins();
+    if people.is_configured() && !admins.contains(&by) {
+        let detail = format!("{by} may not {what} a mail: only admins may");
+        let hint = if admins.is_empty() {
+            "there is none: write `admin = true` below a [members.NAME] of baton.toml".to_owned()
+        } else {
+            format!("ask {}", admins.join(", "))
+        };
+        return Err(hinted("not_admin", 403, detail, hint));
+    }
+    Ok(())
 }
 
 /// The mail room did not do it.
@@ -63,5 +71,36 @@ pub(super) fn of_mail(error: &MailError) -> Problem {
             hinted("wrong_state", 409, error.to_string(), "`baton mail quarantine` lists what waits")
         }
         MailError::Store(error) => of_journal(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::people::Member;
+
+    fn people(is_admin: bool) -> People {
+        let member = |admin: bool| Member { admin, ..Member::default() };
+        People::new(BTreeMap::from([("ann".to_owned(), member(is_admin)), ("bob".to_owned(), member(false))])).unwrap()
+    }
+
+    fn code(people: &People, channel: &str, by: &str) -> String {
+        may_judge(people, channel, by, "release").map_or_else(|problem| problem.code, |()| "ok".to_owned())
+    }
+
+    #[test]
+    fn only_admins_on_this_machine_judge_mails() {
+        let team = people(true);
+        assert_eq!((code(&team, "cli", "ann").as_str(), code(&team, "web", "ann").as_str()), ("ok", "ok"));
+        assert_eq!(code(&team, "cli", "bob"), "not_admin");
+        assert_eq!(code(&team, "cli", "cli:mallory"), "not_admin");
+        for channel in ["email", "slack", ""] {
+            assert_eq!(code(&team, channel, "ann"), "bad_channel", "{channel}");
+        }
+        assert_eq!(code(&People::default(), "cli", "anybody"), "ok", "without members, who reaches the socket may");
+        let refused = may_judge(&people(false), "cli", "ann", "drop").unwrap_err();
+        assert!(refused.hint.unwrap().contains("admin = true"), "the way out");
     }
 }

@@ -211,8 +211,8 @@ impl Service for Orchestrator {
             Some(key) => Some(self.task(project_id, key).await?.task_id),
             None => None,
         };
-        let by = self.person("cli", &request.by);
-        let fact = Fact::CancelRequested { task_id, by, reason: request.reason };
+        let by = self.insider(project_id, &request.channel, &request.by).await?;
+        let fact = Fact::CancelRequested { task_id, by, channel: request.channel, reason: request.reason };
         self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
         self.view(project_id).await
     }
@@ -231,6 +231,10 @@ impl Service for Orchestrator {
     async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, Problem> {
         // What a request is about is large: it is read one by one.
         self.read(self.store.approvals(all).await)
+    }
+
+    async fn approvals_json(&self, all: bool) -> Result<Vec<u8>, Problem> {
+        self.read(self.store.approvals_json(all).await)
     }
 
     async fn approval(&self, id: &str) -> Result<ApprovalView, Problem> {

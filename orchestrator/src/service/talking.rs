@@ -26,6 +26,7 @@ impl Orchestrator {
             return Err(problem("empty_note", 422, "there is nothing to tell: the text is empty"));
         }
         short_enough(&request.text)?;
+        let from = self.insider(project_id, &request.channel, &request.by).await?;
         let seen = self.seen(project_id).await?;
         let is_meant = |task: &&SeenTask| match &request.task {
             Some(key) => task.key == *key,
@@ -46,7 +47,7 @@ impl Orchestrator {
             let fact = Fact::NoteTold {
                 task_id: task.task_id,
                 note_id: self.ids.next().to_string(),
-                from: request.by.clone(),
+                from: from.clone(),
                 text: request.text.clone(),
             };
             self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e))?;
@@ -59,7 +60,8 @@ impl Orchestrator {
 
     /// Sets limits.
     pub(super) async fn raise(&self, project_id: ProjectId, request: BudgetRequest) -> Result<(), Problem> {
-        let BudgetRequest { task, budget, by } = request;
+        let BudgetRequest { task, budget, by, channel } = request;
+        let by = self.insider(project_id, &channel, &by).await?;
         if budget.usd.is_some_and(|usd| !usd.is_finite() || usd < 0.0) {
             return Err(problem("bad_budget", 422, "the budget is not an amount of US dollars"));
         }
@@ -68,8 +70,7 @@ impl Orchestrator {
             Some(key) => Some(self.task(project_id, &key).await?.task_id),
             None => None,
         };
-        let by = self.person("cli", &by);
-        let fact = Fact::BudgetRaised { task_id, budget: limits, by, channel: "cli".to_owned() };
+        let fact = Fact::BudgetRaised { task_id, budget: limits, by, channel };
         self.handle.ask(project_id, fact, None).await.map_err(|e| of_refusal(&e)).map(drop)
     }
 }

@@ -287,6 +287,7 @@ pub(crate) fn plan() -> ApprovalView {
         changed: vec!["SKILL.md".to_owned()],
         new_scripts: vec!["run.sh".to_owned()],
         findings: Vec::new(),
+        admitted: None,
     }];
     view.estimate = Some(EstimateView {
         agent_tasks: 1,

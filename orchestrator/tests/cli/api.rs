@@ -87,7 +87,7 @@ async fn every_route_answers_its_client() {
     };
     assert!(client.decide(id, &request).await.unwrap().decision.is_some());
     assert!(matches!(client.decide(id, &request).await, Err(ClientError::Problem(problem)) if problem.status == 409));
-    let request = CancelRequest { task: None, by: "ada".to_owned(), reason: String::new() };
+    let request = CancelRequest { task: None, by: "ada".to_owned(), channel: "cli".to_owned(), reason: String::new() };
     assert_eq!(client.cancel(id, &request).await.unwrap().state, ProjectState::Canceled);
     assert!(matches!(client.project("ffff").await, Err(ClientError::Problem(problem)) if problem.code == "not_found"));
 }

@@ -229,6 +229,7 @@ pub(super) fn dovecot(folder: &Path, ports: &Ports) {
         "base_dir = {root}/dovecot/run
 state_dir = {root}/dovecot/state
 instance_name = test
+hostname = mx.orch.test
 log_path = {root}/dovecot.log
 protocols = imap lmtp
 listen = 127.0.0.1

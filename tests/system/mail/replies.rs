@@ -35,7 +35,7 @@ async fn a_token_decides_for_the_one_it_was_sent_to_and_once() {
     let told = office.told(ANN, &["rejected"], 1).await;
     assert_eq!(told.header("In-Reply-To"), format!("<{}>", again.id));
     assert_eq!(office.decisions(&approval).await, 1);
-    assert!(office.client().project(&project.project_id.to_string()).await.expect("it").state.is_final());
+    office.finished(&project).await;
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn machines_decide_nothing_and_are_not_answered() {
         assert_eq!(letter["state"], "done", "{name}: {letter}");
     }
     let vacation = Written::reply(ANN, &mail, "approve\n\nI am out of the office.");
-    let (_, host, address) = SENDERS[0];
+    let (_, host, address) = SENDERS[1];
     let signed = office.signer("team.test").sign(&vacation.raw());
     let null = harness::mail::Envelope::new("", &vacation.to).by(host, address);
     office.mail.deliver(&null, &signed);

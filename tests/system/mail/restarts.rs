@@ -27,17 +27,20 @@ async fn mail_servers_may_restart_at_every_step() {
     office.sends(&written);
     office.mail.kill_postfix();
     office.mail.start_postfix();
+    // Nothing of ours goes out for now.
+    [ANN, BOB].into_iter().for_each(|person| office.mail.on_recipient(person, "450 4.3.2 not now"));
     office.mail.start_dovecot();
     let project = office.only_project().await;
 
-    // Before the request goes out, or while it does.
-    office.mail.stop_postfix();
+    // Before the request has gone out.
     let approval = office.asked().await;
     wait::until("a try to send the request", PATIENCE, || async {
         let is_tried = |out: &serde_json::Value| out["tries"].as_u64() > Some(0) && out["state"] == "queued";
         office.outbox().iter().any(is_tried).then_some(())
     })
     .await;
+    office.mail.stop_postfix();
+    office.mail.is_well();
     office.mail.start_postfix();
     let request = office.request(ANN, 0).await;
 

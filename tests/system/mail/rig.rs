@@ -55,7 +55,8 @@ tasks:
 const PLAN: &str = r#"{"version": 1, "title": "worked out", "tasks": [{"id": "one", "run": "true", "checks": ["true"], "approval": "auto"}]}"#;
 
 /// Where the mail of a domain comes from: name and address of the machine.
-pub(crate) const SENDERS: [(&str, &str, &str); 4] = [
+pub(crate) const SENDERS: [(&str, &str, &str); 5] = [
+    ("orch.test", "mx.orch.test", "127.0.0.1"),
     ("team.test", "mx.team.test", "127.0.0.5"),
     ("elsewhere.test", "mx.elsewhere.test", "127.0.0.6"),
     ("tearn.test", "mx.tearn.test", "127.0.0.7"),
@@ -258,14 +259,19 @@ impl Office {
         self.client().approval(&approval.approval_id.to_string()).await.expect("the request")
     }
 
-    /// Waits until the project is completed.
-    pub(crate) async fn completed(&self, project: &ProjectView) -> ProjectView {
+    /// Waits until the project is final.
+    pub(crate) async fn finished(&self, project: &ProjectView) -> ProjectView {
         let (client, id) = (self.client(), project.project_id.to_string());
-        let view = wait::until("the project to be final", PATIENCE, || async {
+        wait::until("the project to be final", PATIENCE, || async {
             let view = client.project(&id).await.ok()?;
             view.state.is_final().then_some(view)
         })
-        .await;
+        .await
+    }
+
+    /// Waits until the project is completed.
+    pub(crate) async fn completed(&self, project: &ProjectView) -> ProjectView {
+        let view = self.finished(project).await;
         assert_eq!(view.state, ProjectState::Completed, "{view:?}");
         view
     }
@@ -328,12 +334,12 @@ impl Office {
 
     /// All that came in, as `baton mail log` shows it, the newest first.
     pub(crate) fn log(&self) -> Vec<Value> {
-        self.lines(&["--json", "mail", "log", "--limit", "100000"])
+        self.lines(&["--json", "mail", "log", "--limit", "1000"])
     }
 
     /// All that goes out, as `baton mail outbox` shows it, the newest first.
     pub(crate) fn outbox(&self) -> Vec<Value> {
-        self.lines(&["--json", "mail", "outbox", "--limit", "100000"])
+        self.lines(&["--json", "mail", "outbox", "--limit", "1000"])
     }
 
     fn lines(&self, arguments: &[&str]) -> Vec<Value> {

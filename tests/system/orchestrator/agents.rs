@@ -132,7 +132,10 @@ async fn two_racing_hosts_overshoot_a_budget_by_one_call_at_most_and_more_money_
     rebuilt(&rig).await;
 
     let budget = Budget { usd: Some(9.0), ..Budget::default() };
-    rig.service().budget(&id, BudgetRequest { task: None, budget, by: "ann".to_owned() }).await.expect("more money");
+    rig.service()
+        .budget(&id, BudgetRequest { task: None, budget, by: "ann".to_owned(), channel: "cli".to_owned() })
+        .await
+        .expect("more money");
     let view = rig.finished(&project).await;
     assert_eq!(view.state, ProjectState::Completed, "{view:?}");
     assert!(view.tasks.iter().all(|task| task.state == TaskState::Completed));
@@ -278,7 +281,12 @@ async fn a_running_agent_is_told_and_the_next_attempt_hears_it_too() {
             .then_some(())
     })
     .await;
-    let tell = TellRequest { task: Some("a".to_owned()), text: "be quick".to_owned(), by: "ann".to_owned() };
+    let tell = TellRequest {
+        task: Some("a".to_owned()),
+        text: "be quick".to_owned(),
+        by: "ann".to_owned(),
+        channel: "cli".to_owned(),
+    };
     let heard = rig.service().tell(&id, tell).await.expect("told");
     assert_eq!((heard.now.len(), heard.later.len()), (1, 0));
     let question = asked(&rig).await;

@@ -115,7 +115,8 @@ async fn a_result_is_shown_applied_once_and_taken_back() {
     let dry = service.apply(&id, request(true)).await.expect("a dry run");
     assert!(dry.dry_run && paths(&dry.changed) == ["hello.txt", "new.txt"]);
     assert_eq!(read("new.txt"), None);
-    let nothing = service.undo(&id, UndoRequest { by: "ann".to_owned(), force: false }).await;
+    let nothing =
+        service.undo(&id, UndoRequest { by: "ann".to_owned(), channel: "cli".to_owned(), force: false }).await;
     assert_eq!(nothing.expect_err("nothing applied").code, "nothing_applied");
 
     fs::write(rig.folder().join("mine.txt"), "mine\n").expect("a file of the person's own");
@@ -125,7 +126,10 @@ async fn a_result_is_shown_applied_once_and_taken_back() {
     assert!(service.project(&id).await.expect("the project").applied_at.is_some());
     assert_eq!(service.apply(&id, request(false)).await.expect_err("once").code, "already_applied");
 
-    service.undo(&id, UndoRequest { by: "ann".to_owned(), force: false }).await.expect("an undo");
+    service
+        .undo(&id, UndoRequest { by: "ann".to_owned(), channel: "cli".to_owned(), force: false })
+        .await
+        .expect("an undo");
     assert_eq!((read("hello.txt").as_deref(), read("new.txt")), (Some("hello\n"), None));
     assert_eq!(read("mine.txt").as_deref(), Some("mine\n"));
     assert_eq!(service.project(&id).await.expect("the project").applied_at, None);
@@ -203,7 +207,7 @@ async fn an_apply_that_stops_is_tried_again_goes_on_or_is_taken_back() {
     let id = project.project_id.to_string();
     let folder = rig.folder();
     let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
-    let undo = || UndoRequest { by: "ann".to_owned(), force: false };
+    let undo = || UndoRequest { by: "ann".to_owned(), channel: "cli".to_owned(), force: false };
     let untouched = || {
         assert_eq!((read("hello.txt").as_deref(), read("aa.txt"), read("zz.txt")), (Some("hello\n"), None, None));
     };

@@ -143,6 +143,7 @@ async fn what_cannot_be_run_is_refused_with_a_reason_and_leaves_nothing() {
     let cancel = |task: Option<&str>| CancelRequest {
         task: task.map(str::to_owned),
         by: "ann".to_owned(),
+        channel: "cli".to_owned(),
         reason: "enough".to_owned(),
     };
     let canceled = service.cancel(&prefix, cancel(None)).await.expect("cancel");

@@ -3,6 +3,7 @@
 mod agents;
 mod apply;
 mod flow;
+mod people;
 mod planning;
 mod rig;
 mod survives;

@@ -77,16 +77,26 @@ async fn a_goal_becomes_a_plan_that_a_person_edits_and_approves() {
     more.budget.usd = Some(51.0);
     let text = serde_json::to_string(&more).expect("a plan");
     let more = PlanSource { file: "p".to_owned(), text, ..PlanSource::default() };
-    let refused = rig.service().edit_plan(&id, EditPlanRequest { plan: more, by: "ann".to_owned() }).await;
+    let refused = rig
+        .service()
+        .edit_plan(&id, EditPlanRequest { plan: more, by: "ann".to_owned(), channel: "cli".to_owned() })
+        .await;
     assert_eq!(refused.expect_err("more than was given").code, "over_given");
 
     // A person writes another one: what was asked about the one before is void.
     let text = "version: 1\ntitle: edited\ntasks:\n  - { id: only, agent: { instructions: do }, checks: ['true'] }\n";
     let bad = PlanSource { file: "p".to_owned(), text: CYCLE.to_owned(), ..PlanSource::default() };
-    let refused = rig.service().edit_plan(&id, EditPlanRequest { plan: bad, by: "ann".to_owned() }).await;
+    let refused = rig
+        .service()
+        .edit_plan(&id, EditPlanRequest { plan: bad, by: "ann".to_owned(), channel: "cli".to_owned() })
+        .await;
     assert_eq!(refused.expect_err("a circle").code, "plan_invalid");
     let plan = PlanSource { file: "p".to_owned(), text: text.to_owned(), ..PlanSource::default() };
-    let edited = rig.service().edit_plan(&id, EditPlanRequest { plan, by: "ann".to_owned() }).await.expect("edited");
+    let edited = rig
+        .service()
+        .edit_plan(&id, EditPlanRequest { plan, by: "ann".to_owned(), channel: "cli".to_owned() })
+        .await
+        .expect("edited");
     let keys: Vec<&str> = edited.tasks.iter().map(|task| task.key.as_str()).collect();
     assert_eq!(keys, ["plan", "only"]);
     assert_eq!(rig.service().plan(&id).await.expect("the plan").plan.budget, budget, "an edit does not lift it");

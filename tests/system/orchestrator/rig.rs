@@ -9,6 +9,7 @@ use bus_schemas::v1::{
 use futures::StreamExt as _;
 use harness::{nats::NatsServer, wait};
 use orchestrator::{
+    policy::Rules,
     port::Service as _,
     service::{Orchestrator, OrchestratorOptions, start},
 };
@@ -20,16 +21,22 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Rig {
     home: TempDir,
+    rules: Rules,
     /// The orchestrator's own runtime: dropping it is the nearest thing to a kill that a test can do within a process.
     running: Option<(Runtime, Orchestrator)>,
 }
 
 impl Rig {
     pub(crate) async fn new(nats: &NatsServer) -> Self {
+        Self::under(nats, Rules::default()).await
+    }
+
+    /// With these people and policies.
+    pub(crate) async fn under(nats: &NatsServer, rules: Rules) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir_all(home.path().join("folder")).expect("the project's folder");
         fs::write(home.path().join("folder/hello.txt"), "hello\n").expect("a file");
-        let mut rig = Self { home, running: None };
+        let mut rig = Self { home, rules, running: None };
         rig.start(nats).await;
         rig
     }
@@ -51,9 +58,9 @@ impl Rig {
     pub(crate) async fn start(&mut self, nats: &NatsServer) {
         let data = self.home.path().join("data");
         let home = self.home();
-        let options = nats.options();
+        let (options, rules) = (nats.options(), self.rules.clone());
         let running = wait::until("the data directory to be free", PATIENCE, || {
-            let (data, options, home) = (data.clone(), options.clone(), home.clone());
+            let (data, options, home, rules) = (data.clone(), options.clone(), home.clone(), rules.clone());
             async move {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(2)
@@ -63,6 +70,7 @@ impl Rig {
                 let mut options = OrchestratorOptions::new(data, options);
                 options.models.models.default = Some("anthropic/claude-sonnet-4-5".to_owned());
                 options.home = Some(home.clone());
+                options.rules = rules;
                 let started = runtime.spawn(start(options)).await.expect("no panic");
                 match started {
                     Ok((service, running)) => {

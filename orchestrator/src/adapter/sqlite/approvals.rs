@@ -52,6 +52,42 @@ impl Store {
         .await
     }
 
+    /// What [`Self::approvals`] gives, as the JSON it is answered with. Most of a request is kept as JSON: it is passed on as it is.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn approvals_json(&self, all: bool) -> Result<Vec<u8>, JournalError> {
+        self.read("list approvals", move |connection| {
+            let which = if all { "TRUE" } else { "approval.closed = 0" };
+            let sql = format!("SELECT {APPROVAL} WHERE {which} ORDER BY approval.asked_at, approval.approval_id");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([])?;
+            let mut list = vec![b'['];
+            while let Some(row) = rows.next()? {
+                if list.len() > 1 {
+                    list.push(b',');
+                }
+                write(&mut list, row)?;
+            }
+            list.push(b']');
+            Ok(list)
+        })
+        .await
+    }
+
+    /// The keys of those requests that there are: the same for those that are alike and low in risk, none for all others.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn batch_keys(&self, ids: Vec<ApprovalId>) -> Result<Vec<Option<String>>, JournalError> {
+        self.read("look up requests", move |connection| {
+            let mut statement = connection.prepare_cached("SELECT batch FROM approval WHERE approval_id = ?1")?;
+            let keys = ids.iter().map(|id| statement.query_row([id.to_string()], |row| row.get(0)).optional());
+            keys.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+
     /// The last request about putting a project's result into its folder.
     ///
     /// # Errors
@@ -137,6 +173,40 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
     })
 }
 
+/// Writes a request as [`approval`] reads it and serde writes it.
+fn write(list: &mut Vec<u8>, row: &Row<'_>) -> rusqlite::Result<()> {
+    // What is kept as JSON, a number or an id needs no quoting; everything else does.
+    let plain = |list: &mut Vec<u8>, key: &str, value: &str| {
+        list.extend_from_slice(key.as_bytes());
+        list.extend_from_slice(value.as_bytes());
+    };
+    let quoted = |list: &mut Vec<u8>, key: &str, value: &str| {
+        list.extend_from_slice(key.as_bytes());
+        serde_json::to_writer(list, value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+    };
+    let text = |index: usize| row.get_ref(index)?.as_str().map_err(rusqlite::Error::from);
+    let text_opt = |index: usize| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
+    quoted(list, r#"{"approval_id":"#, text(0)?)?;
+    quoted(list, r#","project_id":"#, text(1)?)?;
+    quoted(list, r#","project_title":"#, text(2)?)?;
+    plain(list, r#","subject":"#, text(3)?);
+    if let Some(key) = text_opt(4)? {
+        quoted(list, r#","task_key":"#, key)?;
+    }
+    quoted(list, r#","digest":"#, text(5)?)?;
+    quoted(list, r#","policy":"#, text(6)?)?;
+    plain(list, r#","asked_at":"#, &row.get::<_, i64>(7)?.to_string());
+    if let Some(at) = row.get::<_, Option<i64>>(8)? {
+        plain(list, r#","expires_at":"#, &at.to_string());
+    }
+    if let Some(decision) = text_opt(9)? {
+        plain(list, r#","decision":"#, decision);
+    }
+    plain(list, r#","route":"#, text(10)?);
+    list.push(b'}');
+    Ok(())
+}
+
 /// Adds what a request is about.
 fn show(view: &mut ApprovalView, about: Option<About>) {
     match about {
@@ -153,3 +223,6 @@ fn show(view: &mut ApprovalView, about: Option<About>) {
         None => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

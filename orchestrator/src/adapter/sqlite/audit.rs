@@ -15,15 +15,14 @@ use serde::Serialize;
 use super::{
     row::{get_id, get_json},
     store::Store,
-    writer::failed,
 };
 use crate::{
     digest,
     port::journal::{AuditRow, JournalError},
 };
 
-/// What the first entry names as the hash of the one before.
-pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// What the first entry names as the hash of the one before, if the log is as old as the journal.
+const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// Entries read at once.
 pub(super) const PAGE: u32 = 1000;
 
@@ -51,13 +50,30 @@ impl Hashed<'_> {
     }
 }
 
+/// What the first entry names as the hash of the one before: where the log begins is a part of the chain.
+pub(super) fn genesis(starts_at: u64) -> String {
+    if starts_at <= 1 { GENESIS.to_owned() } else { digest::of_bytes(format!("from {starts_at}").as_bytes()) }
+}
+
+/// The journal record from which on there are entries; `None` if that is not written down (any more).
+pub(super) fn starts_at(connection: &Connection) -> rusqlite::Result<Option<u64>> {
+    let text: Option<String> = connection
+        .prepare_cached("SELECT value FROM meta WHERE name = 'audit_from'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
 /// Puts an entry behind the last one, in the transaction that appends its journal record.
 pub(super) fn append(connection: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
     let last = connection
         .prepare_cached("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))
         .optional()?;
-    let (number, previous) = last.map_or_else(|| (1, GENESIS.to_owned()), |(number, hash)| (number + 1, hash));
+    let (number, previous) = match last {
+        Some((number, hash)) => (number + 1, hash),
+        None => (1, genesis(starts_at(connection)?.unwrap_or(1))),
+    };
     let event_sha256 = event_sha256(connection, row.seq)?.unwrap_or_default();
     let (project_id, approval_id) = (row.project_id.to_string(), row.approval_id.to_string());
     let entry = Hashed {
@@ -132,19 +148,6 @@ impl Store {
             statement.query_map(params![after, project_id.map(|id| id.to_string())], entry)?.collect()
         })
         .await
-    }
-
-    /// Records something that happened outside of every project.
-    ///
-    /// # Errors
-    /// [`JournalError`]: it is not recorded.
-    pub async fn append_audit(&self, rows: Vec<AuditRow>) -> Result<(), JournalError> {
-        const OPERATION: &str = "append to the audit log";
-        self.writer
-            .call(OPERATION, move |connection| {
-                rows.iter().try_for_each(|row| append(connection, row)).map_err(|e| failed(OPERATION, &e))
-            })
-            .await
     }
 }
 

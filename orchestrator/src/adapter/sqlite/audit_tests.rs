@@ -170,7 +170,8 @@ async fn an_entry_that_was_slipped_in_is_found_though_its_hashes_fit() {
     let store = filled(dir.path()).await;
     let mut forged = row(&record(4));
     forged.actor = "eve".to_owned();
-    store.append_audit(vec![forged]).await.unwrap();
+    let changes = vec![Change::Audited(Box::new(forged))];
+    store.commit(Batch { changes, ..Batch::default() }).await.unwrap();
     let report = verify(&store, None).await;
     let [found] = report.findings.as_slice() else { panic!("{report:?}") };
     assert_eq!(found.number, 5);
@@ -238,13 +239,56 @@ async fn a_database_from_before_the_log_starts_its_chain_at_the_next_record() {
 }
 
 #[tokio::test]
-async fn what_happened_outside_of_every_project_is_in_the_log_without_a_record() {
+async fn where_the_log_begins_is_a_part_of_the_chain() {
+    for (sql, sign) in [
+        ("UPDATE meta SET value = '3' WHERE name = 'audit_from'", "where the log begins was changed"),
+        ("UPDATE meta SET value = '77' WHERE name = 'audit_from'", "said to begin with journal record 77"),
+        ("DELETE FROM meta WHERE name = 'audit_from'", "not written down any more"),
+        // Whoever hides the first entries says that the log begins behind them.
+        (
+            "DELETE FROM audit WHERE number < 3; UPDATE meta SET value = '3' WHERE name = 'audit_from'",
+            "beginning of this log",
+        ),
+    ] {
+        let found = tampered(sql).await;
+        assert!(found.iter().any(|(_, problem)| problem.contains(sign)), "{sql}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn entries_of_a_project_that_is_not_there_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path()).await;
+    let mut stray = row(&record(2));
+    stray.project_id = ProjectId::from_uuid(Uuid::from_u128(9));
+    let changes = vec![Change::Audited(Box::new(stray))];
+    store.commit(Batch { changes, ..Batch::default() }).await.unwrap();
+    let report = verify(&store, None).await;
+    let [found] = report.findings.as_slice() else { panic!("{report:?}") };
+    assert_eq!((found.number, found.problem.contains("calls for no entry")), (RECORDS + 1, true), "{found:?}");
+}
+
+#[tokio::test]
+async fn one_verification_runs_at_a_time_and_the_next_one_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path()).await;
+    let held = std::sync::Arc::clone(&store.verifying).lock_owned().await;
+    let mut second = std::pin::pin!(verify(&store, None));
+    assert!(futures::poll!(&mut second).is_pending());
+    assert_eq!(store.audit(0, None).await.unwrap().len(), 4, "everybody else goes on");
+    drop(held);
+    assert_eq!(second.await.findings, []);
+}
+
+#[tokio::test]
+async fn an_entry_about_no_record_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let store = filled(dir.path()).await;
     let mut admitted = row(&record(1));
     (admitted.seq, admitted.kind) = (0, "skill.admitted");
-    store.append_audit(vec![admitted]).await.unwrap();
+    let changes = vec![Change::Audited(Box::new(admitted))];
+    store.commit(Batch { changes, ..Batch::default() }).await.unwrap();
     let report = verify(&store, None).await;
-    assert_eq!((report.entries, report.findings.len()), (RECORDS + 1, 0), "{report:?}");
-    assert_eq!(store.audit(4, None).await.unwrap()[0].event_sha256, "");
+    let [found] = report.findings.as_slice() else { panic!("{report:?}") };
+    assert_eq!((found.number, found.problem.contains("is gone")), (RECORDS + 1, true), "{found:?}");
 }

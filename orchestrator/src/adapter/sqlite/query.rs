@@ -344,7 +344,7 @@ fn last_apply(connection: &Connection, project_id: ProjectId) -> rusqlite::Resul
             }
             Fact::ApplyStalled { detail } => ApplyStage::Stalled { detail },
             Fact::ApplyStopped { detail } => ApplyStage::Stopped { detail },
-            Fact::ApplyUndone { by } => ApplyStage::Undone { by },
+            Fact::ApplyUndone { by, .. } => ApplyStage::Undone { by },
             Fact::ApplyFinished => ApplyStage::Finished,
             _ => continue,
         };

@@ -13,7 +13,7 @@ use bus_schemas::{
     },
 };
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as Turn, Semaphore};
 use uuid::Uuid;
 
 use super::{
@@ -34,12 +34,14 @@ const READERS: usize = 3;
 pub struct Store {
     pub(super) writer: Writer,
     readers: Arc<Readers>,
+    /// Held by the one verification of the audit log there is at a time: each reads everything.
+    pub(super) verifying: Arc<Turn<()>>,
     installation: Uuid,
 }
 
 #[derive(Debug)]
 struct Readers {
-    free: Semaphore,
+    free: Arc<Semaphore>,
     connections: Mutex<Vec<Connection>>,
 }
 
@@ -63,8 +65,8 @@ impl Store {
             .map_err(|e| OpenError::Damaged { path: path.clone(), detail: format!("installation id: {e}") })?;
         let connections = (0..READERS).map(|_| open::reader(&path)).collect::<Result<Vec<_>, _>>()?;
         let writer = Writer::start(connection, lock).map_err(|source| OpenError::Io { path: path.clone(), source })?;
-        let readers = Readers { free: Semaphore::new(READERS), connections: Mutex::new(connections) };
-        Ok(Self { writer, readers: Arc::new(readers), installation })
+        let readers = Readers { free: Arc::new(Semaphore::new(READERS)), connections: Mutex::new(connections) };
+        Ok(Self { writer, readers: Arc::new(readers), verifying: Arc::default(), installation })
     }
 
     /// The installation's id, made when the database was created.
@@ -109,6 +111,12 @@ impl Store {
             .await
     }
 
+    /// The connections that nobody uses.
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> usize {
+        self.readers.free.available_permits()
+    }
+
     /// Runs a query on a connection that reads.
     pub(super) async fn read<F, T>(&self, operation: &'static str, query: F) -> Result<T, JournalError>
     where
@@ -117,8 +125,10 @@ impl Store {
     {
         let closed = JournalError::Closed { operation };
         let readers = Arc::clone(&self.readers);
-        let _permit = self.readers.free.acquire().await.map_err(|_| closed.clone())?;
+        let permit = Arc::clone(&readers.free).acquire_owned().await.map_err(|_| closed.clone())?;
         let run = move || {
+            // As long as the connection is out, whether or not somebody still waits for the answer.
+            let _permit = permit;
             let taken = readers.connections.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
             let answer = query(&taken).map_err(|e| failed(operation, &e));
             readers.connections.lock().unwrap_or_else(PoisonError::into_inner).push(taken);

@@ -141,6 +141,34 @@ async fn a_full_disk_is_told_apart_and_what_was_there_stays() {
     assert_eq!(store.last_seq().await.unwrap(), 2);
 }
 
+#[tokio::test]
+async fn a_read_that_nobody_waits_for_keeps_its_connection_until_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let all = store.idle();
+    let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let mut gates = Vec::new();
+    for _ in 0..all {
+        let (gate, opened) = std::sync::mpsc::channel::<()>();
+        let (store, begin) = (store.clone(), begin.clone());
+        let reading = tokio::spawn(async move {
+            let query = move |_: &rusqlite::Connection| {
+                let _ = begin.send(());
+                let _ = opened.recv();
+                Ok(())
+            };
+            store.read("wait", query).await
+        });
+        begun.recv().await.unwrap();
+        reading.abort();
+        assert!(reading.await.unwrap_err().is_cancelled());
+        gates.push(gate);
+    }
+    assert_eq!(store.idle(), 0, "its connection is not free for anybody else");
+    drop(gates);
+    assert_eq!(store.last_seq().await.unwrap(), 0, "the next one waits, and gets one");
+}
+
 /// The writer thread of a dropped store lets the directory go a moment later.
 pub(super) async fn reopen(dir: &std::path::Path) -> Store {
     loop {

@@ -1,22 +1,19 @@
 //! Is the audit log whole? Every hash is worked out again, and every entry once more from the journal.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bus_schemas::{
-    id::ProjectId,
     json::Json,
     v1::api::{AuditFinding, AuditReport},
 };
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::{
-    audit::{GENESIS, Hashed, canonical, event_sha256},
+    audit::{Hashed, canonical, event_sha256, genesis, starts_at},
     store::{Store, record},
 };
 use crate::port::journal::{AuditRow, Change, JournalError, Projector};
 
-/// What happens outside of every project, and so without a journal record.
-const OUTSIDE: &str = "skill.admitted";
 /// Findings that are told: whoever has more than that needs a backup, not a list.
 const FINDINGS: usize = 1000;
 /// What keeps the program from changing the log by mistake.
@@ -51,17 +48,22 @@ impl Said {
     }
 }
 
+/// An entry's number, and what it says.
+type Numbered = (u64, Said);
+
 /// What was found so far.
 #[derive(Default)]
 struct Check {
     report: AuditReport,
-    /// What the entries of each journal record say, with their numbers.
-    said: BTreeMap<u64, Vec<(u64, Said)>>,
-    hashes: HashSet<String>,
+    /// The hash that somebody remembered, until it is found.
+    head: Option<String>,
+    /// What the entries of each journal record of the project that is looked at say.
+    said: BTreeMap<u64, Vec<Numbered>>,
 }
 
 impl Store {
     /// Checks the audit log; `head` is the hash of an entry somebody remembered. `projector` derives the entries once more.
+    /// One project is in memory at a time, and one verification runs at a time: the next one waits for it.
     ///
     /// # Errors
     /// [`JournalError`] if it cannot be read at all.
@@ -70,14 +72,16 @@ impl Store {
         mut projector: Box<dyn Projector + Send>,
         head: Option<String>,
     ) -> Result<AuditReport, JournalError> {
+        let turn = Arc::clone(&self.verifying).lock_owned().await;
         self.read("verify the audit log", move |connection| {
+            let _turn = turn;
             // One snapshot for log and journal.
             let snapshot = connection.unchecked_transaction()?;
-            let mut check = Check::default();
+            let mut check = Check { head: head.map(|head| head.to_lowercase()), ..Check::default() };
             check.starts(&snapshot)?;
             check.entries(&snapshot)?;
             check.journal(&snapshot, projector.as_mut())?;
-            if let Some(head) = head.filter(|head| !check.hashes.contains(&head.to_lowercase())) {
+            if let Some(head) = check.head.take() {
                 check.found(0, format!("no entry has the hash {head}: what was there then is not all there now"));
             }
             Ok(check.report)
@@ -94,19 +98,18 @@ impl Check {
     }
 
     fn starts(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let from: Option<String> = connection
-            .prepare_cached("SELECT value FROM meta WHERE name = 'audit_from'")?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        match from.as_deref().map(str::parse) {
-            Some(Ok(from)) => self.report.starts_at = from,
-            _ => {
-                self.report.starts_at = 1;
-                self.found(
-                    0,
-                    "it is not written down any more from which journal record on there are entries".to_owned(),
-                );
+        let next: u64 = connection.query_row("SELECT coalesce(max(seq), 0) + 1 FROM journal", [], |row| row.get(0))?;
+        let from = starts_at(connection)?;
+        self.report.starts_at = from.unwrap_or(1);
+        match from {
+            None => {
+                let problem = "it is not written down any more from which journal record on there are entries";
+                self.found(0, problem.to_owned());
             }
+            Some(from) if from > next => {
+                self.found(0, format!("it is said to begin with journal record {from}, and the next one is {next}"));
+            }
+            Some(_) => {}
         }
         for trigger in TRIGGERS {
             let is_there: bool = connection
@@ -126,7 +129,7 @@ impl Check {
                  previous, hash FROM audit ORDER BY number",
         )?;
         let mut rows = statement.query([])?;
-        let (mut last, mut previous) = (0_u64, GENESIS.to_owned());
+        let (mut last, mut previous) = (0_u64, genesis(self.report.starts_at));
         while let Some(row) = rows.next()? {
             let number: u64 = row.get(0)?;
             self.report.entries += 1;
@@ -159,29 +162,28 @@ impl Check {
                 self.found(number, "it was changed: its hash is another".to_owned());
             }
             if claimed != previous {
-                self.found(number, "it does not follow the entry before it: that one has another hash".to_owned());
-            }
-            if sequence == 0 && kind != OUTSIDE {
-                self.found(number, format!("it is about no journal record, and `{kind}` always is"));
+                let problem = match last {
+                    0 => {
+                        "it is not the beginning of this log: an entry before it is missing, or where the log begins was changed"
+                    }
+                    _ => "it does not follow the entry before it: that one has another hash",
+                };
+                self.found(number, problem.to_owned());
             }
             self.about(connection, number, sequence, &sha256)?;
-            self.said.entry(sequence).or_default().push((
-                number,
-                Said { kind, approval_id, subject, digest, actor, channel, at: row.get(2)?, detail: written },
-            ));
+            if self.head.as_ref() == Some(&hash) {
+                self.head = None;
+            }
             last = number;
-            self.hashes.insert(hash.clone());
             previous = hash;
         }
-        self.report.head = previous;
+        // The hash before the first entry says nothing to anybody.
+        self.report.head = if last == 0 { genesis(1) } else { previous };
         Ok(())
     }
 
     /// The journal record an entry is about is as it was.
     fn about(&mut self, connection: &Connection, number: u64, sequence: u64, sha256: &str) -> rusqlite::Result<()> {
-        if sequence == 0 {
-            return Ok(());
-        }
         match event_sha256(connection, sequence)? {
             None => self.found(number, format!("journal record {sequence}, which it is about, is gone")),
             Some(now) if now != sha256 => {
@@ -192,38 +194,61 @@ impl Check {
         Ok(())
     }
 
-    /// Derives the entries once more: none is missing, none is too many, and none says something else.
+    /// Derives the entries once more, project after project: none is missing, none is too many, and none says something else.
     fn journal(&mut self, connection: &Connection, projector: &mut dyn Projector) -> rusqlite::Result<()> {
         let mut statement = connection
             .prepare("SELECT seq, project_id, version, event, detail FROM journal ORDER BY project_id, version")?;
         let mut rows = statement.query([])?;
-        let mut broken: Option<ProjectId> = None;
+        let (mut project, mut is_broken) = (String::new(), false);
         while let Some(row) = rows.next()? {
             let seq: u64 = row.get(0)?;
-            let read = record(row).map_err(|error| error.to_string());
-            if let Ok(record) = &read
-                && broken == Some(record.project_id)
-            {
+            let project_id: String = row.get(1)?;
+            if project_id != project {
+                self.finish(connection)?;
+                self.said = said_of(connection, &project_id)?;
+                (project, is_broken) = (project_id, false);
+            }
+            if is_broken {
                 // Said already; the entries of what follows cannot be derived.
                 self.said.remove(&seq);
                 continue;
             }
-            let derived = read.and_then(|record| Ok((record.project_id, projector.project(&record)?)));
-            match derived {
-                Ok((_, changes)) if seq >= self.report.starts_at => self.compare(seq, &changes),
+            let read = record(row).map_err(|error| error.to_string());
+            match read.and_then(|record| projector.project(&record)) {
+                Ok(changes) if seq >= self.report.starts_at => self.compare(seq, &changes),
                 Ok(_) => {}
                 Err(problem) => {
-                    broken = row.get::<_, String>(1)?.parse().ok().map(ProjectId::from_uuid);
+                    is_broken = true;
                     self.said.remove(&seq);
                     self.found(0, format!("journal record {seq} cannot be followed: {problem}"));
                 }
             }
         }
+        self.finish(connection)?;
+        self.strays(connection)
+    }
+
+    /// The entries of a project that none of its records calls for. One whose record is gone is told already.
+    fn finish(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         for (seq, entries) in std::mem::take(&mut self.said) {
-            // What happened outside of every project has no record; a record that is gone is told already.
-            let is_known = seq == 0 || event_sha256(connection, seq)?.is_none();
-            for (number, said) in entries.into_iter().filter(|_| !is_known) {
-                let kind = said.kind;
+            let is_told = event_sha256(connection, seq)?.is_none();
+            for (number, said) in entries.into_iter().filter(|_| !is_told) {
+                self.found(number, format!("journal record {seq} calls for no entry `{}`", said.kind));
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of projects that the journal does not have.
+    fn strays(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(
+            "SELECT number, sequence, kind FROM audit
+             WHERE NOT EXISTS (SELECT 1 FROM journal WHERE journal.project_id = audit.project_id) ORDER BY number",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (number, seq, kind) = (row.get(0)?, row.get(1)?, row.get::<_, String>(2)?);
+            if event_sha256(connection, seq)?.is_some() {
                 self.found(number, format!("journal record {seq} calls for no entry `{kind}`"));
             }
         }
@@ -246,4 +271,28 @@ impl Check {
             self.found(number, format!("journal record {seq} calls for no such entry `{}`", said.kind));
         }
     }
+}
+
+/// What the entries of a project say, by the records they are about.
+fn said_of(connection: &Connection, project_id: &str) -> rusqlite::Result<BTreeMap<u64, Vec<Numbered>>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT number, sequence, kind, approval_id, subject, digest, actor, channel, at, detail FROM audit
+         WHERE project_id = ?1 ORDER BY number",
+    )?;
+    let mut rows = statement.query([project_id])?;
+    let mut by_record: BTreeMap<u64, Vec<Numbered>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let said = Said {
+            kind: row.get(2)?,
+            approval_id: row.get(3)?,
+            subject: row.get(4)?,
+            digest: row.get(5)?,
+            actor: row.get(6)?,
+            channel: row.get(7)?,
+            at: row.get(8)?,
+            detail: row.get(9)?,
+        };
+        by_record.entry(row.get(1)?).or_default().push((row.get(0)?, said));
+    }
+    Ok(by_record)
 }

@@ -3,7 +3,7 @@
 use axum::{
     Router,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::IntoResponse as _,
     routing::{get, post},
 };
@@ -40,7 +40,8 @@ struct ApprovalsParams {
 }
 
 async fn approvals<S: Service>(State(api): State<Api<S>>, Params(params): Params<ApprovalsParams>) -> Answer {
-    answer(api.service.approvals(params.all).await)
+    let list = api.service.approvals_json(params.all).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], list).into_response())
 }
 
 async fn approval<S: Service>(State(api): State<Api<S>>, Path(id): Path<String>) -> Answer {

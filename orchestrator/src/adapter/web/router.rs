@@ -32,9 +32,6 @@ use crate::port::Service;
 /// A plan with its scripts is the largest body there is.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// The channel of requests that name none.
-const CLI: &str = "cli";
-
 /// What every route can reach.
 #[derive(Clone)]
 pub(super) struct Api<S> {
@@ -187,7 +184,7 @@ async fn edit_plan<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<EditPlanRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.edit_plan(&id, request).await)
 }
 
@@ -197,7 +194,7 @@ async fn tell<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<TellRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.tell(&id, request).await)
 }
 
@@ -207,7 +204,7 @@ async fn budget<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<BudgetRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.budget(&id, request).await)
 }
 
@@ -217,7 +214,7 @@ async fn cancel<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<CancelRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.cancel(&id, request).await)
 }
 
@@ -237,7 +234,7 @@ async fn undo<S: Service>(
     Path(id): Path<String>,
     Body(mut request): Body<UndoRequest>,
 ) -> Answer {
-    request.by = peer.person(api.service.trusts_names(), CLI, request.by)?;
+    request.by = peer.person(api.service.trusts_names(), &request.channel, request.by)?;
     answer(api.service.undo(&id, request).await)
 }
 

@@ -69,6 +69,7 @@ mod tests {
                 message: "runs what it fetches".to_owned(),
                 hint: None,
             }],
+            admitted: None,
         };
         let shown = reviews(Style { colour: false }, &[review]);
         for part in

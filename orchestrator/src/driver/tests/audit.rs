@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use bus_schemas::{
     id::{ApprovalId, ClaimNonce, HostId, ProjectId, TaskId},
     time::UnixMs,
-    v1::{api::AuditEntry, plan},
+    v1::{
+        api::AuditEntry,
+        plan,
+        skill::{SkillAdmission, SkillReview, SkillStatus},
+    },
 };
 use uuid::Uuid;
 
@@ -17,7 +21,10 @@ use super::super::{
 use super::Store;
 use crate::{
     ledger::{Route, Ruling, Who},
-    plan::event::{Event, Fact, ProjectCreated, RememberScope, RememberSpec, Verdict},
+    plan::{
+        BudgetSpec,
+        event::{Event, Fact, ProjectCreated, RememberScope, RememberSpec, Verdict},
+    },
     planfile::lower::lower,
     policy::Rules,
     port::journal::{Batch, Journal, Record},
@@ -65,7 +72,7 @@ impl Log {
             route: Some(Box::new(route)),
             offers_result: false,
         };
-        let detail = ProjectDetail::new("/f", "dan", plan);
+        let detail = ProjectDetail { skills: vec![tidy()], ..ProjectDetail::new("/f", "dan", plan) };
         let detail = Detail::Project(Box::new(detail));
         self.happen(project_id, 0, Fact::ProjectCreated(created), Some(detail)).await;
         (project_id, task_id)
@@ -133,6 +140,22 @@ impl Log {
     }
 }
 
+/// A skill that the lockfile names.
+fn tidy() -> SkillReview {
+    SkillReview {
+        name: "tidy".to_owned(),
+        description: String::new(),
+        source: "project".to_owned(),
+        sha256: "5".repeat(64),
+        bytes: 1,
+        status: SkillStatus::Locked,
+        changed: Vec::new(),
+        new_scripts: Vec::new(),
+        findings: Vec::new(),
+        admitted: Some(SkillAdmission { by: "eve".to_owned(), at: "2026-11-22T10:00:00Z".to_owned() }),
+    }
+}
+
 fn two_leads() -> Route {
     let of = ["ann", "bob", "eve"].map(str::to_owned).into();
     let mut route = Route::anyone("careful");
@@ -171,6 +194,7 @@ async fn every_word_about_a_request_is_an_entry() {
     assert_eq!(
         log.said(PLAN).await,
         [
+            "skill.admitted eve lockfile",
             "request.asked policy:careful policy",
             "request.viewed eve cli",
             "vote.taken ann slack",
@@ -181,10 +205,10 @@ async fn every_word_about_a_request_is_an_entry() {
         ]
     );
     let entries = log.entries(PLAN).await;
-    let asked = serde_json::to_string(&entries[0].detail).unwrap();
+    let asked = serde_json::to_string(&entries[1].detail).unwrap();
     assert!(asked.contains(r#""rule":"big""#) && asked.contains(r#""excluded":["dan"]"#), "{asked}");
-    assert_eq!(entries[5].detail.get("counts_as").and_then(|who| who.as_text()), Some("eve"));
-    assert_eq!(entries[6].detail.get("verdict").and_then(|word| word.as_text()), Some("approved"));
+    assert_eq!(entries[6].detail.get("counts_as").and_then(|who| who.as_text()), Some("eve"));
+    assert_eq!(entries[7].detail.get("verdict").and_then(|word| word.as_text()), Some("approved"));
     log.is_sound().await;
 }
 
@@ -194,8 +218,11 @@ async fn what_a_policy_decides_alone_is_recorded_with_its_rule() {
     let mut route = Route::auto("lenient");
     route.rule = Some("small".to_owned());
     log.project(1, PLAN, route).await;
-    assert_eq!(log.said(PLAN).await, ["request.asked policy:lenient policy", "decision.made policy:lenient policy"]);
-    let rule = log.entries(PLAN).await[1].detail.get("rule").cloned().unwrap_or_default();
+    assert_eq!(
+        log.said(PLAN).await,
+        ["skill.admitted eve lockfile", "request.asked policy:lenient policy", "decision.made policy:lenient policy"]
+    );
+    let rule = log.entries(PLAN).await[2].detail.get("rule").cloned().unwrap_or_default();
     assert_eq!(rule.as_text(), Some("small"));
     log.is_sound().await;
 }
@@ -204,10 +231,15 @@ async fn what_a_policy_decides_alone_is_recorded_with_its_rule() {
 async fn a_request_that_falls_away_is_void_and_says_so() {
     let mut log = Log::new().await;
     let (project_id, _) = log.project(1, PLAN, two_leads()).await;
-    let canceled = Fact::CancelRequested { task_id: None, by: "dan".to_owned(), reason: "enough".to_owned() };
+    let canceled = Fact::CancelRequested {
+        task_id: None,
+        by: "dan".to_owned(),
+        channel: String::new(),
+        reason: "enough".to_owned(),
+    };
     log.happen(project_id, 5, canceled, None).await;
     let said = log.said(PLAN).await;
-    assert!(said.len() == 2 && said[1].starts_with("request.voided"), "{said:?}");
+    assert!(said.len() == 3 && said[2].starts_with("request.voided"), "{said:?}");
     log.is_sound().await;
     let fatigue = log.store.fatigue().await.unwrap();
     assert_eq!((fatigue.finished_projects, fatigue.prompts, fatigue.approved_permille), (1, 1, 0));
@@ -244,4 +276,76 @@ async fn a_remembered_decision_counts_later_is_counted_and_taken_back() {
     assert!(listed.iter().all(|one| one.handoff.is_none()), "a list has no bodies");
     let fatigue = log.store.fatigue().await.unwrap();
     assert!(fatigue.finished_projects <= 2 && fatigue.prompts <= 1, "{fatigue:?}");
+}
+
+#[tokio::test]
+async fn what_changes_what_people_approved_is_an_entry_though_nobody_was_asked() {
+    let mut log = Log::new().await;
+    let (project_id, task_id) = log.project(1, PLAN, Route::auto("lenient")).await;
+    let (by, channel) = (|| "ann".to_owned(), || "slack".to_owned());
+    let budget = BudgetSpec { tokens: Some(7), ..BudgetSpec::default() };
+    let raised = |task_id| Fact::BudgetRaised { task_id, budget, by: by(), channel: channel() };
+    log.happen(project_id, 1, raised(None), None).await;
+    log.happen(project_id, 2, raised(Some(task_id)), None).await;
+    log.handed((project_id, task_id), HANDOFF, Route::auto("lenient")).await;
+    let (before_commit, after_commit) = ("2".repeat(40), "3".repeat(40));
+    let started = Fact::ApplyStarted { by: by(), channel: channel(), before_commit, after_commit };
+    log.happen(project_id, 20_001, started, None).await;
+    log.happen(project_id, 20_002, Fact::ApplyStalled { detail: "full".to_owned() }, None).await;
+    log.happen(project_id, 20_003, Fact::ApplyResumed { by: by(), channel: channel() }, None).await;
+    log.happen(project_id, 20_004, Fact::ApplyFinished, None).await;
+    log.happen(project_id, 20_005, Fact::ApplyUndone { by: by(), channel: channel() }, None).await;
+    let (project_id, task_id) = log.project(2, LATER, two_leads()).await;
+    let canceled =
+        Fact::CancelRequested { task_id: Some(task_id), by: by(), channel: channel(), reason: "enough".to_owned() };
+    log.happen(project_id, 1, canceled, None).await;
+    let none = ApprovalId::from_uuid(Uuid::nil());
+    let told: Vec<(String, String)> =
+        log.entries(none).await.into_iter().map(|entry| (entry.kind, entry.subject)).collect();
+    let told: Vec<(&str, &str)> = told.iter().map(|(kind, subject)| (kind.as_str(), subject.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("budget.raised", "project"),
+            ("budget.raised", "task one"),
+            ("result.applied", "result"),
+            ("result.resumed", "result"),
+            ("result.undone", "result"),
+            ("task.canceled", "task one"),
+        ]
+    );
+    assert!(log.said(none).await.iter().all(|said| said.ends_with(" ann slack")));
+    let budget = log.entries(none).await[0].detail.get("tokens").cloned();
+    assert_eq!(budget, Some(bus_schemas::json::Json::Int(7)));
+    let skill = &log.entries(PLAN).await[0];
+    assert_eq!((skill.subject.as_str(), skill.digest.as_str()), ("skill tidy", "5".repeat(64).as_str()));
+    log.is_sound().await;
+}
+
+#[tokio::test]
+async fn an_edit_of_a_plan_is_an_entry_with_the_new_digest() {
+    let mut log = Log::new().await;
+    let (project_id, _) = log.project(1, PLAN, two_leads()).await;
+    let text = r#"{"version":1,"title":"t","tasks":[{"id":"two","run":"true"}]}"#;
+    let plan: plan::Plan = serde_json::from_str(text).unwrap();
+    let mut ids = || TaskId::from_uuid(Uuid::from_u128(4000));
+    let lowered = lower(&plan, &mut ids, &BTreeMap::new(), &Rules::default()).unwrap();
+    let fact = Fact::PlanProposed {
+        task_id: None,
+        tasks: lowered.tasks,
+        plan_digest: "edited".to_owned(),
+        policy: lowered.plan_policy,
+        approval_id: LATER,
+        budget: lowered.budget,
+        replan_policy: lowered.replan_policy,
+        by: "ann".to_owned(),
+        channel: "cli".to_owned(),
+        route: Some(Box::new(two_leads())),
+        offers_result: Some(false),
+    };
+    let detail = Detail::Project(Box::new(ProjectDetail::new("/f", "dan", plan)));
+    log.happen(project_id, 5, fact, Some(detail)).await;
+    assert_eq!(log.said(LATER).await, ["plan.edited ann cli", "request.asked policy:careful policy"]);
+    assert_eq!(log.entries(LATER).await[0].digest, "edited");
+    log.is_sound().await;
 }

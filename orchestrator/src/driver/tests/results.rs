@@ -64,3 +64,31 @@ async fn a_rejected_result_and_one_without_a_folder_are_not_written() {
     assert!(rig.notes.written.lock().unwrap().is_empty());
     rig.tasks.stop().await;
 }
+
+#[tokio::test]
+async fn who_comes_second_hears_of_the_first_decision_only_once_it_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    let (project_id, asked) = offered(&mut rig, "t").await;
+    let by = |who: &str, note: &str| {
+        let Fact::ApprovalDecided { approval_id, verdict, digest, channel, .. } =
+            decision(&asked, Verdict::Approved, "")
+        else {
+            panic!("a decision")
+        };
+        let (by, note) = (who.to_owned(), note.to_owned());
+        Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note, remember: None }
+    };
+    // The disk has no room for what ann writes; bob comes in the same turn.
+    rig.store.limit_pages(1).await.unwrap();
+    let long = "x".repeat(1_000_000);
+    let both = (rig.handle.ask(project_id, by("ann", &long), None), rig.handle.ask(project_id, by("bob", ""), None));
+    let (ann, bob) = tokio::join!(both.0, both.1);
+    assert!(matches!(ann, Err(Refusal::Journal(_))), "{ann:?}");
+    assert!(matches!(bob, Err(Refusal::Journal(_))), "nothing was decided before him: {bob:?}");
+    rig.store.limit_pages(1_000_000).await.unwrap();
+    rig.handle.ask(project_id, by("bob", ""), None).await.unwrap();
+    let decided = rig.store.approval(asked.approval_id).await.unwrap().unwrap().decision.unwrap();
+    assert_eq!(decided.by, "bob");
+    rig.tasks.stop().await;
+}

@@ -36,6 +36,17 @@ fn a_say_can_be_handed_further_but_not_by_who_has_none() {
 }
 
 #[test]
+fn the_same_delegation_again_changes_nothing() {
+    let mut world = World::new(route(person("ann")));
+    world.hands("ann", "dan").unwrap();
+    let before = world.request.clone();
+    assert_eq!(world.hands("ann", "dan"), Err(Rejected::Known));
+    world.hands("dan", "eve").unwrap();
+    assert_eq!(world.hands("ann", "dan"), Err(Rejected::Known), "though it went on from there");
+    assert_eq!(world.request.delegations.len(), before.delegations.len() + 1);
+}
+
+#[test]
 fn nobody_counts_twice_through_delegation() {
     let mut world = World::new(route(quorum(2, &["ann", "bob", "carl"])));
     assert!(bad(world.hands("ann", "bob")).contains("nobody counts twice"));

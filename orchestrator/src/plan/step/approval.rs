@@ -55,14 +55,20 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// The same delegation again is nothing.
     pub(super) fn approval_delegated(&mut self, approval_id: ApprovalId, by: &str, to: &str) -> Result<(), Rejected> {
-        self.moved(approval_id, ledger::Fact::Delegated { by, to })
+        self.unless_known(approval_id, ledger::Fact::Delegated { by, to })
     }
 
     /// The same view again is nothing.
     pub(super) fn approval_viewed(&mut self, approval_id: ApprovalId, by: &str, channel: &str) -> Result<(), Rejected> {
+        self.unless_known(approval_id, ledger::Fact::Viewed { by, channel })
+    }
+
+    /// Moves a request; what it knows already changes nothing.
+    fn unless_known(&mut self, approval_id: ApprovalId, fact: ledger::Fact<'_>) -> Result<(), Rejected> {
         self.known(approval_id)?;
-        match self.move_request(approval_id, ledger::Fact::Viewed { by, channel }) {
+        match self.move_request(approval_id, fact) {
             Ok(()) | Err(ledger::Rejected::Known) => Ok(()),
             Err(rejected) => Err(self.refused(approval_id, rejected)),
         }

@@ -163,6 +163,7 @@ impl World {
             budget,
             replan_policy: policy(false),
             by: "somebody".to_owned(),
+            channel: String::new(),
             route: None,
             offers_result: None,
         })

@@ -277,6 +277,7 @@ impl Model {
             budget: BudgetSpec::default(),
             replan_policy: policy(asks),
             by: "ann".to_owned(),
+            channel: String::new(),
             route: if asks { self.route() } else { None },
             offers_result: serial.is_multiple_of(2).then_some(true),
         };
@@ -401,7 +402,12 @@ impl Model {
 
     fn cancel(&mut self, which: usize) {
         let task_id = self.plan.tasks().get(which % (self.plan.tasks().len() + 1)).map(|task| task.spec.task_id);
-        self.say(Fact::CancelRequested { task_id, by: "ann".to_owned(), reason: String::new() });
+        self.say(Fact::CancelRequested {
+            task_id,
+            by: "ann".to_owned(),
+            channel: String::new(),
+            reason: String::new(),
+        });
     }
 }
 

@@ -151,9 +151,9 @@ impl Model {
     pub(super) fn apply_by_hand(&mut self, which: usize) {
         let (by, before_commit, after_commit) = ("ann".to_owned(), "before".to_owned(), "after".to_owned());
         if which.is_multiple_of(3) {
-            self.say(Fact::ApplyStarted { by, before_commit, after_commit });
+            self.say(Fact::ApplyStarted { by, channel: String::new(), before_commit, after_commit });
         } else if which.is_multiple_of(2) {
-            self.say(Fact::ApplyUndone { by });
+            self.say(Fact::ApplyUndone { by, channel: String::new() });
         }
     }
 }

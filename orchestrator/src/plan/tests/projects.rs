@@ -74,10 +74,11 @@ fn a_result_is_applied_undone_and_applied_again() {
     let mut world = World::new(vec![spec(1, &[])]);
     let start = |before: &str| Fact::ApplyStarted {
         by: "ann".to_owned(),
+        channel: String::new(),
         before_commit: before.to_owned(),
         after_commit: "after".to_owned(),
     };
-    let undo = Fact::ApplyUndone { by: "ann".to_owned() };
+    let undo = Fact::ApplyUndone { by: "ann".to_owned(), channel: String::new() };
     assert!(matches!(world.step(start("b1")), Err(Rejected::WrongProjectState { .. })));
     world.finish(1, "one");
     assert!(matches!(world.step(undo.clone()), Err(Rejected::WrongApply { .. })));
@@ -104,7 +105,12 @@ fn applying() -> World {
 }
 
 fn start_apply() -> Fact {
-    Fact::ApplyStarted { by: "ann".to_owned(), before_commit: "b".to_owned(), after_commit: "a".to_owned() }
+    Fact::ApplyStarted {
+        by: "ann".to_owned(),
+        channel: String::new(),
+        before_commit: "b".to_owned(),
+        after_commit: "a".to_owned(),
+    }
 }
 
 fn write() -> Command {
@@ -121,8 +127,8 @@ fn an_apply_that_wrote_nothing_is_as_if_it_had_never_begun() {
         stopped,
         Fact::ApplyFinished,
         Fact::ApplyStalled { detail: String::new() },
-        Fact::ApplyResumed { by: "ann".to_owned() },
-        Fact::ApplyUndone { by: "ann".to_owned() },
+        Fact::ApplyResumed { by: "ann".to_owned(), channel: String::new() },
+        Fact::ApplyUndone { by: "ann".to_owned(), channel: String::new() },
     ];
     for fact in late {
         assert!(matches!(world.step(fact), Err(Rejected::WrongApply { .. })));
@@ -135,7 +141,7 @@ fn an_apply_that_wrote_nothing_is_as_if_it_had_never_begun() {
 #[test]
 fn a_half_written_apply_stays_until_it_goes_on_or_is_taken_back() {
     let mut world = applying();
-    let resumed = Fact::ApplyResumed { by: "ann".to_owned() };
+    let resumed = Fact::ApplyResumed { by: "ann".to_owned(), channel: String::new() };
     let stalled = Fact::ApplyStalled { detail: "the disk is full".to_owned() };
     assert!(matches!(world.step(resumed.clone()), Err(Rejected::WrongApply { .. })), "it is being written");
     world.step(stalled.clone()).unwrap();
@@ -145,13 +151,13 @@ fn a_half_written_apply_stays_until_it_goes_on_or_is_taken_back() {
     assert_eq!(asked_for(&world.step(resumed.clone()).unwrap()), vec![write()]);
     assert!(matches!(world.step(resumed.clone()), Err(Rejected::WrongApply { .. })), "once");
     world.step(stalled).unwrap();
-    world.step(Fact::ApplyUndone { by: "ann".to_owned() }).unwrap();
+    world.step(Fact::ApplyUndone { by: "ann".to_owned(), channel: String::new() }).unwrap();
     assert_eq!(world.plan.standing_apply(), None);
     for late in [Fact::ApplyFinished, resumed] {
         assert!(matches!(world.step(late), Err(Rejected::WrongApply { .. })), "what was taken back stays so");
     }
     world.step(start_apply()).unwrap();
-    world.step(Fact::ApplyUndone { by: "ann".to_owned() }).unwrap();
+    world.step(Fact::ApplyUndone { by: "ann".to_owned(), channel: String::new() }).unwrap();
     assert!(matches!(world.step(Fact::ApplyFinished), Err(Rejected::WrongApply { .. })), "written while it was undone");
 }
 

@@ -34,7 +34,7 @@ fn said(world: &mut World, verdict: Verdict, note: &str) -> Outcome {
 
 fn started(world: &mut World) -> Result<Outcome, Rejected> {
     let (by, before_commit, after_commit) = ("bob".to_owned(), "before".to_owned(), "after".to_owned());
-    world.step(Fact::ApplyStarted { by, before_commit, after_commit })
+    world.step(Fact::ApplyStarted { by, channel: String::new(), before_commit, after_commit })
 }
 
 fn wanted(world: &mut World) -> Result<Outcome, Rejected> {

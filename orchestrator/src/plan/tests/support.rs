@@ -221,7 +221,12 @@ impl World {
     }
 
     pub(super) fn cancel(&mut self, n: Option<u128>) -> Result<Outcome, Rejected> {
-        self.step(Fact::CancelRequested { task_id: n.map(task), by: "ann".to_owned(), reason: "enough".to_owned() })
+        self.step(Fact::CancelRequested {
+            task_id: n.map(task),
+            by: "ann".to_owned(),
+            channel: String::new(),
+            reason: "enough".to_owned(),
+        })
     }
 
     /// Decides the pending request about a task.

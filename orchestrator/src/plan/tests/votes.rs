@@ -75,6 +75,7 @@ fn who_edited_it_and_who_handed_their_say_on_are_told_so() {
     };
     let outcome = world.step(hand("bob", "dan")).unwrap();
     assert_eq!(outcome.commands, [Command::Reshow { approval_id }, Command::Widen { approval_id }]);
+    assert!(world.step(hand("bob", "dan")).unwrap().is_nothing(), "as after an answer that was lost");
     assert!(matches!(world.step(hand("carl", "bob")), Err(Rejected::BadDelegation { .. })));
     let handed = world.says(1, "bob", Verdict::Approved, "");
     assert_eq!(handed, Err(Rejected::HandedOn { approval_id, by: "bob".to_owned(), to: "dan".to_owned() }));

@@ -12,6 +12,7 @@ use super::{
 use crate::words::{
     figures::{count, size, span},
     names::without_colours,
+    secrets::redact,
 };
 
 /// The section of what changed.
@@ -107,7 +108,8 @@ fn one_check(check: &CheckEvidence) -> Item {
 
 /// The last lines of an output; empty if nothing was printed.
 fn tail(output: &str) -> String {
-    let plain = without_colours(output);
+    // Before it is cut: a key that has lost its beginning looks like nothing.
+    let plain = redact(&without_colours(output));
     let lines: Vec<&str> = plain.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(OUTPUT_LINES)..).unwrap_or_default();
     block(&last.join("\n"), OUTPUT)

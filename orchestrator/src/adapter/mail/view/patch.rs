@@ -5,7 +5,7 @@ use bus_schemas::v1::api::DiffView;
 use super::{
     File,
     sheet::{Block, Tone},
-    text,
+    text::row,
 };
 use crate::words::{
     figures::size,
@@ -49,8 +49,9 @@ pub(super) fn note(diff: &DiffView) -> String {
 
 /// The difference itself, for a page.
 pub(super) fn drawn(diff: &DiffView) -> Block {
-    let mut lines: Vec<(Tone, String)> = diff
-        .text
+    // All of it at once: a key goes over many lines.
+    let text = redact(&diff.text);
+    let mut lines: Vec<(Tone, String)> = text
         .lines()
         .take(LINES)
         .map(|line| {
@@ -60,10 +61,10 @@ pub(super) fn drawn(diff: &DiffView) -> Block {
                 Some(b'@') => Tone::Odd,
                 _ => Tone::Plain,
             };
-            (tone, text::row(line, LINE))
+            (tone, row(line, LINE))
         })
         .collect();
-    let left = diff.text.lines().count().saturating_sub(LINES);
+    let left = text.lines().count().saturating_sub(LINES);
     if left > 0 || diff.truncated {
         lines.push((Tone::Odd, format!("… cut here ({left} more lines): `baton diff` shows all of it")));
     }

@@ -66,10 +66,10 @@ pub fn quote(text: &str, max: usize) -> Vec<String> {
     kept
 }
 
-/// One line as it is, its spaces kept: a line of a difference.
+/// One line as it is, its spaces and addresses kept: a line of a difference, for pages. Browsers make nothing a link.
 #[must_use]
 pub fn row(text: &str, max: usize) -> String {
-    cut(&unlinked(&clean(text, max)), max, None)
+    cut(&clean(text, max), max, None)
 }
 
 /// Lines of a program's output or of a drawing.

@@ -178,7 +178,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if again && self.was_told(project_id, &from, words, at).await? {
             return Ok("told before".to_owned());
         }
-        let request = TellRequest { task: None, text: words.to_owned(), by: from };
+        let request =
+            TellRequest { task: None, text: words.to_owned(), by: asker.user.clone(), channel: "slack".to_owned() };
         match core.service.tell(&project_id.to_string(), request).await {
             Ok(told) => {
                 let names = |keys: &[String]| keys.iter().map(|key| text::code(key, 80)).collect::<Vec<_>>().join(", ");

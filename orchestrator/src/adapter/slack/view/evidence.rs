@@ -10,7 +10,7 @@ use super::{
     figures::{count, size, span},
     text::{code, fence, line, list, quote},
 };
-use crate::words::names::without_colours;
+use crate::words::{names::without_colours, secrets::redact};
 
 /// Longest texts of the parts: together they leave room for the rest of a card.
 const SUMMARY: usize = 1_500;
@@ -100,7 +100,8 @@ fn one_check(check: &CheckEvidence) -> String {
 
 /// The last lines of an output, as a block; empty if nothing was printed or none are wanted.
 fn tail(output: &str, most: usize) -> String {
-    let plain = without_colours(output);
+    // Before it is cut: a key that has lost its beginning looks like nothing.
+    let plain = redact(&without_colours(output));
     let lines: Vec<&str> = plain.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(most)..).unwrap_or_default();
     if last.is_empty() { String::new() } else { fence(&last.join("\n"), OUTPUT) }

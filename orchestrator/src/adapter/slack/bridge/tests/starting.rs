@@ -72,7 +72,7 @@ async fn a_word_in_the_thread_is_a_note_or_the_answer_to_the_only_question() {
     rig.comes(Kind::Event, reply(BOB, "mind the tests", "2")).await;
     rig.calm().await;
     let told = rig.service.with(|known| known.told.clone());
-    assert_eq!((told.len(), told[0].by.as_str(), told[0].text.as_str()), (1, "bob", "mind the tests"));
+    assert_eq!((told.len(), told[0].by.as_str(), told[0].text.as_str()), (1, BOB, "mind the tests"));
     let mut question = samples::question();
     question.route.eligible = Vec::new();
     rig.service.asks(question.clone());

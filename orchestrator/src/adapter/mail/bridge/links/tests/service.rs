@@ -11,6 +11,7 @@ use bus_schemas::v1::{
         VoteView,
     },
     approval::{Decision, Verdict},
+    handoff::Usage,
     task::LogChunk,
 };
 use futures::{Stream, stream};
@@ -46,7 +47,7 @@ impl FakeService {
         });
         let project = json!({
             "project_id": project_id, "title": "Docs", "goal": "Tidy up", "folder": "/docs", "owner": "bob",
-            "state": "awaiting_approval", "created_at": NOW, "changed_at": NOW, "counts": {}, "usage": {},
+            "state": "awaiting_approval", "created_at": NOW, "changed_at": NOW, "counts": {}, "usage": Usage::default(),
             "base_commit": "a",
         });
         Self(Arc::new(Mutex::new(Known {
