@@ -25,6 +25,8 @@ pub(in super::super) trait Outlet: Clone + Send + Sync + 'static {
         subject: &str,
         message_id: Option<&str>,
     ) -> impl Future<Output = Kept<()>> + Send;
+    /// A person wants no more news of a project.
+    fn quieten(&self, project_id: ProjectId, person: &str) -> impl Future<Output = Kept<()>> + Send;
 }
 
 impl<S: Service, D: Desk, V: Verifier, T: Transport> Outlet for Bridge<S, D, V, T> {
@@ -55,5 +57,9 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Outlet for Bridge<S, D, V, 
             }
         })
         .await
+    }
+
+    async fn quieten(&self, project_id: ProjectId, person: &str) -> Kept<()> {
+        self.change_thread(project_id, person, |thread| thread.is_quiet = true).await
     }
 }

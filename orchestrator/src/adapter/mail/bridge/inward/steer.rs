@@ -32,6 +32,10 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             Ok(view) => view,
             Err(problem) => return self.refuse(mail, &of, None, &problem, Some(project_id)).await,
         };
+        if is_unsubscribing(&mail.letter.subject) && out.person == mail.sender.person {
+            self.0.outlet.quieten(project_id, &out.person).await?;
+            return Ok(Done::new("they want no more news of it", Some(project_id)));
+        }
         let about = if view.state.is_final() { About::Ended } else { About::Project };
         let wish = of_reply(&mail.letter, about);
         if wish == Wish::Nothing {
@@ -148,4 +152,9 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         self.answer(mail, &of, Story::Done { said: format!("“{title}” is stopped.") }).await?;
         Ok(Done::new("stopped", Some(project_id)))
     }
+}
+
+/// What mail programs write for somebody who wants no more: our news name this subject for it.
+fn is_unsubscribing(subject: &str) -> bool {
+    subject.trim().eq_ignore_ascii_case("unsubscribe")
 }

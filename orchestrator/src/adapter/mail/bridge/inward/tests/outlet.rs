@@ -16,6 +16,8 @@ pub(super) struct Recorded {
     pub said: Vec<Say>,
     pub bounces: Vec<Bounce>,
     pub threads: Vec<(ProjectId, String, String, Option<String>)>,
+    /// Who wants no more news of what.
+    pub quiet: Vec<(ProjectId, String)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -76,6 +78,11 @@ impl Outlet for Recorder {
     async fn begin_thread(&self, project_id: ProjectId, person: &str, subject: &str, id: Option<&str>) -> Kept<()> {
         let begun = (project_id, person.to_owned(), subject.to_owned(), id.map(str::to_owned));
         self.with(|recorded| recorded.threads.push(begun));
+        Ok(())
+    }
+
+    async fn quieten(&self, project_id: ProjectId, person: &str) -> Kept<()> {
+        self.with(|recorded| recorded.quiet.push((project_id, person.to_owned())));
         Ok(())
     }
 }

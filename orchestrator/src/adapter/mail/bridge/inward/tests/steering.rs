@@ -68,3 +68,15 @@ async fn thanks_for_an_answer_begin_nothing() {
     is(&rig.comes(&answer(ANN, &out, "Thanks!")).await, InState::Done, "asks nothing");
     assert_eq!(rig.service.with(|known| known.created.len()), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn unsubscribing_ends_ones_own_news_and_says_nothing_to_agents() {
+    let rig = Rig::new();
+    let out = rig.told("bob").await;
+    let unsubscribes = |from: &str| mail(from, &tokened(&out), "Subject: unsubscribe\r\n", "");
+    rig.comes(&unsubscribes(ANN)).await;
+    assert!(rig.outlet.with(|recorded| recorded.quiet.is_empty()), "a mail of bob's is no word of ann's");
+    is(&rig.comes(&unsubscribes(BOB)).await, InState::Done, "no more news");
+    assert_eq!(rig.outlet.with(|recorded| recorded.quiet.clone()), [(out.project_id.unwrap(), "bob".to_owned())]);
+    assert_eq!(rig.service.with(|known| known.told.len()), 0);
+}
