@@ -9,7 +9,10 @@ use std::panic;
 
 use mail_parser::{Message, MessageParser, PartType};
 
-use super::{letter::Letter, token};
+use super::{
+    letter::{Letter, tame, written},
+    token,
+};
 
 /// The most of a mail that is searched, in bytes.
 const SEARCHED: usize = 1 << 20;
@@ -66,7 +69,10 @@ impl Bounce {
 #[must_use]
 pub fn read(raw: &[u8], letter: &Letter) -> Option<Bounce> {
     // As for every mail: a parser that is not ours, on a stranger's bytes.
-    let parsed = panic::catch_unwind(|| MessageParser::default().parse(raw).map(|message| of_parts(raw, &message)));
+    let parsed = panic::catch_unwind(|| {
+        let tamed = tame(raw);
+        MessageParser::default().parse(tamed.as_ref()).map(|message| of_parts(raw, &message))
+    });
     let (mut recipients, mut about) = parsed.ok().flatten().unwrap_or_default();
     if recipients.is_empty() {
         recipients = text::recipients(letter);
@@ -81,31 +87,21 @@ pub fn read(raw: &[u8], letter: &Letter) -> Option<Bounce> {
 
 /// What the parts of a report say: recipients, and ids of the mail it returns.
 fn of_parts(raw: &[u8], message: &Message<'_>) -> (Vec<Recipient>, Vec<String>) {
-    use mail_parser::MimeHeaders as _;
     let (mut recipients, mut about) = (Vec::new(), Vec::new());
     for part in &message.parts {
-        let kind = part.content_type().map_or_else(String::new, |kind| {
-            format!("{}/{}", kind.c_type, kind.c_subtype.as_deref().unwrap_or_default()).to_lowercase()
-        });
-        let content = || match &part.body {
+        let text = || match &part.body {
             PartType::Text(text) | PartType::Html(text) => text.to_string(),
-            PartType::Binary(bytes) | PartType::InlineBinary(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            PartType::Message(inner) if part.encoding != mail_parser::Encoding::None => {
-                String::from_utf8_lossy(&inner.raw_message).into_owned()
-            }
-            PartType::Message(_) | PartType::Multipart(_) => {
-                let bytes = raw.get(part.offset_body as usize..part.offset_end as usize).unwrap_or_default();
+            PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
                 String::from_utf8_lossy(bytes.get(..SEARCHED).unwrap_or(bytes)).into_owned()
             }
+            PartType::Message(_) | PartType::Multipart(_) => String::new(),
         };
-        match kind.as_str() {
-            "message/delivery-status" | "message/global-delivery-status" => recipients.extend(report::read(&content())),
-            "text/rfc822-headers" | "message/global-headers" => about.extend(text::message_id(&content())),
-            _ => {
-                if let PartType::Message(inner) = &part.body {
-                    about.extend(inner.message_id().map(|id| id.trim_matches(['<', '>', ' ']).to_owned()));
-                }
+        match written(raw, part).0.as_str() {
+            "message/delivery-status" | "message/global-delivery-status" => recipients.extend(report::read(&text())),
+            "message/rfc822" | "message/global" | "text/rfc822-headers" | "message/global-headers" => {
+                about.extend(text::message_id(&text()));
             }
+            _ => {}
         }
     }
     (recipients, about)

@@ -75,6 +75,13 @@ pub fn take(attachments: &[Attachment], refuse_types: &[String], limits: Limits)
     (inputs, left_out)
 }
 
+/// The names of the files a person attached.
+#[must_use]
+pub fn names(attachments: &[Attachment]) -> Vec<String> {
+    let theirs = attachments.iter().filter(|attachment| !is_silent(attachment)).enumerate();
+    theirs.map(|(number, attachment)| safe_name(attachment, number)).collect()
+}
+
 /// What no person attached.
 fn is_silent(attachment: &Attachment) -> bool {
     let name = attachment.name.to_lowercase();

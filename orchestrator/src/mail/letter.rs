@@ -1,6 +1,7 @@
 //! A mail as it came, taken apart. Nothing in it is believed yet.
 
 mod read;
+mod tame;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::reply::Reply;
 
 pub use read::read;
+pub(super) use tame::{tame, written};
 
 /// Headers of which a mail has one at most (RFC 5322). With two of them, programs differ about which counts, and a signature
 /// may cover the other one.

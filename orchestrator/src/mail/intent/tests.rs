@@ -164,9 +164,14 @@ fn what_is_not_clear_decides_nothing() {
         assert!(matches!(wish(text, About::Request), Wish::Unclear(_)), "{text}: {:?}", wish(text, About::Request));
     }
     let away = "From: ann@example.org\nSubject: Automatic reply: Plan\n\nI am away until Monday.\n";
-    for about in [About::Request, About::Question(&[]), About::Project] {
-        assert!(matches!(of_reply(&letter::read(away.as_bytes()), about), Wish::Unclear(_)));
+    for text in ["I am away until Monday.", "Approved\n\nI am away until Monday, and so is my deputy."] {
+        let away = away.replace("I am away until Monday.", text);
+        for about in [About::Request, About::Question(&[]), About::Project] {
+            assert!(matches!(of_reply(&letter::read(away.as_bytes()), about), Wish::Unclear(_)));
+        }
     }
+    let titled = "From: ann@example.org\nSubject: Re: Out of office: a page\n\napprove\n";
+    assert_eq!(of_reply(&letter::read(titled.as_bytes()), About::Request), Wish::Approve, "a project may be called so");
 }
 
 #[test]
@@ -217,7 +222,7 @@ proptest! {
         let raw = format!("From: ann@example.org\nSubject: {subject}\n\n{text}");
         let letter = letter::read(raw.as_bytes());
         drop(of_new(&letter, &Delivery::default(), OURS, &["a".to_owned()]));
-        drop(bare_subject(&subject));
+        prop_assert!(subject.contains(bare_subject(&subject)));
         for about in [About::Request, About::Question(&[]), About::Project, About::Ended] {
             drop(of_reply(&letter, about));
         }

@@ -6,7 +6,7 @@ use crate::mail::{letter::Letter, noise::sounds_away, reply::Deciding};
 /// The longest name somebody's say is handed to, in characters.
 const NAME: usize = 254;
 /// How people who want to decide may say so, for those who did not.
-const WAYS: &str = "write `approve`, `reject: why` or `changes: what` as the first line";
+const WAYS: &str = "write `approve`, `reject: why`, `changes: what` or `ask: your question` as the first line";
 
 /// Reads a reply. Only its new text counts, and only the first line of that decides.
 #[must_use]
@@ -15,7 +15,8 @@ pub fn of_reply(letter: &Letter, about: About<'_>) -> Wish {
     let text = text.trim();
     let Some(first) = letter.reply.first_line() else { return Wish::Nothing };
     let words = Words { text, first: first.trim() };
-    if sounds_away(&letter.subject) && !matches!(letter.reply.decision(), Deciding::Approve) {
+    let is_plain = words.is_alone() && !matches!(letter.reply.decision(), Deciding::None | Deciding::Ambiguous(_));
+    if sounds_away(&letter.subject) && !is_plain {
         // It has none of the marks programs make, so a person may have written it. Nothing is done with it unasked.
         return Wish::Unclear("its subject is one that programs answer with while somebody is away".to_owned());
     }

@@ -4,10 +4,11 @@ use std::{borrow::Cow, panic};
 
 use bus_schemas::time::UnixMs;
 use mail_parser::{
-    HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType, parsers::MessageStream,
+    Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType,
+    parsers::MessageStream,
 };
 
-use super::{Address, Attachment, Letter};
+use super::{Address, Attachment, Letter, tame, written};
 use crate::mail::{
     address::{normal, one_line},
     reply,
@@ -24,7 +25,10 @@ const LONGEST: (usize, usize, usize) = (16_384, 500, 200);
 #[must_use]
 pub fn read(raw: &[u8]) -> Letter {
     // A parser that is not ours, on a stranger's bytes: whatever it does, this mail is read and the next one, too.
-    let parsed = panic::catch_unwind(|| MessageParser::default().parse(raw).map(|message| of_message(raw, &message)));
+    let parsed = panic::catch_unwind(|| {
+        let tamed = tame(raw);
+        MessageParser::default().parse(tamed.as_ref()).map(|message| of_message(raw, &message))
+    });
     match parsed {
         Ok(Some(letter)) => letter,
         Ok(None) => unread(raw, "it has no headers"),
@@ -136,30 +140,31 @@ fn attachments(raw: &[u8], message: &Message<'_>) -> Vec<Attachment> {
 }
 
 fn attachment(raw: &[u8], part: &MessagePart<'_>) -> Attachment {
-    let kind = part.content_type();
-    let media_type = kind.map_or_else(String::new, |kind| {
-        let (main, sub) = (kind.c_type.to_lowercase(), kind.c_subtype.as_deref().unwrap_or_default().to_lowercase());
-        one_line(&if sub.is_empty() { main } else { format!("{main}/{sub}") }, LONGEST.2)
-    });
+    let (media_type, named) = written(raw, part);
     let bytes = match &part.body {
         PartType::Text(text) | PartType::Html(text) => text.as_bytes().to_vec(),
-        PartType::Binary(bytes) | PartType::InlineBinary(bytes) => bytes.to_vec(),
-        PartType::Message(inner) if part.encoding == mail_parser::Encoding::None => {
-            let (from, to) = (part.offset_body as usize, part.offset_end as usize);
-            raw.get(from..to).map_or_else(|| inner.raw_message.to_vec(), <[u8]>::to_vec)
+        PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
+            let place = part.offset_body as usize..part.offset_end as usize;
+            // As it was written: what was parsed is tamed.
+            let as_written =
+                raw.get(place).filter(|there| part.encoding == Encoding::None && there.len() == bytes.len());
+            as_written.unwrap_or(bytes).to_vec()
         }
-        PartType::Message(inner) => inner.raw_message.to_vec(),
-        PartType::Multipart(_) => Vec::new(),
+        PartType::Message(_) | PartType::Multipart(_) => Vec::new(),
     };
-    let mut name = part.attachment_name().unwrap_or_default().to_owned();
-    if name.is_empty() && matches!(part.body, PartType::Message(_)) {
-        let subject = if let PartType::Message(inner) = &part.body { inner.subject().unwrap_or_default() } else { "" };
-        name = format!("{}.eml", if subject.trim().is_empty() { "message" } else { subject.trim() });
+    let disposition = part.content_disposition();
+    let filename = disposition.and_then(|how| how.attribute("filename")).map(str::to_owned);
+    let mut name = filename.or(named).unwrap_or_default();
+    if name.is_empty() && media_type.starts_with("message/") {
+        let inner = MessageParser::default().parse_headers(&bytes);
+        let subject = inner.as_ref().and_then(Message::subject).unwrap_or_default().trim();
+        name = format!("{}.eml", if subject.is_empty() { "message" } else { subject });
     }
-    let disposed_inline = part.content_disposition().is_some_and(|how| how.is_inline());
-    let inline = disposed_inline
-        || part.content_id().is_some() && !part.content_disposition().is_some_and(|how| how.is_attachment());
-    Attachment { name: one_line(&name, LONGEST.2), media_type, bytes, inline }
+    let inline = match disposition {
+        Some(how) => how.is_inline(),
+        None => part.content_id().is_some(),
+    };
+    Attachment { name: one_line(&name, LONGEST.2), media_type: one_line(&media_type, LONGEST.2), bytes, inline }
 }
 
 fn name_defects(message: &Message<'_>, letter: &mut Letter) {

@@ -129,6 +129,23 @@ fn what_is_no_mail_is_read_too() {
     assert!(read(long.as_bytes()).text.len() <= 10 << 20);
 }
 
+#[test]
+fn what_goes_deep_is_read_and_not_gone_into() {
+    let head = "From: a@b.example\nMIME-Version: 1.0\n";
+    let nested = format!("{head}{}", "Content-Type: message/rfc822\n\n".repeat(200_000));
+    assert_eq!(read(nested.as_bytes()).author(), Some("a@b.example"));
+    // Packed once more, where a parser would copy all of it for each of them.
+    let packed = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, nested.as_bytes());
+    let packed = format!("{head}Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{packed}\n");
+    let letter = read(packed.as_bytes());
+    assert_eq!((letter.attachments.len(), letter.attachments[0].media_type.as_str()), (1, "message/rfc822"));
+    assert_eq!(letter.attachments[0].bytes, nested.as_bytes());
+    // Parts whose end is nowhere.
+    let endless = "--b\nContent-Type: multipart/mixed; boundary=c\n\n".repeat(50_000);
+    let endless = format!("{head}Content-Type: multipart/mixed; boundary=b\n\n{endless}--b\n\napprove\n");
+    assert_eq!(read(endless.as_bytes()).author(), Some("a@b.example"));
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read(raw in proptest::collection::vec(any::<u8>(), 0..3000)) {

@@ -38,11 +38,7 @@ type Found<T> = Result<T, Page>;
 
 impl<S: Service, D: Desk, V: Verifier, T: Transport> Intake for Bridge<S, D, V, T> {
     async fn keep(&self, raw: Bytes, delivery: Delivery) -> Kept<()> {
-        let (_, is_new) = self.0.world.desk.keep(raw, delivery, self.now()).await?;
-        if is_new {
-            self.ring();
-        }
-        Ok(())
+        self.take(raw, delivery).await.map(drop)
     }
 }
 

@@ -104,7 +104,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         }
         let is_released = mail.verdict.state == InState::Released;
         let Some(author) = letter.author().map(str::to_owned) else {
-            return Ok(Judged::Aside(format!("nobody knows who wrote it: {}", letter.defects.join("; "))));
+            return Ok(Judged::Aside(format!("nobody knows whom it is from: {}", letter.defects.join("; "))));
         };
         let sender = self.sender(author);
         // The same id from somebody else is another mail.

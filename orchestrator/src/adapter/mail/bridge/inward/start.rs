@@ -1,6 +1,6 @@
 //! A project begins with a mail.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bus_schemas::v1::api::{Input, NewProject, ProjectView};
@@ -12,7 +12,7 @@ use super::{
     act::EMAIL,
     answers,
     judge::Genuine,
-    work::{Done, Inward, Later, Outcome},
+    work::{Done, Inward, Later, Outcome, aside},
 };
 use crate::{
     adapter::mail::{Desk, OutKind, Story, Verifier},
@@ -20,7 +20,7 @@ use crate::{
         inputs::{self, Limits},
         intent::{self, Order},
     },
-    port::{Service, journal::JournalError},
+    port::Service,
 };
 
 /// The input that holds what a mail passes on.
@@ -66,20 +66,16 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 
     async fn ordered(&self, mail: &Genuine, order: Order) -> Result<(NewProject, Vec<String>), Later> {
-        let (letter, refuse) = (std::sync::Arc::clone(&mail.letter), self.0.settings.refuse_types.clone());
+        let (letter, refuse) = (Arc::clone(&mail.letter), self.0.settings.refuse_types.clone());
         // Archives are looked into, which may take a while.
-        let taken =
-            tokio::task::spawn_blocking(move || inputs::take(&letter.attachments, &refuse, Limits::default())).await;
-        let (mut files, left_out) = taken.map_err(|error| {
-            Later::Store(JournalError::Store { operation: "read a mail's files", detail: error.to_string() })
-        })?;
+        let take = move || inputs::take(&letter.attachments, &refuse, Limits::default());
+        let (mut files, left_out) = aside(take).await?;
         if let Some(mut text) = order.forwarded {
             if text.len() > FORWARDED_BYTES {
                 text.truncate(text.floor_char_boundary(FORWARDED_BYTES));
                 text.push_str("\n[the rest is left out]\n");
             }
-            // What it passes on comes first: the name is its own.
-            files.retain(|file| !file.name.eq_ignore_ascii_case(FORWARDED));
+            // It comes first: a file of the same name gets another one.
             files.insert(0, Input { name: FORWARDED.to_owned(), base64: STANDARD.encode(text) });
         }
         let new = NewProject {

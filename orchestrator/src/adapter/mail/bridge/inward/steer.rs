@@ -11,13 +11,17 @@ use bus_schemas::{
 use super::{
     Outlet,
     about::Thread,
+    act::EMAIL,
     answers,
     judge::Genuine,
     work::{Done, Inward, Later, Outcome},
 };
 use crate::{
     adapter::mail::{Desk, OutMail, Story, Verifier},
-    mail::intent::{About, Wish, of_reply},
+    mail::{
+        inputs,
+        intent::{About, Wish, of_reply},
+    },
     port::Service,
 };
 
@@ -44,7 +48,6 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         }
         match wish {
             Wish::Status => self.show(mail, view).await,
-            // Its own words, whole, were sent before: nothing is done twice.
             Wish::Cancel(reason) => self.cancel(mail, project_id, reason).await,
             Wish::Note(text) => self.note(mail, &view, text).await,
             Wish::Unclear(why) => {
@@ -87,11 +90,20 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         let said = if mail.again && self.was_told(mail, project_id, &text).await? {
             "The agents were told.".to_owned()
         } else {
-            let request = TellRequest { task: None, text, by: mail.sender.person.clone() };
+            let request = TellRequest { task: None, text, by: mail.sender.handle.clone(), channel: EMAIL.to_owned() };
             match self.0.service.tell(&project_id.to_string(), request).await {
                 Ok(told) => answers::told(&told),
                 Err(problem) => return self.refuse(mail, &of, None, &problem, Some(project_id)).await,
             }
+        };
+        let files = inputs::names(&mail.letter.attachments);
+        let said = if files.is_empty() {
+            said
+        } else {
+            format!(
+                "{said} Its files were not taken ({}): they come along only with the mail that begins a project.",
+                files.join(", ")
+            )
         };
         self.answer(mail, &of, Story::Done { said }).await?;
         Ok(Done::new("noted", Some(project_id)))
@@ -127,7 +139,8 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         }
         let title = view.title.clone();
         if view.state != ProjectState::Canceled {
-            let request = CancelRequest { task: None, by: me.clone(), reason };
+            let request =
+                CancelRequest { task: None, by: mail.sender.handle.clone(), channel: EMAIL.to_owned(), reason };
             if let Err(problem) = self.0.service.cancel(&project_id.to_string(), request).await {
                 return self.refuse(mail, &of, None, &problem, Some(project_id)).await;
             }

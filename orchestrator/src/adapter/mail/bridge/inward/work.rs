@@ -11,7 +11,10 @@ use std::{
 use bus_schemas::{id::ProjectId, v1::api::Problem};
 use bytes::Bytes;
 use futures::FutureExt as _;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{super::core::Settings, Outlet, answers};
@@ -33,6 +36,8 @@ const TRIES: u32 = 6;
 const UNSURE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
 /// How long to wait when the store cannot say what is kept.
 const UNREAD: Duration = Duration::from_secs(2);
+/// How much mail is looked at at the same time, in MiB: a mail that is taken apart is in memory several times.
+const ROOM_MIB: u32 = 128;
 /// The most of a mail in which its sender is looked for, in bytes, to put it into their lane.
 const HEADERS: usize = 64 << 10;
 
@@ -91,6 +96,7 @@ pub(super) struct Inner<S, D, V, O> {
     pub(super) allow: Allow,
     pub(super) lanes: Lanes<(InMail, bool)>,
     states: Mutex<HashMap<String, State>>,
+    room: Semaphore,
     /// A lane has put something back: look again.
     put_back: Notify,
     stop: CancellationToken,
@@ -134,6 +140,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             allow,
             lanes: Lanes::new(tasks, stop.clone()),
             states: Mutex::default(),
+            room: Semaphore::new(ROOM_MIB as usize),
             put_back: Notify::new(),
             stop,
         }))
@@ -270,7 +277,11 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     async fn look_again(&self, id: &str, again: bool) -> Result<Option<Verdict>, Later> {
         let Some(mail) = self.0.desk.letter(id).await? else { return Ok(None) };
         match mail.verdict.state {
-            InState::Kept | InState::Released => self.look(&mail, again).await.map(Some),
+            InState::Kept | InState::Released => {
+                let mib = u32::try_from(mail.size >> 20).unwrap_or(ROOM_MIB).saturating_add(1).min(ROOM_MIB);
+                let _room = self.0.room.acquire_many(mib).await;
+                self.look(&mail, again).await.map(Some)
+            }
             InState::Quarantined | InState::Done | InState::Dropped => Ok(None),
         }
     }
@@ -309,6 +320,18 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
 
 /// Takes a mail apart where that may take its time.
 pub(super) async fn apart(raw: Bytes) -> Result<Arc<letter::Letter>, Later> {
-    let read = tokio::task::spawn_blocking(move || Arc::new(letter::read(&raw))).await;
-    read.map_err(|error| Later::Store(JournalError::Store { operation: "read a mail", detail: error.to_string() }))
+    aside(move || Arc::new(letter::read(&raw))).await
+}
+
+/// Does what may take its time beside everything else. A stumble in it is one of the mail it is for.
+pub(super) async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Later> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(stumble) => std::panic::resume_unwind(stumble),
+            Err(error) => {
+                Err(Later::Store(JournalError::Store { operation: "look at a mail", detail: error.to_string() }))
+            }
+        },
+    }
 }

@@ -183,7 +183,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         references.extend(said.in_reply_to.iter().filter(|id| !thread.references.contains(id)).cloned());
         let page = settings.public_url.as_ref().map(|url| format!("{url}/q/{}", token::quiet(&settings.key, id)));
         let reply_to = with_token(&settings.address, &token::plus(&settings.key, id));
-// An answer that says so ends the news of one project; of several, the page does.
+        // An answer that says so ends the news of one project; of several, the page does.
         let quiet = is_news(said) && said.project_id.is_some();
         let quiet = quiet.then(|| (format!("{reply_to}?subject=unsubscribe"), page));
         Heads {

@@ -170,7 +170,7 @@ impl Service for FakeService {
     async fn tell(&self, _: &str, request: TellRequest) -> Result<TellView, Problem> {
         self.up()?;
         self.with(|known| {
-            let event = serde_json::json!({"fact": {"from": request.by, "text": request.text}});
+            let event = serde_json::json!({"fact": {"from": name(&request.by), "text": request.text}});
             known.journal.push(JournalEntry {
                 sequence: known.journal.len() as u64 + 1,
                 version: 1,

@@ -13,11 +13,16 @@ async fn a_reply_about_a_project_is_a_note_once() {
     rig.restarted().await;
     is(&rig.mail(&kept.id).await, InState::Done, "noted");
     let told = rig.service.with(|known| known.told.clone());
-    assert_eq!((told.len(), told[0].text.as_str(), told[0].by.as_str()), (1, "Use tabs, please.", "bob"));
+    assert_eq!((told.len(), told[0].text.as_str(), told[0].by.as_str()), (1, "Use tabs, please.", BOB));
     assert!(rig.outlet.words().contains("Told now: report"), "{}", rig.outlet.words());
+    // What was attached is not lost in silence.
+    let with_file = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n";
+    let parts = "--b\r\n\r\nAnd this.\r\n--b\r\nContent-Type: text/csv; name=a.csv\r\nContent-Disposition: attachment\r\n\r\n1,2\r\n--b--\r\n";
+    rig.comes(&mail(BOB, &tokened(&out), with_file, parts)).await;
+    assert!(rig.outlet.words().contains("files were not taken (a.csv)"), "{}", rig.outlet.words());
     // The same words in another mail are said again.
     rig.comes(&mail(BOB, &tokened(&out), "X-Other: 1\r\n", "Use tabs, please.")).await;
-    assert_eq!(rig.service.with(|known| known.told.len()), 2);
+    assert_eq!(rig.service.with(|known| known.told.len()), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +44,7 @@ async fn it_is_stopped_by_who_began_it_or_looks_after_everything() {
     assert!(rig.outlet.words().starts_with("Nothing was stopped"), "{}", rig.outlet.words());
     is(&rig.comes(&answer(ANN, &anns, "Cancel.\r\n\r\nwrong page")).await, InState::Done, "stopped");
     let canceled = rig.service.with(|known| known.canceled.clone());
-    assert_eq!((canceled.len(), canceled[0].by.as_str(), canceled[0].reason.as_str()), (1, "ann", "wrong page"));
+    assert_eq!((canceled.len(), canceled[0].by.as_str(), canceled[0].reason.as_str()), (1, ANN, "wrong page"));
 }
 
 #[tokio::test(start_paused = true)]
