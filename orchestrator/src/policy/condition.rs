@@ -174,7 +174,7 @@ mod tests {
     fn a_text_is_compiled_once() {
         let conditions = Conditions::default();
         let first = conditions.get("lines < 5").unwrap();
-        assert!(Arc::ptr_eq(&first, &conditions.clone().get("lines < 5").unwrap()));
+        assert!(Arc::ptr_eq(&first, &conditions.get("lines < 5").unwrap()));
         assert!(conditions.get("lines <").is_err());
         for number in 0..=KEPT {
             conditions.get(&format!("lines < {number}")).unwrap();
