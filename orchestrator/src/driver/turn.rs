@@ -54,6 +54,9 @@ pub(super) struct State {
     pub(super) stale: u64,
 }
 
+/// Whom to tell what: the position of their record, or why it is refused.
+pub(super) type Reply = (oneshot::Sender<Result<u64, Refusal>>, Result<u64, Refusal>);
+
 /// What a turn has gathered.
 pub(super) struct Turn {
     pub(super) at: UnixMs,
@@ -61,7 +64,7 @@ pub(super) struct Turn {
     pub(super) batch: Batch,
     /// Whom to answer once the turn is durable: with the position of their record, or with a refusal, which may rest on what
     /// happened earlier in the turn.
-    pub(super) replies: Vec<(oneshot::Sender<Result<u64, Refusal>>, Result<u64, Refusal>)>,
+    pub(super) replies: Vec<Reply>,
     /// Answers of the outbox runner, to be heard again if the commit fails.
     pub(super) answers: Vec<Answer>,
     /// Rooms that moved.

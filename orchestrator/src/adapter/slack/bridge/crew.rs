@@ -127,7 +127,7 @@ mod tests {
         for other in [
             User { is_foreign: true, ..ann.clone() },
             User { is_bot: true, ..ann.clone() },
-            User { deleted: true, ..ann.clone() },
+            User { deleted: true, ..ann },
         ] {
             assert!(!is_of(&other, "T1"), "{other:?}");
         }

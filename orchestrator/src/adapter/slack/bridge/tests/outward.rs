@@ -208,8 +208,8 @@ async fn what_is_over_is_remembered_no_more() {
     views.iter().for_each(|view| rig.service.asks(view.clone()));
     tokio::time::sleep(Duration::from_secs(4)).await;
     let (place, message) = rig.slack.posted("batch:").remove(0);
-    let show = message.blocks.iter().flat_map(|block| block["elements"].as_array().cloned().unwrap_or_default());
-    let show = show.filter(|element| element["action_id"] == action::BATCH_SHOW).last().unwrap();
+    let mut show = message.blocks.iter().flat_map(|block| block["elements"].as_array().cloned().unwrap_or_default());
+    let show = show.find(|element| element["action_id"] == action::BATCH_SHOW).unwrap();
     let mut payload = click(ANN, action::BATCH_SHOW, show["value"].as_str().unwrap(), "1");
     payload["message"]["ts"] = place.ts.into();
     assert_eq!(rig.bridge.lock_batched().len(), 3);
