@@ -57,7 +57,8 @@ async fn a_storm_of_scanners_changes_nothing_and_one_form_decides() {
     assert_eq!(post(&link, &[("verdict", "reject"), ("digest", &digest)]).await.0, 422);
     assert_eq!(office.request_now(&approval).await.decision, None);
 
-    let pressed = (0..5).map(|_| post(&link, &[("verdict", "approve"), ("note", ""), ("digest", &digest)]));
+    let fields = [("verdict", "approve"), ("note", ""), ("digest", digest.as_str())];
+    let pressed = (0..5).map(|_| post(&link, &fields));
     for (status, page) in futures::future::join_all(pressed).await {
         assert!([200, 409].contains(&status), "{status} {page}");
         assert!(page.to_lowercase().contains("approved"), "{page}");
