@@ -1,6 +1,10 @@
 //! Everything somebody may try to be believed, each as a row.
 
+use proptest::prelude::{any, prop_assert, proptest};
+
 use super::{
+    fields::{self, Field},
+    received, results,
     testing::{Answer, Key, Zone, at},
     verifier::MailAuth,
 };
@@ -310,4 +314,25 @@ async fn any_number_of_signatures_costs_a_few_questions() {
     no(&bench.look(&format!("{many}{ann}")).await, "publish the TXT record k0._domainkey.x.org");
     let asked = bench.zone.asked();
     assert!(asked <= 40, "{asked} questions");
+}
+
+proptest! {
+    /// Headers are written by strangers: whatever stands in them, they are read or refused.
+    #[test]
+    fn any_header_is_read_or_refused(
+        raw in proptest::collection::vec(any::<u8>(), 0..300),
+        line in "[ -~]{0,80}",
+        made in "(from|by|with|LMTP|;|\\(|\\)|\\[|\\]|=|\"|\\\\|dmarc=pass|header.from=x.org|mx.a.org| ){0,30}",
+    ) {
+        let mail = [format!("Received: {made}\r\nAuthentication-Results: {made}\r\n{line}\r\n").as_bytes(), &raw].concat();
+        if let Ok(fields) = fields::read(&mail) {
+            prop_assert!(fields.iter().all(|field| field.name.bytes().all(|byte| byte.is_ascii_graphic())));
+            prop_assert!(received::border(&fields, &[]).is_none(), "nobody is trusted");
+            prop_assert!(results::judge(&fields, &[], &[], "x.org").is_none(), "nobody is trusted");
+        }
+        let trusted = ["mx.a.org".to_owned()];
+        let field = |name: &str| Field { name: name.to_owned(), value: made.clone() };
+        received::border(&[field("received")], &trusted);
+        results::judge(&[field("authentication-results")], &trusted, &trusted, "x.org");
+    }
 }
