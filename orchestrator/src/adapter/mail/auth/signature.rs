@@ -45,8 +45,17 @@ fn is_kin(one: &str, other: &str) -> bool {
     end(one) == end(other)
 }
 
-/// Judges one. `addressed` is the field our address stands in.
-pub(super) fn judge(output: &DkimOutput<'_>, fields: &[Field], addressed: &'static str) -> Judged {
+/// Where our address stands in a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Addressed {
+    /// The field.
+    pub(super) field: &'static str,
+    /// A token stands behind its `+`: what the mail is about is said there, and not by the thread it is in.
+    pub(super) is_detailed: bool,
+}
+
+/// Judges one.
+pub(super) fn judge(output: &DkimOutput<'_>, fields: &[Field], addressed: Addressed) -> Judged {
     let Some(signature) = output.signature() else {
         return Judged::Not("there is a signature that cannot be read".to_owned());
     };
@@ -65,7 +74,7 @@ pub(super) fn judge(output: &DkimOutput<'_>, fields: &[Field], addressed: &'stat
 }
 
 /// Why a valid signature does not count.
-fn weakness(signature: &Signature, fields: &[Field], addressed: &'static str) -> Option<String> {
+fn weakness(signature: &Signature, fields: &[Field], addressed: Addressed) -> Option<String> {
     if signature.a == Algorithm::RsaSha1 {
         return Some("uses rsa-sha1, which can be forged: let the server sign with rsa-sha256".to_owned());
     }
@@ -78,11 +87,12 @@ fn weakness(signature: &Signature, fields: &[Field], addressed: &'static str) ->
             return Some(format!("does not cover {name}: such a mail could be sent again, changed"));
         }
     }
-    for name in ["To", "Subject", addressed] {
+    let thread: &[&str] = if addressed.is_detailed { &[] } else { &["In-Reply-To", "References"] };
+    for name in ["To", "Subject", addressed.field].iter().chain(thread) {
         if fields::has(fields, name) && !signs(name) {
             return Some(format!(
-                "does not cover {name}: anybody could have sent this mail on to us. Add {name} to the signed headers, or name our \
-                 own mail exchanger in mail.trusted_results"
+                "does not cover {name}: anybody could have changed it on its way. Add {name} to the signed headers, or name our own \
+                 mail exchanger in mail.trusted_results"
             ));
         }
     }

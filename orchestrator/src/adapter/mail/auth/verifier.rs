@@ -13,7 +13,7 @@ use super::{
     reason::Found,
     received::{self, Client},
     results::{self, Said},
-    signature::{self, Judged},
+    signature::{self, Addressed, Judged},
 };
 use crate::{
     adapter::{
@@ -23,6 +23,7 @@ use crate::{
     mail::{
         address,
         letter::{Address, Delivery, Letter},
+        token,
     },
     port::Clock,
 };
@@ -150,14 +151,20 @@ impl MailAuth {
         Ok(domain)
     }
 
-    /// The field our address stands in.
-    fn addressed(&self, fields: &[Field], letter: &Letter) -> Result<&'static str, String> {
-        let is_ours = |known: &Address| address::is_ours(&self.0.ours, &known.address);
-        if letter.to.iter().any(is_ours) && fields::has(fields, "To") {
-            return Ok("To");
-        }
-        if letter.cc.iter().any(is_ours) && fields::has(fields, "Cc") {
-            return Ok("Cc");
+    /// Where our address stands: best with a token behind the `+`.
+    fn addressed(&self, fields: &[Field], letter: &Letter) -> Result<Addressed, String> {
+        let lists = [("To", &letter.to), ("Cc", &letter.cc)];
+        for is_detailed in [true, false] {
+            for (field, list) in lists.into_iter().filter(|(field, _)| fields::has(fields, field)) {
+                let is_ours = |known: &Address| {
+                    let detail = address::plus(&self.0.ours, &known.address);
+                    let is_token = detail.is_some_and(|detail| token::looks_like_plus(&detail));
+                    address::is_ours(&self.0.ours, &known.address) && is_token == is_detailed
+                };
+                if list.iter().any(is_ours) {
+                    return Ok(Addressed { field, is_detailed });
+                }
+            }
         }
         let named: Vec<String> =
             letter.to.iter().chain(&letter.cc).take(3).map(|known| shown(&known.address)).collect();
@@ -173,7 +180,7 @@ impl MailAuth {
         message: &AuthenticatedMessage<'_>,
         fields: &[Field],
         delivery: &Delivery,
-        addressed: &'static str,
+        addressed: Addressed,
         others: Vec<String>,
         mut found: Found,
     ) -> Authentic {

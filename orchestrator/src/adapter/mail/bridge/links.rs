@@ -65,7 +65,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Deciding for Bridge<S, D, V
             return later();
         }
         let verdict = match (filled.verdict.as_str(), &behind.approval.subject) {
-            ("ask", _) => return self.ask(&behind, filled).await,
+            ("ask", _) => return self.ask_behind(&behind, filled).await,
             ("approve", ApprovalSubject::Question { .. }) | ("answer", _) if filled.note.is_empty() => {
                 return self.page(&behind, Answer::Incomplete, Some("Write your answer first.")).await;
             }
@@ -83,7 +83,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Deciding for Bridge<S, D, V
 
     async fn show_quiet(&self, link: &str) -> Page {
         match self.of_quiet(link).await {
-            Ok(mail) => Page { answer: Answer::Ok, html: page::quiet(HERE, false, &self.frame(&mail)) },
+            Ok(mail) => Page { answer: Answer::Ok, html: page::quiet(HERE, false, &self.page_frame(&mail)) },
             Err(page) => page,
         }
     }
@@ -94,7 +94,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Deciding for Bridge<S, D, V
             Err(page) => return page,
         };
         match self.silence(&mail).await {
-            Ok(()) => Page { answer: Answer::Ok, html: page::quiet(HERE, true, &self.frame(&mail)) },
+            Ok(()) => Page { answer: Answer::Ok, html: page::quiet(HERE, true, &self.page_frame(&mail)) },
             Err(page) => page,
         }
     }
@@ -121,7 +121,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
     fn closed(&self, behind: &Behind) -> Option<String> {
         let Behind { mail, approval } = behind;
         if approval.decision.is_some() {
-            return Some(page::outcome(approval, &self.frame(mail)));
+            return Some(page::outcome(approval, &self.page_frame(mail)));
         }
         if approval.digest != mail.digest {
             let said =
@@ -153,7 +153,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             }
         };
         let diff = self.difference(approval).await;
-        let html = page::request(approval, &project, diff.as_ref(), HERE, trouble, &self.frame(mail));
+        let html = page::request(approval, &project, diff.as_ref(), HERE, trouble, &self.page_frame(mail));
         Page { answer, html }
     }
 
@@ -194,13 +194,13 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             tracing::warn!(%error, "mail: that a link was used could not be written down");
         }
         let html = match &approval.decision {
-            Some(_) => page::outcome(&approval, &self.frame(&behind.mail)),
+            Some(_) => page::outcome(&approval, &self.page_frame(&behind.mail)),
             None => page::message("Your say is recorded", &format!("{used} {}", waiting(&approval))),
         };
         Page { answer: Answer::Ok, html }
     }
 
-    async fn ask(&self, behind: &Behind, filled: Filled) -> Page {
+    async fn ask_behind(&self, behind: &Behind, filled: Filled) -> Page {
         if filled.note.is_empty() {
             return self.page(behind, Answer::Incomplete, Some("Write your question first.")).await;
         }
@@ -267,7 +267,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         Ok(())
     }
 
-    fn frame(&self, mail: &OutMail) -> Frame {
+    fn page_frame(&self, mail: &OutMail) -> Frame {
         let settings = &self.0.world.settings;
         Frame {
             address: settings.address.clone(),

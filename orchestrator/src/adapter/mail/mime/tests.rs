@@ -204,7 +204,7 @@ proptest! {
         let (_, story) = &all[number % all.len()];
         let mut content = view::render(&all_saying(story, &text), &frame());
         content.subject = subject;
-        content.attachments.push((file, "application/x; a=\"b".to_owned(), text.clone().into_bytes()));
+        content.attachments.push((file, "application/x; a=\"b".to_owned(), text.into_bytes()));
         let heads = Heads {
             from: (name, "baton@example.org".to_owned()),
             references: vec![reference.clone(), "sound@x.y".to_owned()],

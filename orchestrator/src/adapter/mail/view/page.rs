@@ -96,7 +96,7 @@ pub fn request(
     };
     let form = Form {
         action: action.to_owned(),
-        hidden: vec![("digest".to_owned(), approval.digest.clone())],
+        hidden: vec![("digest".to_owned(), approval.digest)],
         field: field.to_owned(),
         keys: keys.to_vec(),
         note: "The link is for you alone and decides once.".to_owned(),

@@ -173,14 +173,12 @@ fn hold(content: &Content, frame: &Frame) {
         let rest = ours.iter().fold(part.replace("&#x2f;", "/"), |rest, link| rest.replace(link, ""));
         assert!(!rest.contains("://"), "{name} has an address: {rest}");
     }
-    let tags =
-        ["<script", "<img", "<link", "<iframe", "<object", "<form", "<input", "javascript:", "url(", "@import", " on"];
-    let marks = html.split('<').skip(1).map(|tag| format!("<{}", tag.split('>').next().unwrap_or_default()));
-    for tag in marks {
-        let tag = tag.to_lowercase();
-        for banned in &tags[..10] {
-            assert!(!tag.starts_with(banned) && !(banned.ends_with([':', '(']) && tag.contains(banned)), "{tag}");
-        }
+    let banned = ["<script", "<img", "<link", "<iframe", "<object", "<form", "<input"];
+    let nowhere = ["javascript:", "url(", "@import"];
+    for tag in html.split('<').skip(1) {
+        let tag = format!("<{}", tag.split('>').next().unwrap_or_default()).to_lowercase();
+        assert!(!banned.iter().any(|banned| tag.starts_with(banned)), "{tag}");
+        assert!(!nowhere.iter().any(|banned| tag.contains(banned)), "{tag}");
         assert!(!tag.contains(" onclick") && !tag.contains(" onload") && !tag.contains(" onerror"), "{tag}");
         assert!(!tag.contains(" src="), "{tag}");
         if tag.contains("href=") {

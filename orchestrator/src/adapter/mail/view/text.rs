@@ -29,7 +29,7 @@ const SCHEMES: [(&str, &str); 6] = [
 #[must_use]
 pub fn line(text: &str, max: usize) -> String {
     let line = cut(&one_line(text, max), max, None);
-    if line.matches('`').count() % 2 == 0 { line } else { line.replace('`', "'") }
+    if line.matches('`').count().is_multiple_of(2) { line } else { line.replace('`', "'") }
 }
 
 /// One line without any marks: a subject, a title.
