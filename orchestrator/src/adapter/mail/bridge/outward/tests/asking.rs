@@ -17,12 +17,14 @@ fn bounce(about: &OutMail, address: &str, action: Action) -> Bounce {
 async fn those_without_slack_are_asked_by_mail_and_everybody_where_the_project_began_by_mail() {
     let rig = Rig::running();
     rig.service.asks(request(&["ann", "bob", "dora"]));
-    assert_eq!(rig.to("request:").await, ["ann@our.example"]);
+    rig.to_be("request:", &["ann@our.example"]).await;
     rig.began_by_mail("email:gast@their.example").await;
     rig.service.asks(request(&["ann", "bob", "dora"]));
-    assert_eq!(rig.to("request:").await, ["ann@our.example", "bob@our.example"], "dora has no address");
+    // Dora has no address.
+    rig.to_be("request:", &["ann@our.example", "bob@our.example"]).await;
     rig.service.feeds("approval.viewed", "again", Some(approval_id()), Vec::new());
-    assert_eq!(rig.to("request:").await.len(), 2, "an event twice asks nobody twice");
+    // An event twice asks nobody twice.
+    rig.there_are(2, "request:").await;
     assert_eq!(rig.server.took("bob@our.example").len(), 1);
 }
 
@@ -32,7 +34,7 @@ async fn where_anybody_may_decide_those_are_asked_who_began_it() {
     rig.began_by_mail("email:gast@their.example").await;
     rig.service.with(|known| known.project.owner = "email:gast@their.example".to_owned());
     rig.service.asks(request(&[]));
-    assert_eq!(rig.to("request:").await, ["gast@their.example"]);
+    rig.to_be("request:", &["gast@their.example"]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,7 +44,7 @@ async fn with_everyone_or_without_slack_all_get_a_mail() {
     {
         let rig = Rig::with(settings);
         rig.service.asks(request(&["ann", "bob"]));
-        assert_eq!(rig.to("request:").await, ["ann@our.example", "bob@our.example"]);
+        rig.to_be("request:", &["ann@our.example", "bob@our.example"]).await;
     }
 }
 
@@ -51,7 +53,7 @@ async fn a_request_carries_a_token_of_its_own_and_stands_in_the_thread() {
     let rig = Rig::running();
     rig.began_by_mail("ann").await;
     rig.service.asks(request(&["ann"]));
-    let mails = rig.named("request:").await;
+    let mails = rig.there_are(1, "request:").await;
     let raw = &rig.server.took("ann@our.example")[0];
     let plus = format!("baton+{}@our.example", crate::mail::token::plus(&[7; 32], mails[0].id));
     assert_eq!(header(raw, "Message-ID"), format!("<{}>", mails[0].message_id));
@@ -60,7 +62,8 @@ async fn a_request_carries_a_token_of_its_own_and_stands_in_the_thread() {
     assert_eq!(header(raw, "Subject"), "Re: Fix the docs");
     assert_eq!((mails[0].person.as_str(), mails[0].digest.as_str()), ("ann", "d".repeat(64).as_str()));
     rig.service.asks(ApprovalView { digest: "e".repeat(64), ..request(&["ann"]) });
-    assert_eq!(rig.to("request:").await.len(), 2, "what changed is asked anew");
+    // What changed is asked anew.
+    rig.there_are(2, "request:").await;
     let raw = &rig.server.took("ann@our.example")[1];
     let references = format!("<first@their.example> <{}>", mails[0].message_id);
     assert_eq!(header(raw, "References"), references);
@@ -70,18 +73,18 @@ async fn a_request_carries_a_token_of_its_own_and_stands_in_the_thread() {
 async fn reminders_go_to_those_who_did_not_answer_and_not_to_those_who_were_asked_with_them() {
     let rig = Rig::running();
     rig.service.asks(request(&["ann", "carl"]));
-    assert_eq!(rig.to("request:").await, ["ann@our.example", "carl@our.example"]);
+    rig.to_be("request:", &["ann@our.example", "carl@our.example"]).await;
     let mut view = request(&["ann", "carl", "email:late@their.example"]);
     view.route.reminders = 1;
     let vote = json!({"by": "carl", "channel": "cli", "at": START});
     view.route.votes = vec![serde_json::from_value(vote).unwrap()];
     rig.service.asks(view.clone());
     rig.service.asks(view.clone());
-    assert_eq!(rig.to("remind:").await, ["ann@our.example"]);
-    assert_eq!(rig.to("request:").await.len(), 3);
+    rig.to_be("remind:", &["ann@our.example"]).await;
+    rig.there_are(3, "request:").await;
     view.route.reminders = 2;
     rig.service.asks(view);
-    assert_eq!(rig.to("remind:").await, ["ann@our.example", "ann@our.example", "late@their.example"]);
+    rig.to_be("remind:", &["ann@our.example", "ann@our.example", "late@their.example"]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,12 +92,12 @@ async fn those_who_were_asked_hear_what_came_of_it_and_who_decided_does_not() {
     let rig = Rig::running();
     let view = request(&["ann", "carl"]);
     rig.service.asks(view.clone());
-    rig.named("request:").await;
+    rig.there_are(2, "request:").await;
     rig.service.asks(decided(&view, "ann", "email"));
     rig.service.asks(decided(&view, "ann", "email"));
-    assert_eq!(rig.to("outcome:").await, ["carl@our.example"]);
+    rig.to_be("outcome:", &["carl@our.example"]).await;
     let raw = &rig.server.took("carl@our.example")[1];
-    let asked = rig.named("request:").await.into_iter().find(|mail| mail.person == "carl").unwrap();
+    let asked = rig.there_are(2, "request:").await.into_iter().find(|mail| mail.person == "carl").unwrap();
     assert_eq!(header(raw, "In-Reply-To"), format!("<{}>", asked.message_id));
 }
 
@@ -104,15 +107,16 @@ async fn what_is_decided_before_it_was_sent_is_not_sent() {
     let view = request(&["carl"]);
     rig.server.says("carl@our.example", TransportError::Later("away".to_owned()));
     rig.service.asks(view.clone());
-    let mails = rig.named("request:").await;
+    let mails = rig.there_are(1, "request:").await;
     assert_eq!((states(&mails), mails[0].tries), (vec![OutState::Queued], 1));
     rig.service.asks(decided(&view, "ann", "cli"));
     rig.server.is_back();
+    rig.there_are(1, "outcome:").await;
     rig.pass(Duration::from_secs(60)).await;
     let mails = rig.named("request:").await;
     assert_eq!(states(&mails), [OutState::Failed]);
     assert!(mails[0].error.as_ref().unwrap().contains("decided"), "{mails:?}");
-    assert_eq!(rig.to("unreached:").await, Vec::<String>::new(), "nobody is unreached");
+    assert!(rig.named("unreached:").await.is_empty(), "nobody is unreached");
     assert_eq!(rig.server.took("carl@our.example").len(), 1, "it may have arrived: what came of it is told");
 }
 
@@ -120,15 +124,15 @@ async fn what_is_decided_before_it_was_sent_is_not_sent() {
 async fn after_a_restart_what_waits_is_asked_and_what_was_said_is_not_said_again() {
     let rig = Rig::running();
     rig.service.asks(request(&["ann"]));
-    assert_eq!(rig.to("request:").await.len(), 1);
+    rig.there_are(1, "request:").await;
     rig.bridge.stop().await;
     let other = ApprovalView { approval_id: ApprovalId::from_uuid(Uuid::from_u128(77)), ..request(&["carl"]) };
     rig.service.with(|known| known.approvals.insert(other.approval_id, other.clone()));
     rig.service.with(|known| known.approvals.insert(approval_id(), decided(&request(&["ann"]), "carl", "cli")));
     rig.service.feeds("approval.decided", "approved", Some(approval_id()), Vec::new());
     let rig = rig.restarted().await;
-    assert_eq!(rig.to("request:").await, ["ann@our.example", "carl@our.example"]);
-    assert_eq!(rig.to("outcome:").await, ["ann@our.example"]);
+    rig.to_be("request:", &["ann@our.example", "carl@our.example"]).await;
+    rig.to_be("outcome:", &["ann@our.example"]).await;
     assert_eq!(rig.server.took("ann@our.example").len(), 2);
 }
 
@@ -142,7 +146,7 @@ async fn an_orchestrator_that_cannot_answer_is_asked_again() {
     assert!(rig.named("request:").await.is_empty());
     rig.service.with(|known| known.down = false);
     rig.pass(Duration::from_secs(60)).await;
-    assert_eq!(rig.to("request:").await, ["ann@our.example"]);
+    rig.to_be("request:", &["ann@our.example"]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,25 +155,27 @@ async fn a_refused_address_is_followed_by_the_next_then_by_others_who_may_decide
     let never = TransportError::Never("550 nobody of that name".to_owned());
     rig.server.says("ann@our.example", never.clone());
     rig.service.asks(request(&["ann", "bob"]));
-    assert_eq!(rig.to("request:").await, ["ann@home.example", "ann@our.example"]);
+    rig.to_be("request:", &["ann@home.example", "ann@our.example"]).await;
     assert!(rig.named("unreached:").await.is_empty());
-    let second = rig.named("request:").await.into_iter().find(|mail| mail.state == OutState::Sent).unwrap();
+    let second = rig.there_are(2, "request:").await.into_iter().find(|mail| mail.state == OutState::Sent).unwrap();
     let said = rig.bridge.bounced(&bounce(&second, "ann@home.example", Action::Failed)).await.unwrap();
     assert!(said.contains("came back: 5.1.1 nobody of that name"), "{said}");
-    assert_eq!(rig.to("request:").await, ["ann@home.example", "ann@our.example", "bob@our.example"]);
-    assert_eq!(rig.to("unreached:").await, ["carl@our.example"]);
+    rig.to_be("request:", &["ann@home.example", "ann@our.example", "bob@our.example"]).await;
+    rig.to_be("unreached:", &["carl@our.example"]).await;
     let said = text(&rig.server.took("carl@our.example")[0]);
     assert!(said.contains("ann could not be reached at ann@our.example, ann@home.example"), "{said}");
     rig.service.asks(request(&["ann", "bob"]));
     let rig = rig.restarted().await;
-    assert_eq!((rig.to("request:").await.len(), rig.to("unreached:").await.len()), (3, 1), "each is told once");
+    rig.settle().await;
+    rig.there_are(3, "request:").await;
+    rig.there_are(1, "unreached:").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_bounce_counts_only_for_a_mail_of_ours_and_its_recipient() {
     let rig = Rig::running();
     rig.service.asks(request(&["carl"]));
-    let mail = rig.named("request:").await.remove(0);
+    let mail = rig.there_are(1, "request:").await.remove(0);
     let strange = OutMail { message_id: "somebody@else.example".to_owned(), ..mail.clone() };
     for (report, said) in [
         (bounce(&strange, "carl@our.example", Action::Failed), "no mail of ours"),

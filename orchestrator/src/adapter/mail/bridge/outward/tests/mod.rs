@@ -40,6 +40,8 @@ use crate::{
 
 /// Now, at the start of every test.
 const START: i64 = 1_795_381_500_000;
+/// How many moments something may take that must come, on a machine that does much else.
+const PATIENCE: u32 = 5_000;
 const OURS: &str = "baton@our.example";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -222,17 +224,43 @@ impl Rig {
         self.settle().await;
     }
 
-    /// Until the store has answered what was asked of it, and nothing more is asked: everything waits for time to pass.
+    /// Until nothing changes any more: everything waits for time to pass. What must have come is waited for by itself.
     async fn settle(&self) {
         let mut calm = 0;
         let mut before = self.trace().await;
-        while calm < 15 {
-            let turn = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(2)));
-            turn.await.unwrap();
+        while calm < 20 {
+            self.moment().await;
             let now = self.trace().await;
             calm = if now == before { calm + 1 } else { 0 };
             before = now;
         }
+    }
+
+    /// The disk gets a moment; the paused time does not pass.
+    async fn moment(&self) {
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(3))).await.unwrap();
+    }
+
+    /// Until there are so many mails of a name, and each was tried.
+    async fn there_are(&self, count: usize, prefix: &str) -> Vec<OutMail> {
+        for _ in 0..PATIENCE {
+            let found = self.store.out_named(prefix).await.unwrap();
+            if found.len() >= count && found.iter().all(|mail| mail.tries > 0 || mail.state != OutState::Queued) {
+                break;
+            }
+            self.moment().await;
+        }
+        let found = self.named(prefix).await;
+        assert_eq!(found.len(), count, "{prefix} {found:?}");
+        found
+    }
+
+    /// Until mails of a name went to these addresses.
+    async fn to_be(&self, prefix: &str, addresses: &[&str]) {
+        let found = self.there_are(addresses.len(), prefix).await;
+        let mut to: Vec<&str> = found.iter().map(|mail| mail.to.as_str()).collect();
+        to.sort_unstable();
+        assert_eq!(to, addresses);
     }
 
     /// What can be seen of what goes on.
@@ -245,13 +273,6 @@ impl Rig {
     async fn named(&self, prefix: &str) -> Vec<OutMail> {
         self.settle().await;
         self.store.out_named(prefix).await.unwrap()
-    }
-
-    /// To whom mails of a name went.
-    async fn to(&self, prefix: &str) -> Vec<String> {
-        let mut to: Vec<String> = self.named(prefix).await.into_iter().map(|mail| mail.to).collect();
-        to.sort();
-        to
     }
 
     /// The project began with a mail of this person.
