@@ -145,7 +145,7 @@ impl Setup {
             Some(player) => HostSim::playing(&bus, 2, player).await,
             None => HostSim::start(&bus, 2).await,
         };
-        Office { serve, mail, dns, url, signers, nats, _host: host }
+        Office { serve, mail, dns, url, signers, _nats: nats, _host: host }
     }
 }
 
@@ -157,7 +157,7 @@ pub(crate) struct Office {
     /// How the pages are reached.
     pub(crate) url: String,
     signers: BTreeMap<&'static str, Signer>,
-    pub(crate) nats: NatsServer,
+    _nats: NatsServer,
     _host: HostSim,
 }
 
