@@ -48,8 +48,10 @@ pub(super) fn judge(fields: &[Field], servers: &[String], received: &[String], d
                 let named = |by: &str| is_one_of(received, by) || is_one_of(servers, by);
                 let is_ours = received::is_believed(&line, is_topmost, named);
                 is_topmost = false;
-                // The lines of one server stand together: what is below the next Received was there when the mail came.
-                if found.is_some() || !is_ours {
+                // What is below the line with which a mail came to us from elsewhere was there when it came: its sender can have
+                // written it, in whatever name. Only a handing over inside our own servers is passed.
+                let is_border = !line.is_local && line.helo.is_some();
+                if found.is_some() || !is_ours || is_border {
                     break;
                 }
             }
@@ -200,14 +202,17 @@ mod tests {
         let other = ("authentication-results", "mx.a.org; spf=pass smtp.mailfrom=x.org");
         let (ours, foreign) = (("received", OURS), ("received", FOREIGN));
         let passes = |lines: &[_]| matches!(said(lines), Some(Said::Pass(_)));
-        assert!(passes(&[ours, pass]) && passes(&[pass, ours]) && passes(&[pass, foreign]));
-        assert!(passes(&[ours, other, pass, foreign]), "a server may write several lines");
+        assert!(passes(&[pass, ours]) && passes(&[pass, foreign]));
+        assert_eq!(said(&[ours, pass]), None, "there when the mail came to us");
+        assert!(passes(&[other, pass, ours, foreign]), "a server may write several lines");
         assert_eq!(said(&[foreign, pass]), None, "below a server we do not believe");
         let own = ("received", "from mx.a.org by host-7 with LMTP id 3; x");
-        assert!(passes(&[own, ours, pass]), "below our mailbox's own line");
+        let inside = ("received", "by mx.a.org with SMTP id q1; x");
+        assert!(passes(&[own, pass, ours]) && passes(&[inside, pass, ours]), "below our own servers' lines");
+        assert_eq!(said(&[own, ours, pass]), None);
         assert_eq!(said(&[own, foreign, pass]), None);
         assert_eq!(said(&[ours, foreign, pass]), None);
-        assert!(!passes(&[ours, fail, pass]) && !passes(&[ours, fail, ours, pass]), "the topmost lines say it");
+        assert!(!passes(&[fail, pass, ours]) && !passes(&[fail, ours, pass]), "the topmost lines say it");
         assert!(!passes(&[fail, foreign, pass]));
     }
 }

@@ -145,6 +145,11 @@ pub(super) fn looks() -> Vec<(&'static str, String, String)> {
     LOOKS.iter().map(|(name, light, dark)| (*name, (*light).to_owned(), (*dark).to_owned())).collect()
 }
 
+/// An address of ours in an attribute. Slashes stay as they are: some mail programs look for addresses before they read HTML.
+fn address(url: &str) -> String {
+    url.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
 static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(environment);
 
 fn environment() -> Result<Environment<'static>, minijinja::Error> {
@@ -153,6 +158,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_function("rich", |text: &str| Value::from_safe_string(rich(text, true)));
     environment.add_function("rich_page", |text: &str| Value::from_safe_string(rich(text, false)));
     environment.add_filter("inert", |text: &str| Value::from_safe_string(inert(text)));
+    environment.add_filter("address", |url: &str| Value::from_safe_string(address(url)));
     environment.add_filter("fold", |text: &str, first: &str, lead: &str| fold(text, first, lead));
     environment.add_filter("marked", |text: &str, lead: &str| marked(text, lead));
     environment.add_filter("ruled", |text: &str, mark: &str| ruled(text, mark));
