@@ -70,7 +70,7 @@ impl Bounce {
 pub fn read(raw: &[u8], letter: &Letter) -> Option<Bounce> {
     // As for every mail: a parser that is not ours, on a stranger's bytes.
     let parsed = panic::catch_unwind(|| {
-        let tamed = tame(raw);
+        let tamed = tame(raw)?;
         MessageParser::default().parse(tamed.as_ref()).map(|message| of_parts(raw, &message))
     });
     let (mut recipients, mut about) = parsed.ok().flatten().unwrap_or_default();

@@ -26,7 +26,7 @@ const LONGEST: (usize, usize, usize) = (16_384, 500, 200);
 pub fn read(raw: &[u8]) -> Letter {
     // A parser that is not ours, on a stranger's bytes: whatever it does, this mail is read and the next one, too.
     let parsed = panic::catch_unwind(|| {
-        let tamed = tame(raw);
+        let Some(tamed) = tame(raw) else { return Some(unread(raw, "its parts are too tangled to be taken apart")) };
         MessageParser::default().parse(tamed.as_ref()).map(|message| of_message(raw, &message))
     });
     match parsed {
