@@ -69,7 +69,7 @@ impl Daemon {
                 let said = fs::read_to_string(&self.log).unwrap_or_default();
                 return Err(format!("{} does not answer (ended: {ended:?}): {said}", self.program.display()));
             }
-            thread::sleep(LOOK_EVERY);
+            thread::park_timeout(LOOK_EVERY);
         }
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Daemon {
         signal(child.id(), Signal::TERM);
         let start = Instant::now();
         while matches!(child.try_wait(), Ok(None)) && start.elapsed() < PATIENCE {
-            thread::sleep(LOOK_EVERY);
+            thread::park_timeout(LOOK_EVERY);
         }
         self.end(family);
     }
@@ -122,7 +122,7 @@ impl Daemon {
         let start = Instant::now();
         let remain = |process: &Process| processes().any(|p| p.pid == process.pid && p.started == process.started);
         while family.iter().any(remain) && start.elapsed() < PATIENCE {
-            thread::sleep(LOOK_EVERY);
+            thread::park_timeout(LOOK_EVERY);
         }
     }
 }
