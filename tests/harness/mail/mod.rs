@@ -23,7 +23,8 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use tempfile::TempDir;
@@ -247,6 +248,12 @@ impl MailServer {
 
     fn write_users(&self) {
         ground::users(self.folder.path(), self.tables.lock().accounts.iter());
+        // Dovecot looks at the file at most once a second, and tells versions of it apart by the second they were written in.
+        let second = || UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        let written = second();
+        while held(&self.dovecot).runs() && second() == written {
+            thread::park_timeout(Duration::from_millis(20));
+        }
     }
 
     /// Takes mail for all addresses of a domain for which there is a mailbox or a route.
@@ -416,7 +423,7 @@ impl Drop for MailServer {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::ZERO);
         }
-        if std::thread::panicking() {
+        if thread::panicking() {
             for name in ["postfix.log", "master.log", "dovecot.log", "dovecot-start.log"] {
                 let text = fs::read_to_string(self.path(name)).unwrap_or_default();
                 let tail: Vec<&str> = text.lines().rev().take(40).collect();

@@ -181,6 +181,8 @@ async fn what_a_test_says_about_recipients_and_senders_holds_at_once() {
     server.on_sender(BOB, "PREPEND Authentication-Results: mx.orch.test; dmarc=pass header.from=team.test");
     server.on_sender(EVE, "550 5.7.1 not from you");
     assert_eq!((code(EVE, BATON), code(BOB, BATON)), (550, 250));
+    // Both are in the mailbox before it goes: else they would bounce.
+    server.wait_for_mails(BATON, 2, |_| true).await;
     server.remove_user(BATON);
     assert_eq!(code(ANN, BATON), 550);
     server.add_user(BATON);
