@@ -118,9 +118,11 @@ mod tests {
             "Content-Type: (message) message/rfc822",
             "Content-Type: message /rfc822",
         ] {
+            // A header ends with its line.
+            let header = format!("{header}\n");
             let tamed = tame(header.as_bytes()).unwrap();
             let at = header.find(':').unwrap() + 1;
-            assert!(kind(&tamed[at..]).0.is_none_or(|kind| kind.ctype() != "message"), "{header}");
+            assert!(kind(&tamed[at..]).0.is_none_or(|kind| sting(&kind, false).is_none()), "{header}");
             assert_eq!(tamed.len(), header.len());
         }
         for header in
@@ -128,8 +130,8 @@ mod tests {
         {
             assert!(matches!(tame(header.as_bytes()), Some(Cow::Borrowed(_))), "{header}");
         }
-        let digest = tame(b"Content-Type: multipart/digest; boundary=digest").unwrap();
-        assert_eq!(digest.as_ref(), b"Content-Type: multipart/xigest; boundary=digest");
+        let digest = tame(b"Content-Type: multipart/digest; boundary=digest\n").unwrap();
+        assert_eq!(digest.as_ref(), b"Content-Type: multipart/xigest; boundary=digest\n");
     }
 
     #[test]
