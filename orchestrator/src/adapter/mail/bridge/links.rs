@@ -65,7 +65,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Deciding for Bridge<S, D, V
             return later();
         }
         let verdict = match (filled.verdict.as_str(), &behind.approval.subject) {
-            ("ask", _) => return self.ask_behind(&behind, filled).await,
+            ("ask", _) => return Box::pin(self.ask_behind(&behind, filled)).await,
             ("approve", ApprovalSubject::Question { .. }) | ("answer", _) if filled.note.is_empty() => {
                 return self.page(&behind, Answer::Incomplete, Some("Write your answer first.")).await;
             }
@@ -78,7 +78,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Deciding for Bridge<S, D, V
                     .await;
             }
         };
-        self.vote(behind, verdict, filled).await
+        Box::pin(self.vote(behind, verdict, filled)).await
     }
 
     async fn show_quiet(&self, link: &str) -> Page {

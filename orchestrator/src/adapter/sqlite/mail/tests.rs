@@ -87,7 +87,7 @@ async fn a_mail_is_kept_once_with_its_text_and_is_unfinished_until_it_is_finishe
         (trusted("ann", "m1"), Some(UnixMs(10))),
         "what was written first stays"
     );
-    assert_eq!(store.unfinished().await.unwrap(), [second.clone()]);
+    assert_eq!(store.unfinished().await.unwrap(), std::slice::from_ref(&second));
     let all = store.letters(LetterFilter::default()).await.unwrap();
     assert_eq!(all.iter().map(|mail| &mail.id).collect::<Vec<_>>(), [&second.id, &first.id], "the newest first");
     assert_eq!(store.letters(LetterFilter { limit: 1, state: None }).await.unwrap().len(), 1);

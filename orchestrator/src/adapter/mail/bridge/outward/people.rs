@@ -77,6 +77,6 @@ pub(super) fn is_lost(mail: &OutMail) -> bool {
 }
 
 /// Those who decided: names separated by commas.
-pub(super) fn decided_by<'a>(by: &'a str) -> impl Iterator<Item = &'a str> {
+pub(super) fn decided_by(by: &str) -> impl Iterator<Item = &str> {
     by.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
