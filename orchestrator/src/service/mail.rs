@@ -101,6 +101,7 @@ impl Orchestrator {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
+        let fetch = if listener.is_some() { Some(Web::new()?) } else { None };
         // From now on nothing can go wrong any more.
         if !self.open_mail(Arc::new(bridge.room())) {
             return Err("mail is started already".to_owned());
@@ -109,10 +110,10 @@ impl Orchestrator {
         let mut tasks = Vec::new();
         bridge.run();
         let listening = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        if let Some(listener) = listener {
+        if let Some((listener, fetch)) = listener.zip(fetch) {
             let doors = Doors {
                 intake: bridge.clone(),
-                fetch: Web::new()?,
+                fetch,
                 clock: Arc::clone(&self.clock),
                 webhooks: mail.webhooks.clone(),
                 max_mail: usize::try_from(mail.max_mail_mib.saturating_mul(1024 * 1024)).unwrap_or(usize::MAX),
