@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::Who;
+use crate::{ledger::Who, mail::address::normal};
 
 /// The group of all members.
 pub const EVERYONE: &str = "everyone";
@@ -69,7 +69,7 @@ impl People {
             }
             let login = member.unix.clone().unwrap_or_else(|| name.clone());
             let slack = member.slack.iter().map(|id| ("slack", id.trim().to_owned()));
-            let email = member.email.iter().map(|address| ("email", address.trim().to_lowercase()));
+            let email = member.email.iter().map(|address| ("email", mail_handle(address)));
             for (channel, handle) in slack.chain(email).chain([("cli", login.trim().to_owned())]) {
                 if handle.is_empty() {
                     return Err(bad(format!("an empty handle for {channel}: write one, or leave it out")));
@@ -102,7 +102,7 @@ impl People {
         let key = match channel {
             "cli" | "web" => Some(("cli", handle.to_owned())),
             "slack" => Some(("slack", handle.to_owned())),
-            "email" => Some(("email", handle.to_lowercase())),
+            "email" => Some(("email", mail_handle(handle))),
             _ => None,
         };
         if let Some(name) = key.and_then(|key| self.handles.get(&key)) {
@@ -113,7 +113,7 @@ impl People {
             return handle.to_owned();
         }
         match channel {
-            "email" => format!("email:{}", handle.to_lowercase()),
+            "email" => format!("email:{}", mail_handle(handle)),
             _ => format!("{channel}:{handle}"),
         }
     }
@@ -185,6 +185,11 @@ impl People {
     }
 }
 
+/// A mail address as it is compared: small letters, the domain as servers know it (`xn--…`).
+fn mail_handle(written: &str) -> String {
+    normal(written).unwrap_or_else(|| written.trim().to_lowercase())
+}
+
 /// A name without characters that lists of names, or handles, are written with.
 pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
@@ -226,6 +231,11 @@ mod tests {
             assert_eq!(people.person(channel, handle), "ann", "{channel} {handle}");
         }
         assert_eq!(people.person("slack", "U9"), "slack:U9");
+        let abroad = BTreeMap::from([("zoe".to_owned(), member("", &[" Zoe@exämple.org "], &[]))]);
+        let abroad = People::new(abroad).unwrap();
+        for handle in ["zoe@exämple.org", "zoe@xn--exmple-cua.org", "ZOE@EXÄMPLE.ORG"] {
+            assert_eq!(abroad.person("email", handle), "zoe", "{handle}");
+        }
         assert_eq!(people.person("email", "X@example.org"), "email:x@example.org");
         assert_eq!(people.person("cli", "mallory"), "cli:mallory", "no member, and no member's name");
         for channel in ["cli", "web"] {

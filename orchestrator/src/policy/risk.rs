@@ -8,7 +8,9 @@ use super::Facts;
 use crate::ledger::{Asked, Risk};
 
 /// Paths that decide what runs where, or that hold keys.
-const SENSITIVE: [&str; 17] = [
+const SENSITIVE: [&str; 18] = [
+    // Skills and their lockfile: what later agents are told to do.
+    "**/.agents/**",
     ".github/**",
     ".gitlab/**",
     ".gitlab-ci.yml",

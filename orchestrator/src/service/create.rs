@@ -65,7 +65,15 @@ impl Orchestrator {
         // Whoever asks at the same time waits, and then finds it.
         let _turn = self.starting.turn(key.clone()).await;
         match self.read(self.store.started_by(key).await)? {
-            Some(project_id) => Ok(project_id),
+            Some(project_id) => {
+                let head = self.read(self.store.project_head(project_id).await)?;
+                let owner = self.person(&new.channel, &new.owner);
+                if head.is_none_or(|head| head.owner == owner) {
+                    return Ok(project_id);
+                }
+                let detail = format!("this key started project {project_id}, which is somebody else's");
+                Err(hinted("key_taken", 409, detail, "choose a key of your own"))
+            }
             None => self.create_anew(new).await,
         }
     }

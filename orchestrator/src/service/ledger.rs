@@ -150,7 +150,7 @@ impl Orchestrator {
     /// Records that somebody saw a request; that they saw it before is fine.
     pub(super) async fn seen_by(&self, id: &str, request: ViewedRequest) -> Result<(), Problem> {
         let view = self.approval_view(id).await?;
-        let by = self.person(&request.channel, &request.by);
+        let by = self.insider(view.project_id, &request.channel, &request.by).await?;
         let fact = Fact::ApprovalViewed { approval_id: view.approval_id, by, channel: request.channel };
         self.handle.ask(view.project_id, fact, None).await.map_err(|e| of_refusal(&e)).map(drop)
     }
@@ -162,6 +162,7 @@ impl Orchestrator {
         }
         short_enough(&request.question)?;
         let view = self.approval_view(id).await?;
+        let by = self.insider(view.project_id, &request.channel, &request.by).await?;
         let seen = self.seen(view.project_id).await?;
         let asked = driver::question(&seen, &view.subject, &request.question, self.ids.as_ref());
         let Some((clarifier, detail)) = asked else {
@@ -170,7 +171,7 @@ impl Orchestrator {
         };
         let fact = Fact::ApprovalQuestioned {
             approval_id: view.approval_id,
-            by: self.person(&request.channel, &request.by),
+            by,
             channel: request.channel,
             question: request.question,
             clarifier: Box::new(clarifier),

@@ -228,7 +228,12 @@ impl Smtp {
         to: &Address,
     ) -> Result<(), Failure> {
         let wait = self.0.waits.answer;
-        answered(wait, connection.command(MailFrom::new(from.cloned(), Vec::new()))).await?;
+        // Refused before it heard for whom: it is about us, and about every mail; unless this one is too large (552).
+        let refused = answered(wait, connection.command(MailFrom::new(from.cloned(), Vec::new()))).await;
+        refused.map_err(|failure| match failure {
+            Failure::Said(code, why) if code != 552 => Failure::Gone(format!("it takes nothing from us: {code} {why}")),
+            other => other,
+        })?;
         answered(wait, connection.command(Rcpt::new(to.clone(), Vec::new()))).await?;
         answered(wait, connection.command(Data)).await
     }

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    resolve::{Resolve, System},
-    rules::Rules,
+    resolve::{Allowed, Resolve, System},
+    rules::{Host, Rules},
     splice::Counts,
 };
 
@@ -28,7 +28,8 @@ pub struct EgressAccess {
     pub(super) resolver: Arc<dyn Resolve>,
     /// Of those the rules let through, these may have a private address.
     pub(super) private: Arc<Rules>,
-    pub(super) allow_private: bool,
+    #[cfg(test)]
+    allow_private: bool,
     pub(super) waits: Waits,
 }
 
@@ -57,7 +58,26 @@ impl EgressAccess {
     ) -> Self {
         let resolver = Arc::new(System);
         let private = Arc::default();
-        Self { rules, records, log, stop, resolver, private, allow_private: false, waits: WAITS }
+        Self {
+            rules,
+            records,
+            log,
+            stop,
+            resolver,
+            private,
+            #[cfg(test)]
+            allow_private: false,
+            waits: WAITS,
+        }
+    }
+
+    /// Which addresses a host that the rules let through may have.
+    pub(super) fn allowed(&self, host: &Host, port: u16) -> Allowed {
+        #[cfg(test)]
+        if self.allow_private {
+            return Allowed::All;
+        }
+        if self.private.allowing(host, port).is_some() { Allowed::Network } else { Allowed::Public }
     }
 
     /// Where the rules name one of these, it may have a private address.

@@ -2,6 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Why an address of somebody's own network is refused.
+pub(super) const PRIVATE: &str = "private address";
+/// The same, where the network is a provider's.
+pub(super) const CARRIER_GRADE: &str = "carrier-grade NAT address";
+
 /// Why an address is no target; `None` if it is one of the public internet.
 pub(super) fn refusal(address: IpAddr) -> Option<&'static str> {
     match address {
@@ -14,9 +19,9 @@ const fn refusal_v4(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         [0, ..] => Some("unspecified address"),
         [127, ..] => Some("loopback address"),
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Some("private address"),
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Some(PRIVATE),
         [169, 254, ..] => Some("link-local address"),
-        [100, 64..=127, ..] => Some("carrier-grade NAT address"),
+        [100, 64..=127, ..] => Some(CARRIER_GRADE),
         [192, 0, 0 | 2, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] | [192, 88, 99, _] => {
             Some("reserved address")
         }
@@ -36,9 +41,9 @@ const fn refusal_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0x64, 0xff9b, ..] => Some("local NAT64 address"),
         [0x2001, 0, ..] => Some("Teredo address"),
         [0x2001, 0xdb8, ..] | [0x100, 0, 0, 0, ..] | [0x3fff, 0..=0x0fff, ..] => Some("reserved address"),
-        [0xfc00..=0xfdff, ..] => Some("private address"),
+        [0xfc00..=0xfdff, ..] => Some(PRIVATE),
         [0xfe80..=0xfebf, ..] => Some("link-local address"),
-        [0xfec0..=0xfeff, ..] => Some("private address"),
+        [0xfec0..=0xfeff, ..] => Some(PRIVATE),
         [0xff00..=0xffff, ..] => Some("multicast address"),
         // Only 2000::/3 is assigned to the public internet.
         [0x2000..=0x3fff, ..] => None,

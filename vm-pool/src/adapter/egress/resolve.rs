@@ -8,7 +8,10 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::net::lookup_host;
 
-use super::{address::refusal, rules::Host};
+use super::{
+    address::{CARRIER_GRADE, PRIVATE, refusal},
+    rules::Host,
+};
 
 /// Finds the addresses of a name.
 pub(super) trait Resolve: fmt::Debug + Send + Sync {
@@ -35,12 +38,36 @@ pub(super) enum NoAddress {
     Unknown(String),
 }
 
+/// Which addresses are let through beside those of the public internet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// None.
+    Public,
+    /// Those of one's own network, if a name leads there; any, if the address itself was written: whoever looks after a name
+    /// must not be able to lead it to this machine.
+    Network,
+    /// All, in tests.
+    #[cfg(test)]
+    All,
+}
+
+impl Allowed {
+    fn lets(self, host: &Host, why: &'static str) -> bool {
+        match self {
+            Self::Public => false,
+            Self::Network => matches!(host, Host::Address(_)) || matches!(why, PRIVATE | CARRIER_GRADE),
+            #[cfg(test)]
+            Self::All => true,
+        }
+    }
+}
+
 /// The addresses of a target that may be connected to. What is connected to is one of these, and nothing is resolved again.
 pub(super) async fn targets(
     resolver: &dyn Resolve,
     host: &Host,
     port: u16,
-    allow_private: bool,
+    allowed: Allowed,
 ) -> Result<Vec<SocketAddr>, NoAddress> {
     let found = match host {
         Host::Address(address) => vec![*address],
@@ -49,7 +76,7 @@ pub(super) async fn targets(
     let why = found.iter().find_map(|address| refusal(*address));
     let mut public: Vec<SocketAddr> = found
         .into_iter()
-        .filter(|address| allow_private || refusal(*address).is_none())
+        .filter(|address| refusal(*address).is_none_or(|why| allowed.lets(host, why)))
         .map(|address| SocketAddr::new(address, port))
         .collect();
     // They are tried in order; IPv6 without a way out would cost the whole wait.

@@ -130,8 +130,8 @@ async fn answer<'a>(
         );
         return say(StatusCode::FORBIDDEN, &text);
     };
-    let private = access.allow_private || access.private.allowing(host, *port).is_some();
-    let found = timeout(access.waits.connect, targets(&*access.resolver, host, *port, private)).await;
+    let found =
+        timeout(access.waits.connect, targets(&*access.resolver, host, *port, access.allowed(host, *port))).await;
     let addresses = match found {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(NoAddress::Refused(why))) => {

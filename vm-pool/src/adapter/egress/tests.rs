@@ -249,11 +249,12 @@ async fn what_is_not_on_the_list_is_refused_before_it_is_even_looked_up() {
 async fn a_host_of_ones_own_network_is_reached_where_both_lists_name_it() {
     let (port, (other, others)) = (mirror().await, echo().await);
     let at = |host: &str, port: u16| format!("{host}:{port}");
-    let entries = [at("near.example", port), at("near.example", other), at("trap.example", port)];
-    let names: [(&str, &[&str]); 3] =
-        [("near.example", &["127.0.0.1"]), ("trap.example", &["127.0.0.1"]), ("more.example", &["127.0.0.1"])];
+    let entries = [at("127.0.0.1", port), at("127.0.0.1", other), at("trap.example", port)];
+    let names: [(&str, &[&str]); 2] = [("trap.example", &["127.0.0.1"]), ("more.example", &["127.0.0.1"])];
     let mut proxy = Proxy::new(&entries.each_ref().map(String::as_str), &names, false);
-    proxy.private = Arc::new(Rules::private(&[at("near.example", port), at("more.example", port)]).unwrap());
+    // A name that is let into the network does not lead to this machine.
+    let private = [at("127.0.0.1", port), at("trap.example", port), at("more.example", port)];
+    proxy.private = Arc::new(Rules::private(&private).unwrap());
     let ask = async |target: &str| proxy.ask(&format!("GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\n\r\n")).await;
     let reached = ask(&entries[0]).await;
     assert!(reached.starts_with("HTTP/1.1 200 "), "{reached}");
@@ -295,9 +296,11 @@ async fn a_name_on_the_list_that_leads_home_is_refused() {
 
 #[tokio::test]
 async fn of_several_addresses_only_those_that_may_be_reached_are_tried() {
-    use super::resolve::{NoAddress, targets};
+    use super::resolve::{Allowed, NoAddress, targets};
     let proxy = Proxy::new(&[], &[("mixed", &["10.0.0.1", "2606:4700::1", "1.1.1.1"]), ("none", &[])], false);
-    let find = |name: &'static str| targets(&proxy.names, Box::leak(Box::new(Host::Name(name.to_owned()))), 443, false);
+    let find = |name: &'static str| {
+        targets(&proxy.names, Box::leak(Box::new(Host::Name(name.to_owned()))), 443, Allowed::Public)
+    };
     let found = find("mixed").await.unwrap();
     assert_eq!(found, ["1.1.1.1:443".parse().unwrap(), "[2606:4700::1]:443".parse().unwrap()]);
     assert_eq!(
@@ -305,6 +308,9 @@ async fn of_several_addresses_only_those_that_may_be_reached_are_tried() {
         1,
         "resolved once: the address that was checked is the one used"
     );
+    let host = Host::Name("mixed".to_owned());
+    let in_network = targets(&proxy.names, &host, 443, Allowed::Network).await.unwrap();
+    assert_eq!(in_network.len(), 3, "one's own network, where the host lists the name");
     assert!(matches!(find("none").await, Err(NoAddress::Unknown(_))));
     assert!(matches!(find("missing").await, Err(NoAddress::Unknown(_))));
 }

@@ -248,6 +248,7 @@ async fn what_a_server_says_decides() {
         ("never", "550 5.1.1 nobody", Script { rcpt: Does::Says("550 5.1.1 nobody"), ..plain() }),
         ("later", "451", Script { mail: Does::Says("451 4.3.0 busy"), ..plain() }),
         ("never", "552", Script { mail: Does::Says("552 5.3.4 too large"), ..plain() }),
+        ("later", "553", Script { mail: Does::Says("553 5.7.1 sender not yours"), ..plain() }),
         ("later", "log in", Script { mail: Does::Says("530 5.7.0 log in first"), ..plain() }),
         ("later", "554 no", Script { greeting: Does::Says("554 no service here"), ..plain() }),
         ("later", "421", Script { data: Does::Says("421 4.3.2 going down"), ..plain() }),

@@ -16,7 +16,7 @@ use crate::{
         letter::{Delivery, Letter},
         noise::{self, Noise},
     },
-    port::Service,
+    port::{Service, journal::JournalError},
 };
 
 /// How long a mail waits for its sender to be checked, in milliseconds, before it is put aside.
@@ -62,12 +62,20 @@ enum Judged {
     Aside(String),
 }
 
+fn aside(outcome: String) -> Verdict {
+    Verdict { state: InState::Quarantined, outcome, ..Verdict::default() }
+}
+
 impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     /// Looks at a mail and does what it wants; what became of it.
     pub(super) async fn look(&self, mail: &InMail, again: bool) -> Result<Verdict, Later> {
-        let Some(raw) = self.0.desk.text(&mail.id).await? else {
-            let outcome = "its text is gone: nothing was done".to_owned();
-            return Ok(Verdict { state: InState::Quarantined, outcome, ..Verdict::default() });
+        let raw = match self.0.desk.text(&mail.id).await {
+            Ok(Some(raw)) => raw,
+            Ok(None) => return Ok(aside("its text is gone: nothing was done".to_owned())),
+            Err(error @ JournalError::Malformed { .. }) => {
+                return Ok(aside(format!("its text is not what was kept: nothing was done ({error})")));
+            }
+            Err(error) => return Err(error.into()),
         };
         let letter = apart(raw.clone()).await?;
         let mut verdict = Verdict {
@@ -107,15 +115,21 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             return Ok(Judged::Aside(format!("nobody knows whom it is from: {}", letter.defects.join("; "))));
         };
         let sender = self.sender(author);
+        // An admin can let a mail pass, and not what is missing of it.
+        if let Some(size) = letter.header(TOO_LARGE).next() {
+            let size = one_line(size, 40);
+            let why = format!("it is too large ({size}), so only its headers were kept: see `max_mail_mib` in [mail]");
+            return Ok(Judged::Aside(why));
+        }
+        if !is_released && let Some(why) = self.doubt(mail, raw, &letter, &sender).await? {
+            return Ok(Judged::Aside(why));
+        }
         // The same id from somebody else is another mail.
         if let Some(id) = &letter.message_id
             && let Some(before) = self.0.desk.seen(id, &mail.id).await?
             && before.verdict.person == sender.person
         {
             return Ok(Judged::Over(format!("the same mail came before: {}", one_line(&before.verdict.outcome, 200))));
-        }
-        if !is_released && let Some(why) = self.doubt(mail, raw, &letter, &sender).await? {
-            return Ok(Judged::Aside(why));
         }
         let genuine = Genuine {
             id: mail.id.clone(),
@@ -138,13 +152,6 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     ) -> Result<Option<String>, Later> {
         let inner = &*self.0;
         let author = sender.address.as_str();
-        if let Some(size) = letter.header(TOO_LARGE).next() {
-            let why = format!(
-                "it is too large ({}), so only its headers were kept: see `max_mail_mib` in [mail]",
-                one_line(size, 40)
-            );
-            return Ok(Some(why));
-        }
         if let Some(name) = letter.doubled() {
             let why = format!(
                 "it has the header {name} twice: what it says depends on who reads it, and a signature may cover the other one"

@@ -88,7 +88,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             owner: mail.sender.handle.clone(),
             channel: EMAIL.to_owned(),
             inputs: files,
-            key: Some(format!("{EMAIL}:{}", mail.id)),
+            key: Some(key(mail)),
             ..NewProject::default()
         };
         Ok((new, left_out))
@@ -125,4 +125,14 @@ async fn is_within(folder: &str, roots: &[PathBuf]) -> bool {
         roots.find(|root| real.starts_with(root))
     };
     tokio::task::spawn_blocking(look).await.is_ok_and(|root| root.is_some())
+}
+
+/// What names a project's start: the mail, by its own id, so that it is the same over the mailbox and a webhook, and its person;
+/// by its digest if it has none that can be used.
+fn key(mail: &Genuine) -> String {
+    let id = mail.letter.message_id.as_deref().filter(|id| id.len() <= 150 && !id.contains(char::is_control));
+    match id {
+        Some(id) if mail.sender.person.len() <= 100 => format!("{EMAIL}:{}:{id}", mail.sender.person),
+        _ => format!("{EMAIL}:{}", mail.id),
+    }
 }

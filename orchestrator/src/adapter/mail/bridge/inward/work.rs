@@ -210,7 +210,8 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         // Trouble with its text is met again by who works on it.
         let raw = self.0.desk.text(&mail.id).await.ok().flatten().unwrap_or_default();
         let head = raw.get(..HEADERS).unwrap_or(&raw);
-        let head = String::from_utf8_lossy(head);
+        // Long lines go on in the next one, behind a blank.
+        let head = String::from_utf8_lossy(head).replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ");
         let from = head.lines().take_while(|line| !line.is_empty()).find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.trim().eq_ignore_ascii_case("from").then(|| address::parse(value)).flatten()

@@ -1,6 +1,6 @@
 //! The feed of all projects, followed; and everything looked at once at the start.
 
-use std::{pin::pin, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use bus_schemas::{time::UnixMs, v1::api::FeedEvent};
 use futures::StreamExt as _;
@@ -8,14 +8,16 @@ use tokio::time::Instant;
 
 use super::{super::core::Bridge, news::Ended};
 use crate::{
-    adapter::mail::{Desk, Transport, Verifier},
-    port::Service,
+    adapter::mail::{Desk, OutMail, Transport, Verifier},
+    port::{Service, journal::JournalError},
 };
 
 /// How long until the feed is asked for again after it ended or failed, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often the position is written down while events come that no news came of.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
+/// How long ago people may have been asked who are told once more what came of it, if nothing says that they were.
+const UNTOLD_MS: u64 = 7 * 24 * 3600 * 1000;
 /// How often old texts are cleared.
 const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How long texts of what is finished are kept.
@@ -33,13 +35,32 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
                     for view in &pending {
                         core.requests.mark(view.approval_id);
                     }
-                    return;
+                    match self.mark_untold().await {
+                        Ok(()) => return,
+                        Err(error) => tracing::warn!(%error, "mail: what was not told cannot be read"),
+                    }
                 }
                 Err(problem) => tracing::warn!(problem = %problem.detail, "mail: pending requests cannot be read"),
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(AGAIN.1);
         }
+    }
+
+    /// Marks what came to its end a moment before the last run ended: its people may not have heard.
+    async fn mark_untold(&self) -> Result<(), JournalError> {
+        let core = &*self.0;
+        let of_late = |mail: &OutMail| self.now().since(mail.created_at) < UNTOLD_MS;
+        let desk = &core.world.desk;
+        let told: BTreeSet<_> = desk.out_named("result:").await?.iter().filter_map(|mail| mail.project_id).collect();
+        let begun = desk.out_named("started:").await?;
+        let open = begun.iter().filter_map(|mail| mail.project_id).filter(|id| !told.contains(id));
+        open.for_each(|id| core.projects.mark(id));
+        let told: BTreeSet<_> = desk.out_named("outcome:").await?.iter().filter_map(|mail| mail.approval_id).collect();
+        let asked = desk.out_named("request:").await?;
+        let asked = asked.iter().filter(|mail| of_late(mail)).filter_map(|mail| mail.approval_id);
+        asked.filter(|id| !told.contains(id)).for_each(|id| core.requests.mark(id));
+        Ok(())
     }
 
     /// Follows the feed for ever.

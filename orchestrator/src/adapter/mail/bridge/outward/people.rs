@@ -8,6 +8,7 @@ use super::{super::core::Settings, Recipient};
 use crate::{
     adapter::mail::{OutMail, OutState, Thread},
     config::Audience,
+    mail::address::normal,
     people::People,
 };
 
@@ -28,7 +29,11 @@ impl Crew<'_> {
     pub(super) fn addresses(&self, person: &str) -> Vec<String> {
         match person.strip_prefix(BY_MAIL) {
             Some(address) => vec![address.to_owned()],
-            None => self.people.emails_of(person).to_vec(),
+            // As servers want them: a domain in A-labels, no blanks.
+            None => {
+                let written = self.people.emails_of(person).iter();
+                written.map(|address| normal(address).unwrap_or_else(|| address.trim().to_owned())).collect()
+            }
         }
     }
 

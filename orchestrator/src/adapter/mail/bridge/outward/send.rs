@@ -34,6 +34,9 @@ const STORE_AGAIN: Duration = Duration::from_secs(5);
 /// The longest sleep: a clock that was put forward is noticed.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How the trouble begins of a mail that a server got whole and did not answer for.
+const UNSURE: &str = "perhaps handed over";
+
 impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
     /// Sends what is due, until the bridge stops: then what is being handed over is waited for, so that it need not be sent again.
     pub(in super::super) async fn keep_outbox(self) {
@@ -92,16 +95,29 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             (mail.state, mail.error) = (OutState::Failed, Some(NO_NEED.to_owned()));
             return world.desk.set_out(mail).await.map_err(|e| e.to_string());
         }
-        let outcome = match world.desk.out_text(mail.id).await {
+        let text = world.desk.out_text(mail.id).await;
+        // Written down before: should what came of it not be, it is tried again no sooner than after trouble.
+        mail.tries = mail.tries.saturating_add(1);
+        let now = self.now();
+        let wait = i64::try_from(backoff(mail.tries, mail.id.as_u128()).as_millis()).unwrap_or(i64::MAX);
+        let tried = OutMail { next_at: UnixMs(now.0.saturating_add(wait)), ..mail.clone() };
+        world.desk.set_out(tried).await.map_err(|e| e.to_string())?;
+        let outcome = match text {
             Ok(Some(text)) => world.transport.send(&world.settings.address, &mail.to, &text).await,
             Ok(None) => Err(TransportError::Never("its text is not there any more".to_owned())),
             Err(error) => Err(TransportError::Later(error.to_string())),
         };
-        mail.tries = mail.tries.saturating_add(1);
+        let was_unsure = mail.error.as_deref().is_some_and(|error| error.starts_with(UNSURE));
         match outcome {
             Ok(()) => (mail.state, mail.error) = (OutState::Sent, None),
             Err(TransportError::Never(why)) => (mail.state, mail.error) = (OutState::Failed, Some(why)),
-            Err(TransportError::Later(why) | TransportError::Unknown(why)) => self.put_off(&mut mail, why),
+            // A second time everything was handed over without an answer: a third copy helps nobody.
+            Err(TransportError::Unknown(why)) if was_unsure => {
+                tracing::warn!(name = %mail.name, to = %mail.to, %why, "mail: handed over twice without an answer; not sent again");
+                (mail.state, mail.error) = (OutState::Sent, Some(format!("{UNSURE}: {why}")));
+            }
+            Err(TransportError::Unknown(why)) => self.put_off(&mut mail, format!("{UNSURE}: {why}")),
+            Err(TransportError::Later(why)) => self.put_off(&mut mail, why),
         }
         world.desk.set_out(mail.clone()).await.map_err(|e| e.to_string())?;
         if mail.state == OutState::Failed {
