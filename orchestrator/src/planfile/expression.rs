@@ -24,7 +24,7 @@ const MAX_LOOPS: usize = 4;
 const MAX_INPUT_VALUES: usize = 200_000;
 /// Passes through the innermost loop: about a second.
 const MAX_PASSES: usize = 1_000_000;
-/// Steps that the conditions of one request may cost together, as their cost is counted: about 4 ms, for everybody
+/// Steps that the conditions of one policy may cost together for one request, as their cost is counted, for everybody
 /// else waits while a request is routed.
 const MAX_STEPS: u64 = 100_000;
 /// Values in the output together; stops a small expression from making a huge list.
