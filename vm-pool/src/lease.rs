@@ -146,6 +146,7 @@ pub(crate) async fn keep<H: Hypervisor>(
             return;
         }
     };
+    tracing::info!(vm, "a vm is up");
     let (heard, answered) = oneshot::channel();
     if notices.send(Notice::Booted { vm, heard }).await.is_err() {
         return machine.kill().await;
@@ -170,7 +171,10 @@ pub(crate) async fn keep<H: Hypervisor>(
     match ordered {
         None => machine.kill().await,
         Some(reply) => match machine.resume().await {
-            Ok(()) => drop(reply.send(Ok((machine, session)))),
+            Ok(()) => {
+                tracing::info!(vm, "a vm is handed out");
+                drop(reply.send(Ok((machine, session))));
+            }
             Err(e) => {
                 let _ = reply.send(Err(Refusal::Broken { detail: e.to_string(), exhausted: e.exhausted }));
                 machine.kill().await;

@@ -143,7 +143,10 @@ async fn a_mail_that_is_too_large_is_known_by_its_header() {
         &Envelope::new(ANN, BATON),
         &written("large", &"seventy characters of nothing in particular\n".repeat(40_000)),
     );
+    // Postfix hands mails over side by side: the first one must lie there before the second is sent.
+    servers.wait_for_mail(BATON, |_| true).await;
     deliver(&servers, "small");
+    servers.wait_for_mails(BATON, 2, |_| true).await;
     let _followed = Followed::start(&mail, &drawer);
     let kept = drawer.until(2).await;
     assert_eq!(subjects(&kept), ["large", "small"]);

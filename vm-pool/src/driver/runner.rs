@@ -153,6 +153,7 @@ impl<V: Vm> Runner<V> {
         let attempt = offer.attempt;
         let publisher = tokio::spawn(async move {
             while let Some(stage) = entered.recv().await {
+                tracing::info!(%attempt, ?stage, "stage entered");
                 bus.progress(Progress { attempt, nonce, stage, entered_at: now() }).await;
             }
         });
@@ -235,6 +236,7 @@ fn ending_of(attempt: AttemptRef, nonce: ClaimNonce, outcome: Result<Outcome, Fa
             Ending::Paused(Box::new(wrap(EventKind::Paused, 0, attempt, nonce, at, body)))
         }
         Ok(Outcome::Handoff(handoff)) => {
+            tracing::info!(%attempt, commit = %handoff.commit, "attempt handed off");
             let body = HandoffReady { attempt, nonce, handoff: *handoff };
             Ending::Handoff(Box::new(wrap(EventKind::Handoff, 0, attempt, nonce, at, body)))
         }
