@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     Desk, Failure,
     fetch::{blocking, patiently},
-    one_line,
+    guest, one_line,
     services::TAR_OVERHEAD_BYTES,
 };
 use crate::{
@@ -35,18 +35,12 @@ pub(super) async fn collect<V: Vm>(desk: &Desk, leased: &mut Leased<V>, offer: &
     let file = tempfile::tempfile_in(&desk.scratch).map_err(|e| Failure::host(&e, "create a file for the changes"))?;
     let mut file = tokio::fs::File::from_std(file);
     let limit = offer.limits.changes_bytes.saturating_add(TAR_OVERHEAD_BYTES);
-    let session = &leased.session;
-    let copy = async {
+    guest::attended(leased, async |session| {
         let mut changes = session.collect(limit, Instant::now() + COLLECT_WAIT).await?;
         tokio::io::copy(&mut changes, &mut file).await.map_err(full)?;
         tokio::io::AsyncWriteExt::flush(&mut file).await.map_err(full)
-    };
-    tokio::select! {
-        copied = copy => copied?,
-        reason = leased.vm.exited() => {
-            return Err(Failure::new(FailureReason::GuestLost, format!("the VM ended: {reason}")));
-        }
-    }
+    })
+    .await?;
     Ok(file.into_std().await)
 }
 

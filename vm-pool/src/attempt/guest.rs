@@ -22,18 +22,15 @@ const REJUVENATE_WAIT: Duration = Duration::from_secs(30);
 /// To unpack a tree; a large one on a slow machine takes minutes.
 const UNPACK_WAIT: Duration = Duration::from_secs(600);
 
-/// Makes the guest a machine of its own and puts the tree in.
+/// Makes the guest a machine of its own and puts the tree in. A guest that does not live through it is noticed.
 pub(super) async fn prepare<V: Vm>(leased: &mut Leased<V>, tree: std::fs::File) -> Result<(), Failure> {
     let identity = identity(leased)?;
-    let session = &leased.session;
-    let work = async {
+    attended(leased, async |session| {
         session.rejuvenate(&identity, Instant::now() + REJUVENATE_WAIT).await?;
         session.push_workspace(tokio::fs::File::from_std(tree), Instant::now() + UNPACK_WAIT).await
-    };
-    tokio::select! {
-        done = work => done.map(drop).map_err(Failure::from),
-        reason = leased.vm.exited() => Err(vm_gone(&reason)),
-    }
+    })
+    .await
+    .map(drop)
 }
 
 fn identity<V>(leased: &Leased<V>) -> Result<Rejuvenate, Failure> {
@@ -76,4 +73,73 @@ pub(super) async fn attended<V: Vm, T, E: Into<Failure>>(
 
 fn vm_gone(reason: &str) -> Failure {
     Failure::new(FailureReason::GuestLost, format!("the VM ended: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use bus_schemas::{
+        frame,
+        id::LeaseId,
+        v1::guest::{FromGuest, ToGuest},
+    };
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::UnixStream,
+    };
+
+    use super::*;
+    use crate::port::{Channels, StartError};
+
+    /// A VM that never ends by itself.
+    struct Endless;
+
+    impl Vm for Endless {
+        async fn pause(&mut self) -> Result<(), StartError> {
+            Ok(())
+        }
+
+        async fn resume(&mut self) -> Result<(), StartError> {
+            Ok(())
+        }
+
+        async fn exited(&mut self) -> String {
+            std::future::pending().await
+        }
+
+        async fn kill(self) {}
+    }
+
+    /// Takes its identity, and is not heard of again.
+    async fn falls_silent(mut control: UnixStream) {
+        let length = control.read_u32().await.unwrap();
+        let mut body = vec![0; length as usize];
+        control.read_exact(&mut body).await.unwrap();
+        let ToGuest::Rejuvenate(to) = serde_json::from_slice(&body).unwrap() else { panic!("not its identity") };
+        let done = FromGuest::Rejuvenated { lease_token: to.lease_token, wall_ns: to.wall_ns };
+        control.write_all(&frame::encode(&serde_json::to_vec(&done).unwrap()).unwrap()).await.unwrap();
+        std::future::pending::<()>().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_that_falls_silent_while_it_unpacks_is_given_up() {
+        let (control, guest_control) = UnixStream::pair().unwrap();
+        let (data, _guest_data) = UnixStream::pair().unwrap();
+        let silent = tokio::spawn(falls_silent(guest_control));
+        let mut leased = Leased {
+            lease: LeaseId::from_uuid(Uuid::from_u128(1)),
+            vm: Endless,
+            session: Session::open(Channels { control, data }),
+            since: Instant::now(),
+        };
+        let mut tree = tempfile::tempfile().unwrap();
+        tree.write_all(&[0; 1024]).unwrap();
+        tree.rewind().unwrap();
+        let begun = Instant::now();
+        let failure = prepare(&mut leased, tree).await.unwrap_err();
+        assert_eq!(failure.reason, FailureReason::GuestLost, "{}", failure.detail);
+        assert!(begun.elapsed() < UNPACK_WAIT, "long before a large tree could be unpacked");
+        silent.abort();
+    }
 }
