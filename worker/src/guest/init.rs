@@ -10,7 +10,7 @@ use rustix::{
     system::{RebootCommand, reboot},
 };
 
-use super::{log, loopback, machine, mounts};
+use super::{log, loopback, machine, mounts, timer};
 use crate::port::MachineError;
 
 /// The guest could not be brought up, or not be kept up.
@@ -50,6 +50,8 @@ pub fn run_init() -> Result<(), InitError> {
 
 /// Everything up to the serving worker; its process id.
 fn bring_up() -> Result<u32, InitError> {
+    // First: most of what follows may have to wait for something.
+    timer::check()?;
     mounts::kernel_file_systems()?;
     mounts::modules()?;
     mounts::root()?;

@@ -19,6 +19,7 @@ mod mounts;
 mod ports;
 mod rehearsal;
 mod serve;
+mod timer;
 mod wait;
 
 pub use init::{InitError, run_init};
