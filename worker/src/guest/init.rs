@@ -50,9 +50,9 @@ pub fn run_init() -> Result<(), InitError> {
 
 /// Everything up to the serving worker; its process id.
 fn bring_up() -> Result<u32, InitError> {
-    // First: most of what follows may have to wait for something.
-    timer::check()?;
     mounts::kernel_file_systems()?;
+    // As soon as it can be said why: most of what follows may have to wait for something.
+    timer::check()?;
     mounts::modules()?;
     mounts::root()?;
     mounts::switch_root()?;
