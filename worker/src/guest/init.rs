@@ -38,7 +38,7 @@ pub fn run_init() -> Result<(), InitError> {
     }
     let ran = bring_up().map(reap_until_gone);
     if let Err(error) = &ran {
-        let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        let cause = if let InitError::Serve(source) = error { format!(": {source}") } else { String::new() };
         log::error(&format!("init: {error}{cause}"));
     }
     // The scratch disk is thrown away, so nothing needs to be written back first.
