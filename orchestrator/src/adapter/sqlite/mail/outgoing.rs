@@ -117,6 +117,15 @@ pub(super) fn named(connection: &Connection, prefix: &str) -> rusqlite::Result<V
         .collect()
 }
 
+pub(super) fn asks(connection: &Connection, approval_id: ApprovalId) -> rusqlite::Result<Vec<OutMail>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {OUT} FROM outgoing WHERE approval_id = ?1 AND kind = 'request' ORDER BY position"
+        ))?
+        .query_map([approval_id.to_string()], out)?
+        .collect()
+}
+
 pub(super) fn newest(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<OutMail>> {
     connection
         .prepare_cached(&format!("SELECT {OUT} FROM outgoing ORDER BY position DESC LIMIT ?1"))?

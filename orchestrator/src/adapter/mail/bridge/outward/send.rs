@@ -8,7 +8,6 @@ use futures::{StreamExt as _, stream};
 use super::{
     super::core::Bridge,
     people::{NO_NEED, is_lost},
-    requests::request_prefix,
 };
 use crate::{
     adapter::mail::{Desk, OutKind, OutMail, OutState, Transport, TransportError, Verifier},
@@ -119,11 +118,10 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             Err(TransportError::Unknown(why)) => self.put_off(&mut mail, format!("{UNSURE}: {why}")),
             Err(TransportError::Later(why)) => self.put_off(&mut mail, why),
         }
-        world.desk.set_out(mail.clone()).await.map_err(|e| e.to_string())?;
         if mail.state == OutState::Failed {
-            self.is_lost(&mail);
+            return self.lose(mail).await.map_err(|e| e.to_string());
         }
-        Ok(())
+        world.desk.set_out(mail).await.map_err(|e| e.to_string())
     }
 
     fn put_off(&self, mail: &mut OutMail, why: String) {
@@ -154,7 +152,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         if !mail.name.starts_with("outcome:") {
             return Ok(true);
         }
-        let asked = self.0.world.desk.out_named(&request_prefix(approval_id)).await.map_err(|e| e.to_string())?;
+        let asked = self.0.world.desk.asks(approval_id).await.map_err(|e| e.to_string())?;
         let was_tried = |asked: &OutMail| asked.to == mail.to && asked.tries > 0 && !is_lost(asked);
         Ok(asked.iter().any(was_tried))
     }

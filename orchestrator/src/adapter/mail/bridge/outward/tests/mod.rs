@@ -2,6 +2,7 @@
 //! takes or refuses mails by script. Time is paused and passes only when a test says so.
 
 mod asking;
+mod bouncing;
 mod results;
 mod sending;
 mod service;
@@ -33,7 +34,10 @@ use crate::{
         sqlite::MailStore,
     },
     config::Audience,
-    mail::letter::{self, Delivery, Letter},
+    mail::{
+        bounce::{self, Action, Bounce},
+        letter::{self, Delivery, Letter},
+    },
     people::{Member, People},
     port::Clock,
 };
@@ -332,4 +336,15 @@ fn text(raw: &str) -> String {
 
 fn states(mails: &[OutMail]) -> Vec<OutState> {
     mails.iter().map(|mail| mail.state).collect()
+}
+
+/// A server's report about a mail, and somebody.
+fn bounce(about: &OutMail, address: &str, action: Action) -> Bounce {
+    let recipient = bounce::Recipient {
+        address: address.to_owned(),
+        action,
+        status: "5.1.1".to_owned(),
+        diagnostic: "nobody of that name".to_owned(),
+    };
+    Bounce { recipients: vec![recipient], about: vec![about.message_id.clone()], tokens: Vec::new() }
 }
