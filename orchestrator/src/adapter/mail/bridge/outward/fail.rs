@@ -13,8 +13,8 @@ use super::{
 use crate::{
     adapter::mail::{Desk, Kept, OutKind, OutMail, OutState, Story, Transport, Verifier, mime::Auto},
     mail::{
-        address::one_line,
-        bounce::{Action, Bounce},
+        address::{normal, one_line},
+        bounce::{Action, Bounce, Recipient as Report},
         letter, token,
     },
     port::Service,
@@ -48,7 +48,8 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
     }
 
     /// A server says what became of a mail of ours; what came of that, for people. Anybody can write such a mail: it counts only if it
-    /// names a mail of ours by its id or token, which its recipient alone knows, and that recipient.
+    /// names a mail of ours by its token (which is in its return path, too) or its id, and those its recipient alone knows. Which
+    /// address it names says little: servers rewrite them, and there is one recipient for each mail of ours.
     ///
     /// # Errors
     /// [`crate::port::journal::JournalError`].
@@ -56,11 +57,12 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         let Some(mail) = self.bounced_mail(bounce).await? else {
             return Ok("a bounce of no mail of ours".to_owned());
         };
-        let about_it = |address: &str| address.is_empty() || address.eq_ignore_ascii_case(&mail.to);
-        let Some(report) = bounce.recipients.iter().find(|report| about_it(&report.address)) else {
-            return Ok(format!("a bounce of {} for somebody it was not sent to", mail.name));
+        let Some(report) = report_of(bounce, &mail.to) else {
+            return Ok(format!("a bounce of {} that says nothing of anybody", mail.name));
         };
         let why = format!("{} {}", report.status, report.diagnostic).trim().to_owned();
+        let by_another_name = !report.address.is_empty() && !is_same(&report.address, &mail.to);
+        let why = if by_another_name { format!("{why} (as {})", report.address) } else { why };
         match report.action {
             Action::Failed if matches!(mail.state, OutState::Bounced) => Ok(format!("{} bounced before", mail.name)),
             Action::Failed => {
@@ -240,4 +242,20 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             view.project_title, view.approval_id
         )
     }
+}
+
+/// What a report says of a mail that went to this address: what stands there for it, however it is written; else, since one mail of
+/// ours goes to one recipient, what it says of whomever the recipient's server passed it on to. It is lost if nobody has it and
+/// nobody will.
+fn report_of<'a>(bounce: &'a Bounce, to: &str) -> Option<&'a Report> {
+    let reports = &bounce.recipients;
+    let with = |action: Action| reports.iter().find(|report| report.action == action);
+    let own = reports.iter().find(|report| is_same(&report.address, to));
+    own.or_else(|| with(Action::Delivered)).or_else(|| with(Action::Delayed)).or_else(|| with(Action::Failed))
+}
+
+/// The same address, whatever the case and however its domain is written.
+fn is_same(one: &str, other: &str) -> bool {
+    let plain = |text: &str| normal(text).unwrap_or_else(|| text.to_owned()).to_lowercase();
+    plain(one) == plain(other)
 }

@@ -217,7 +217,8 @@ pub(super) fn domain(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
-fn with_token(address: &str, token: &str) -> String {
+/// Our address with something behind its `+`.
+pub(super) fn with_token(address: &str, token: &str) -> String {
     match address.rsplit_once('@') {
         Some((local, domain)) => format!("{local}+{token}@{domain}"),
         None => address.to_owned(),

@@ -8,9 +8,11 @@ use futures::{StreamExt as _, stream};
 use super::{
     super::core::Bridge,
     people::{NO_NEED, is_lost},
+    say::with_token,
 };
 use crate::{
     adapter::mail::{Desk, OutKind, OutMail, OutState, Transport, TransportError, Verifier},
+    mail::token,
     port::Service,
 };
 
@@ -102,7 +104,11 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         let tried = OutMail { next_at: UnixMs(now.0.saturating_add(wait)), ..mail.clone() };
         world.desk.set_out(tried).await.map_err(|e| e.to_string())?;
         let outcome = match text {
-            Ok(Some(text)) => world.transport.send(&world.settings.address, &mail.to, &text).await,
+            Ok(Some(text)) => {
+                // What comes back comes to the mail's own address, whatever of the mail it quotes.
+                let path = with_token(&world.settings.address, &token::plus(&world.settings.key, mail.id));
+                world.transport.send(&path, &mail.to, &text).await
+            }
             Ok(None) => Err(TransportError::Never("its text is not there any more".to_owned())),
             Err(error) => Err(TransportError::Later(error.to_string())),
         };
