@@ -24,8 +24,9 @@ const BACKOFF: [Duration; 5] = [
     Duration::from_secs(1800),
     Duration::from_secs(3600),
 ];
-/// How long a mail is tried: after that it is no news any more, and somebody else is to be asked.
-const GIVE_UP_MS: i64 = 24 * 3600 * 1000;
+/// How long a mail is tried: after that it is no news any more, and somebody else is to be asked. Only pauses between tries count:
+/// while nothing ran, nothing was tried.
+const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// Mails that are looked at together.
 const BATCH: u32 = 100;
 /// Recipients that are served at the same time: a mail server takes few connections of one client.
@@ -132,9 +133,9 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
 
     fn put_off(&self, mail: &mut OutMail, why: String) {
         let now = self.now();
-        if now.0.saturating_sub(mail.created_at.0) >= GIVE_UP_MS {
+        if is_tried_enough(mail.tries, mail.id.as_u128()) {
             mail.state = OutState::Failed;
-            mail.error = Some(format!("given up after {} tries within 24 hours; the last time: {why}", mail.tries));
+            mail.error = Some(format!("given up after {} tries, a day of them; the last time: {why}", mail.tries));
             return;
         }
         let wait = backoff(mail.tries, mail.id.as_u128());
@@ -164,6 +165,11 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
     }
 }
 
+/// Whether the pauses there were before so many tries make up the time a mail is tried.
+fn is_tried_enough(tries: u32, seed: u128) -> bool {
+    (1..tries).map(|before| backoff(before, seed)).sum::<Duration>() >= GIVE_UP
+}
+
 /// How long until the next try, up to a fifth longer so that many do not come at once.
 fn backoff(tries: u32, seed: u128) -> Duration {
     let step = usize::try_from(tries.saturating_sub(1)).unwrap_or(usize::MAX).min(BACKOFF.len() - 1);
@@ -186,5 +192,14 @@ mod unit_tests {
             assert!(waits.iter().max() > waits.iter().min());
         }
         assert!(backoff(u32::MAX, u128::MAX) <= Duration::from_secs(3600 * 6 / 5));
+    }
+
+    #[test]
+    fn a_day_of_tries_is_some_thirty_of_them() {
+        for seed in 0..100 {
+            let last = (1..100).find(|tries| is_tried_enough(*tries, seed));
+            assert!(last.is_some_and(|tries| (23..=30).contains(&tries)), "{last:?}");
+        }
+        assert!(!is_tried_enough(0, 0) && !is_tried_enough(1, 0));
     }
 }
