@@ -36,7 +36,8 @@ const STORE_AGAIN: Duration = Duration::from_secs(5);
 /// The longest sleep: a clock that was put forward is noticed.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How the trouble begins of a mail that a server got whole and did not answer for.
+/// How the trouble begins of a mail that a server may have: it got all of it and did not say so, or this program ended before it
+/// could.
 const UNSURE: &str = "perhaps handed over";
 
 impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
@@ -98,11 +99,13 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             return world.desk.set_out(mail).await.map_err(|e| e.to_string());
         }
         let text = world.desk.out_text(mail.id).await;
-        // Written down before: should what came of it not be, it is tried again no sooner than after trouble.
+        // Written down before: should what came of it not be, it is tried again no sooner than after trouble, and counts as a mail
+        // that may be there.
         mail.tries = mail.tries.saturating_add(1);
         let now = self.now();
         let wait = i64::try_from(backoff(mail.tries, mail.id.as_u128()).as_millis()).unwrap_or(i64::MAX);
-        let tried = OutMail { next_at: UnixMs(now.0.saturating_add(wait)), ..mail.clone() };
+        let under_way = format!("{UNSURE}: try {} is under way, or ended with the program", mail.tries);
+        let tried = OutMail { next_at: UnixMs(now.0.saturating_add(wait)), error: Some(under_way), ..mail.clone() };
         world.desk.set_out(tried).await.map_err(|e| e.to_string())?;
         let outcome = match text {
             Ok(Some(text)) => {
@@ -123,6 +126,10 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
                 (mail.state, mail.error) = (OutState::Sent, Some(format!("{UNSURE}: {why}")));
             }
             Err(TransportError::Unknown(why)) => self.put_off(&mut mail, format!("{UNSURE}: {why}")),
+            // What happens to this try says nothing about the one before.
+            Err(TransportError::Later(why)) if was_unsure => {
+                self.put_off(&mut mail, format!("{UNSURE} before; since then: {why}"));
+            }
             Err(TransportError::Later(why)) => self.put_off(&mut mail, why),
         }
         if mail.state == OutState::Failed {

@@ -93,6 +93,27 @@ async fn a_night_in_which_nothing_ran_is_no_try() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mail_that_may_be_there_goes_out_once_more_and_the_outbox_says_so_all_the_while() {
+    let rig = Rig::running();
+    let at = "ann@our.example";
+    rig.server.says(at, TransportError::Unknown("no answer".to_owned()));
+    rig.bridge.say(note("answer:1")).await.unwrap();
+    let first = rig.there_are(1, "answer:").await.remove(0);
+    assert_eq!((first.state, first.error.as_deref()), (OutState::Queued, Some("perhaps handed over: no answer")));
+    rig.server.says(at, TransportError::Later("connection refused".to_owned()));
+    rig.pass(Duration::from_secs(37)).await;
+    let second = rig.named("answer:").await.remove(0);
+    assert_eq!(second.error.as_deref(), Some("perhaps handed over before; since then: connection refused"));
+    rig.server.says(at, TransportError::Unknown("no answer again".to_owned()));
+    rig.pass(Duration::from_secs(150)).await;
+    let third = rig.named("answer:").await.remove(0);
+    let said = (third.state, third.tries, third.error.as_deref());
+    assert_eq!(said, (OutState::Sent, 3, Some("perhaps handed over: no answer again")));
+    rig.pass(Duration::from_secs(2 * 24 * 3600)).await;
+    assert_eq!(rig.server.tries(), 3, "a third copy helps nobody");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_recipients_mails_keep_their_order() {
     let rig = Rig::quiet(settings());
     for number in 0..12 {
