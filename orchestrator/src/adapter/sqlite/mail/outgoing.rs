@@ -140,7 +140,11 @@ pub(super) fn sent_since(
     since: UnixMs,
 ) -> rusqlite::Result<u32> {
     connection
-        .prepare_cached("SELECT count(*) FROM outgoing WHERE person = ?1 AND created_at >= ?2 AND project_id IS ?3")?
+        // What was never to be sent was not sent.
+        .prepare_cached(
+            "SELECT count(*) FROM outgoing WHERE person = ?1 AND created_at >= ?2 AND project_id IS ?3
+             AND NOT (state = 'failed' AND tries = 0)",
+        )?
         .query_row(params![person, since.0, project_id.map(|id| id.to_string())], |row| row.get(0))
 }
 

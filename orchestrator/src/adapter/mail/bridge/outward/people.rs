@@ -77,10 +77,13 @@ impl Crew<'_> {
     }
 }
 
-/// It does not arrive. One that was not sent because there was no need any more is not lost.
+/// How it begins why a mail was never to be sent.
+pub(super) const NOT_SENT: &str = "not sent: ";
+
+/// It does not arrive. One that was not sent because there was no need any more, or were too many, is not lost.
 pub(super) fn is_lost(mail: &OutMail) -> bool {
     match mail.state {
-        OutState::Failed => mail.error.as_deref() != Some(NO_NEED),
+        OutState::Failed => !mail.error.as_deref().unwrap_or_default().starts_with(NOT_SENT),
         OutState::Bounced => true,
         OutState::Queued | OutState::Sent => false,
     }

@@ -132,16 +132,23 @@ async fn above_the_cap_only_what_somebody_waits_for_goes_out() {
     for number in 0..5 {
         rig.bridge.say(note(&format!("answer:{number}"))).await.unwrap();
     }
-    rig.there_are(3, "answer:").await;
+    let answers = rig.there_are(5, "answer:").await;
+    let unsent: Vec<&OutMail> = answers.iter().filter(|mail| mail.state == OutState::Failed).collect();
+    assert_eq!((unsent.len(), rig.server.took("ann@our.example").len()), (2, 3));
+    let why = "not sent: more than 3 mails to ann about one project within an hour (`per_thread` in [mail])";
+    assert!(unsent.iter().all(|mail| mail.error.as_deref() == Some(why) && mail.tries == 0), "{unsent:?}");
     rig.service.asks(request(&["ann"]));
     rig.there_are(1, "request:").await;
+    // Nobody is unreached: there were too many, and none was lost.
+    assert!(rig.named("unreached:").await.is_empty());
     rig.began_by_mail("ann").await;
     rig.service.with(|known| known.project.state = ProjectState::Failed);
     rig.service.feeds("attempt.failed", "it failed", None, Vec::new());
     rig.there_are(1, "result:").await;
     rig.pass(Duration::from_secs(3601)).await;
     rig.bridge.say(note("answer:later")).await.unwrap();
-    rig.there_are(4, "answer:").await;
+    rig.there_are(6, "answer:").await;
+    assert_eq!(rig.named("answer:").await[5].state, OutState::Sent);
 }
 
 #[tokio::test(start_paused = true)]
