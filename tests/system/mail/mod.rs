@@ -3,6 +3,7 @@
 mod bounces;
 mod check;
 mod forgery;
+mod handover;
 mod journey;
 mod links;
 mod load;
