@@ -7,6 +7,7 @@ mod handover;
 mod journey;
 mod links;
 mod load;
+mod loops;
 mod mailbox;
 mod replies;
 mod restarts;
