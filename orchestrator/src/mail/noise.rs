@@ -96,6 +96,13 @@ const NOBODY: [&str; 6] = ["noreply", "no-reply", "no_reply", "donotreply", "do-
 /// Names of servers' own writers.
 const SERVERS: [&str; 4] = ["mailer-daemon", "postmaster", "mail-daemon", "mailerdaemon"];
 
+/// Whether a Baton, of whomever, gave a mail this id: a UUID of version 7 before `@baton.`.
+fn is_batons(message_id: &str) -> bool {
+    let Some((id, host)) = message_id.split_once('@') else { return false };
+    let is_uuid = id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    is_uuid && id.as_bytes().get(12) == Some(&b'7') && host.starts_with("baton.")
+}
+
 /// Why a mail is not acted on; `None` for a person's. `ours` is our address.
 #[must_use]
 pub fn judge(letter: &Letter, delivery: &Delivery, ours: &str) -> Option<Noise> {
@@ -111,6 +118,10 @@ pub fn judge(letter: &Letter, delivery: &Delivery, ours: &str) -> Option<Noise> 
     let submitted = |value: &&str| !matches!(first_word(value).as_str(), "no" | "");
     if let Some(value) = letter.header("auto-submitted").find(submitted) {
         return auto(format!("Auto-Submitted: {}", first_word(value)));
+    }
+    // A gateway may take all those lines away, and two Batons would answer each other.
+    if letter.message_id.as_deref().is_some_and(is_batons) {
+        return auto("Message-ID of a Baton".to_owned());
     }
     for name in AUTO {
         if letter.header(name).any(|value| !matches!(first_word(value).as_str(), "no" | "none" | "")) {
@@ -276,6 +287,13 @@ mod tests {
         assert_eq!(own("From: baton+abc@works.example"), Some(Noise::Own));
         assert_eq!(own("From: ann@example.org\nMessage-ID: <0193@baton.works.example>"), Some(Noise::Own));
         assert_eq!(own("From: ann@example.org\nMessage-ID: <0193@baton.other.example>"), None);
+        let id = "019c3f2a11d27a5c9d6e2b7f4c1a8e30";
+        let batons = Some(Noise::Auto("Message-ID of a Baton".to_owned()));
+        let with = |id: &str| own(&format!("From: b@other.example\nMessage-ID: <{id}>"));
+        assert_eq!(with(&format!("{id}@baton.other.example")), batons, "two of us do not talk with each other");
+        for persons in [format!("{id}@other.example"), format!("{}@baton.other.example", id.replacen('7', "4", 2))] {
+            assert_eq!(with(&persons), None, "{persons}");
+        }
         assert_eq!(own("From: ann@example.org\nIn-Reply-To: <0193@baton.works.example>"), None, "an answer to us");
     }
 

@@ -13,6 +13,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 
 use super::tables::Account;
 
+/// The file with the rules by which headers are taken out of mails.
+pub(super) const STRIPPED: &str = "postfix/stripped";
 /// Whom the mailboxes belong to: no user of the machine.
 const KEEPER: u32 = 5_000;
 
@@ -173,6 +175,7 @@ smtpd_sasl_type = dovecot
 smtpd_sasl_path = {root}/dovecot/run/auth-postfix
 smtpd_sasl_security_options = noanonymous
 smtp_tls_security_level = may
+header_checks = regexp:{root}/{STRIPPED}
 ",
         domains = table("domains"),
         mailboxes = table("mailboxes"),
@@ -181,6 +184,7 @@ smtp_tls_security_level = may
         senders = table("senders"),
         recipients = table("recipients"),
     );
+    fs::write(folder.join(STRIPPED), "").expect("write the headers that are stripped");
     fs::write(folder.join("postfix/main.cf"), main).expect("write main.cf");
 
     // Users may write to anybody; whether a mailbox exists, they learn from a bounce, as with most providers.

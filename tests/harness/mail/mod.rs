@@ -12,6 +12,7 @@ mod power;
 mod send;
 mod tables;
 mod tokens;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use self::{
     mailbox::Mail,
     send::{Answer, Envelope, Sender},
     tokens::{CLIENT_ID, CLIENT_SECRET},
+    wire::{LastWord, Wire},
 };
 use crate::{dns::Dns, wait};
 
@@ -195,12 +197,18 @@ impl MailServer {
     /// The beginning of the `[mail]` section of a `baton.toml` for [`BATON`]'s mailbox; further keys may follow it.
     #[must_use]
     pub fn config(&self, dns: &Dns) -> String {
+        self.config_of(BATON, dns)
+    }
+
+    /// The same for another mailbox.
+    #[must_use]
+    pub fn config_of(&self, address: &str, dns: &Dns) -> String {
         let server = |port: u16| {
             let ca = self.authority_file();
-            format!("{{ host = \"localhost\", port = {port}, tls = \"implicit\", ca = {ca:?}, user = {BATON:?} }}")
+            format!("{{ host = \"localhost\", port = {port}, tls = \"implicit\", ca = {ca:?}, user = {address:?} }}")
         };
         format!(
-            "[mail]\naddress = {BATON:?}\npassword = {PASSWORD:?}\nimap = {}\nsmtp = {}\ndns = [\"{}\"]\n\
+            "[mail]\naddress = {address:?}\npassword = {PASSWORD:?}\nimap = {}\nsmtp = {}\ndns = [\"{}\"]\n\
              trusted_received = [\"mx.orch.test\"]\n",
             server(self.imaps()),
             server(self.submissions()),
@@ -212,6 +220,17 @@ impl MailServer {
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("postfix.log")).unwrap_or_default()
+    }
+
+    /// From now on, headers with these names are taken out of every mail on its way, as some gateways do. Postfix is started anew.
+    ///
+    /// # Panics
+    /// If it cannot be told so.
+    pub fn strips(&self, headers: &[&str]) {
+        let rules: String = headers.iter().map(|name| format!("/^{name}:/ IGNORE\n")).collect();
+        fs::write(self.path(ground::STRIPPED), rules).expect("write the headers that are stripped");
+        self.stop_postfix();
+        self.start_postfix();
     }
 
     /// Gives an address a mailbox, with [`PASSWORD`]; mail to its domain is taken from now on.

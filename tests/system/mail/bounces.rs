@@ -1,7 +1,7 @@
 //! Mails that come back, and two programs that could answer each other for ever.
 
 use harness::{
-    mail::{ANN, BATON, BOB},
+    mail::{ANN, BATON, BOB, Envelope},
     wait,
 };
 
@@ -29,6 +29,63 @@ email = [\"gone@team.test\", \"ann@team.test\"]
     office.replies(ANN, &mail, "approve");
     assert_eq!(office.decided(&approval).await.by, "ann");
     office.completed(&project).await;
+}
+
+/// A server's report that quotes nothing and names its recipient by another name.
+fn report(to: &str) -> Vec<u8> {
+    format!(
+        "From: MAILER-DAEMON@exchange.team.test\r\nTo: {to}\r\nSubject: failure notice\r\nMIME-Version: 1.0\r\n\
+         Message-ID: <{}@exchange.team.test>\r\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=\"b\"\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\nIt did not go.\r\n\
+         --b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; exchange.team.test\r\n\r\n\
+         Final-Recipient: rfc822; A.Smith@Exchange.Team.Test\r\nAction: failed\r\nStatus: 5.2.1\r\n\r\n--b--\r\n",
+        uuid::Uuid::now_v7()
+    )
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn a_report_that_quotes_nothing_finds_its_mail_by_the_return_path_and_a_forged_one_nothing() {
+    let home = "ann@home.team.test";
+    let members = "
+[members.ann]
+email = [\"ann@team.test\", \"ann@home.team.test\"]
+[members.carl]
+";
+    let office = Office::setup().members(members).played(planner().0).open().await;
+    office.mail.add_user(home);
+    let (_, approval, mail) = office.waiting().await;
+    let path = mail.header("Return-Path").trim_matches(['<', '>']).to_owned();
+    let (token, domain) = path.split_once('@').expect("a return path");
+    assert!(token.starts_with("baton+") && domain == "orch.test", "{path}");
+    assert_eq!(path, super::written::answer_address(&mail));
+    let from_theirs = |to: &str| {
+        let envelope = Envelope::new("", to).by("mx.elsewhere.test", "127.0.0.6");
+        office.mail.deliver(&envelope, &report(to));
+    };
+    let last = if token.ends_with('a') { 'b' } else { 'a' };
+    let forged = format!("{}{last}@{domain}", &token[..token.len() - 1]);
+    for strange in [forged.as_str(), BATON] {
+        from_theirs(strange);
+    }
+    let log = office.judged(2).await;
+    assert!(log.iter().all(|letter| letter["outcome"] == "a bounce of no mail of ours"), "{log:?}");
+    assert!(office.requests(home).is_empty());
+    from_theirs(&path);
+    office.request(home, 0).await;
+    let outbox = office.outbox();
+    let lost = outbox.iter().find(|out| out["to"] == ANN && out["kind"] == "request").expect("the first mail");
+    let why = lost["error"].as_str().unwrap_or_default();
+    assert!(why.contains("5.2.1") && why.to_lowercase().contains("a.smith@exchange.team.test"), "{why}");
+    wait::until("who has it instead", PATIENCE, || async {
+        let outbox = office.outbox();
+        let lost = outbox.iter().find(|out| out["to"] == ANN && out["kind"] == "request")?;
+        lost["error"].as_str()?.ends_with("instead: ann at ann@home.team.test").then_some(())
+    })
+    .await;
+    office.replies(ANN, &mail, "approve");
+    assert_eq!(office.decided(&approval).await.by, "ann");
 }
 
 #[tokio::test]

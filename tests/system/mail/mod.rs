@@ -3,9 +3,11 @@
 mod bounces;
 mod check;
 mod forgery;
+mod handover;
 mod journey;
 mod links;
 mod load;
+mod loops;
 mod mailbox;
 mod replies;
 mod restarts;

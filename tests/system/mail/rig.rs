@@ -18,7 +18,7 @@ use bus_schemas::v1::{
 use harness::{
     dns::Dns,
     hostsim::{HostSim, Played, Player},
-    mail::{ANN, Algorithm, Envelope, Key, Mail, MailServer, Signer},
+    mail::{ANN, Algorithm, BATON, Envelope, Key, Mail, MailServer, Signer, Wire},
     nats::{NatsServer, free_port},
     serve::Serve,
     wait,
@@ -87,9 +87,37 @@ pub(crate) struct Setup {
     members: String,
     keys: String,
     player: Option<Player>,
+    wired: bool,
+    beside: Option<Neighbour>,
+}
+
+/// What two offices share.
+struct Neighbour {
+    address: String,
+    mail: Arc<MailServer>,
+    dns: Arc<Dns>,
+    signers: BTreeMap<&'static str, Signer>,
 }
 
 impl Setup {
+    /// With a wire before the server that takes its mail.
+    pub(crate) fn wired(mut self) -> Self {
+        self.wired = true;
+        self
+    }
+
+    /// With another office's mail server, and this mailbox of it.
+    pub(crate) fn beside(mut self, office: &Office, address: &str) -> Self {
+        office.mail.add_user(address);
+        self.beside = Some(Neighbour {
+            address: address.to_owned(),
+            mail: Arc::clone(&office.mail),
+            dns: Arc::clone(&office.dns),
+            signers: office.signers.clone(),
+        });
+        self
+    }
+
     /// With these members in place of [`MEMBERS`].
     pub(crate) fn members(mut self, members: &str) -> Self {
         self.members = members.to_owned();
@@ -118,6 +146,35 @@ impl Setup {
     /// Starts everything but `baton serve`.
     pub(crate) async fn closed(self) -> Office {
         let nats = NatsServer::start().await;
+        let Neighbour { address, mail, dns, signers } = self.beside.unwrap_or_else(Neighbour::new);
+        let port = free_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let folders = std::env::temp_dir().display().to_string();
+        let config = format!(
+            "{}listen = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\nfolders = [{folders:?}]\n{}\n{}
+[models]\ndefault = \"anthropic/claude-sonnet-4-5\"\n[approvals]\ntrust_cli_names = true\n",
+            mail.config_of(&address, &dns),
+            self.keys,
+            self.members
+        );
+        let wire = self.wired.then(|| Wire::to(mail.smtp()));
+        let config = match &wire {
+            Some(wire) => through(wire, &config),
+            None => config,
+        };
+        let serve = Serve::new(&nats.url(), &config);
+        let bus = nats.bus().await;
+        let host = match self.player {
+            Some(player) => HostSim::playing(&bus, 2, player).await,
+            None => HostSim::start(&bus, 2).await,
+        };
+        Office { serve, mail, dns, url, wire, signers, _nats: nats, _host: host }
+    }
+}
+
+impl Neighbour {
+    /// Servers of one's own, and what is published about [`SENDERS`].
+    fn new() -> Self {
         let (mail, dns) = (MailServer::start(), Dns::start());
         let mut signers = BTreeMap::new();
         for (domain, host, address) in SENDERS {
@@ -129,33 +186,25 @@ impl Setup {
             dns.addresses(host, &[address]);
             signers.insert(domain, signer);
         }
-        let port = free_port();
-        let url = format!("http://127.0.0.1:{port}");
-        let folders = std::env::temp_dir().display().to_string();
-        let config = format!(
-            "{}listen = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\nfolders = [{folders:?}]\n{}\n{}
-[models]\ndefault = \"anthropic/claude-sonnet-4-5\"\n[approvals]\ntrust_cli_names = true\n",
-            mail.config(&dns),
-            self.keys,
-            self.members
-        );
-        let serve = Serve::new(&nats.url(), &config);
-        let bus = nats.bus().await;
-        let host = match self.player {
-            Some(player) => HostSim::playing(&bus, 2, player).await,
-            None => HostSim::start(&bus, 2).await,
-        };
-        Office { serve, mail, dns, url, signers, _nats: nats, _host: host }
+        Self { address: BATON.to_owned(), mail: Arc::new(mail), dns: Arc::new(dns), signers }
     }
+}
+
+/// The configuration with mail going out over a wire.
+fn through(wire: &Wire, config: &str) -> String {
+    let smtp = format!("smtp = {{ host = \"127.0.0.1\", port = {}, tls = \"none\" }}", wire.port());
+    let lines = config.lines().map(|line| if line.starts_with("smtp = ") { smtp.as_str() } else { line });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 pub(crate) struct Office {
     // First: it hangs up before the servers go.
     pub(crate) serve: Serve,
-    pub(crate) mail: MailServer,
-    pub(crate) dns: Dns,
+    pub(crate) mail: Arc<MailServer>,
+    pub(crate) dns: Arc<Dns>,
     /// How the pages are reached.
     pub(crate) url: String,
+    wire: Option<Wire>,
     signers: BTreeMap<&'static str, Signer>,
     _nats: NatsServer,
     _host: HostSim,
@@ -163,7 +212,7 @@ pub(crate) struct Office {
 
 impl Office {
     pub(crate) fn setup() -> Setup {
-        Setup { members: MEMBERS.to_owned(), keys: String::new(), player: None }
+        Setup { members: MEMBERS.to_owned(), keys: String::new(), player: None, wired: false, beside: None }
     }
 
     /// Two members and a planner.
@@ -173,6 +222,11 @@ impl Office {
 
     pub(crate) fn client(&self) -> Client {
         self.serve.client()
+    }
+
+    /// The wire before the server that takes its mail.
+    pub(crate) fn wire(&self) -> &Wire {
+        self.wire.as_ref().expect("an office that was set up with a wire")
     }
 
     /// How a domain signs.

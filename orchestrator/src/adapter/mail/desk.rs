@@ -226,6 +226,8 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn out_by_message_id(&self, ids: &[String]) -> impl Future<Output = Kept<Option<OutMail>>> + Send;
     /// The mails of ours whose name begins so.
     fn out_named(&self, prefix: &str) -> impl Future<Output = Kept<Vec<OutMail>>> + Send;
+    /// The mails of ours that ask about a request, the oldest first: the request itself, reminders, what was asked back.
+    fn asks(&self, approval_id: ApprovalId) -> impl Future<Output = Kept<Vec<OutMail>>> + Send;
     /// Mails of ours, the newest first, at most so many.
     fn outbox(&self, limit: u32) -> impl Future<Output = Kept<Vec<OutMail>>> + Send;
     /// How many mails went to a person about a project (`None`: about none) since an instant.

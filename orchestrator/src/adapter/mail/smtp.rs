@@ -3,7 +3,12 @@
 
 mod dkim;
 
-use std::{fmt, fs, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt, fs,
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use lettre::{
     Address,
@@ -62,6 +67,8 @@ struct Inner {
     login: Login,
     signer: Option<Signer>,
     waits: Waits,
+    /// Whether it takes mails whose return path has a token, once that is known.
+    takes_tokens: OnceLock<bool>,
     idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
 }
 
@@ -79,8 +86,12 @@ impl fmt::Debug for Smtp {
 enum Failure {
     /// The connection is of no use any more.
     Gone(String),
+    /// It takes nothing from this sender: its code, its words.
+    Sender(u16, String),
     /// The server answered no: its code, its words.
     Said(u16, String),
+    /// It got all of the mail, and did not say whether it has it.
+    Open(String),
 }
 
 impl Failure {
@@ -95,7 +106,12 @@ impl Failure {
 
     /// Whether a fresh connection may do better: a server closes one that was not used for a while.
     const fn is_of_the_connection(&self) -> bool {
-        matches!(self, Self::Gone(_) | Self::Said(421, _))
+        matches!(self, Self::Gone(_) | Self::Sender(..) | Self::Said(421, _))
+    }
+
+    /// A no that may be meant for the sender: most servers say it when they know the recipient, some when they have the mail.
+    const fn may_mean_the_sender(&self) -> bool {
+        matches!(self, Self::Sender(code, _) | Self::Said(code, _) if *code >= 500)
     }
 }
 
@@ -139,6 +155,7 @@ impl Smtp {
             login,
             signer: mail.dkim.as_ref().map(Signer::new).transpose()?,
             waits,
+            takes_tokens: OnceLock::new(),
             idle: Mutex::new(Vec::new()),
         })))
     }
@@ -231,7 +248,7 @@ impl Smtp {
         // Refused before it heard for whom: it is about us, and about every mail; unless this one is too large (552).
         let refused = answered(wait, connection.command(MailFrom::new(from.cloned(), Vec::new()))).await;
         refused.map_err(|failure| match failure {
-            Failure::Said(code, why) if code != 552 => Failure::Gone(format!("it takes nothing from us: {code} {why}")),
+            Failure::Said(code, why) if code != 552 => Failure::Sender(code, why),
             other => other,
         })?;
         answered(wait, connection.command(Rcpt::new(to.clone(), Vec::new()))).await?;
@@ -242,6 +259,12 @@ impl Smtp {
         let place = format!("{}:{}", self.0.host, self.0.port);
         match failure {
             Failure::Gone(why) => TransportError::Later(format!("{place}: {why}")),
+            Failure::Sender(code, why) => {
+                TransportError::Later(format!("{place}: it takes nothing from us: {code} {why}"))
+            }
+            Failure::Open(why) => {
+                TransportError::Unknown(format!("{place} got all of it and did not say that it has it: {why}"))
+            }
             Failure::Said(code, why) if code >= 500 && !OURS.contains(&code) => {
                 TransportError::Never(format!("{place} says {code} {why}"))
             }
@@ -258,15 +281,64 @@ impl Transport for Smtp {
             Some(signer) => signer.sign(raw).map_err(TransportError::Never)?,
             None => raw.to_vec(),
         };
+        let mut paths = self.return_paths(from).into_iter().peekable();
+        while let Some(path) = paths.next() {
+            let failure = match self.hand_over(path.as_ref(), &to, &signed).await? {
+                Ok(()) => {
+                    self.learn(path.as_ref());
+                    return Ok(());
+                }
+                Err(failure) => failure,
+            };
+            if paths.peek().is_none() || !failure.may_mean_the_sender() {
+                return Err(self.error(failure));
+            }
+        }
+        Err(TransportError::Never("there is no return path".to_owned()))
+    }
+}
+
+impl Smtp {
+    /// The return paths to be tried: the one with the token, by which a bounce finds its mail, and the bare one for servers that let
+    /// us be nobody but who logged in.
+    fn return_paths(&self, path: Option<Address>) -> Vec<Option<Address>> {
+        let bare = path.as_ref().and_then(|path| {
+            let (local, _) = path.user().split_once('+')?;
+            Address::new(local, path.domain()).ok()
+        });
+        match (bare, self.0.takes_tokens.get()) {
+            (None, _) | (Some(_), Some(true)) => vec![path],
+            (Some(bare), Some(false)) => vec![Some(bare)],
+            (Some(bare), None) => vec![path, Some(bare)],
+        }
+    }
+
+    /// A mail with this return path was taken.
+    fn learn(&self, path: Option<&Address>) {
+        let Some(path) = path else { return };
+        let takes = path.user().contains('+');
+        // A bare one teaches only if one with a token was refused before: that is the only way it was tried.
+        if self.0.takes_tokens.set(takes).is_ok() && !takes {
+            tracing::info!(host = %self.0.host, "mail: the server takes mail from our bare address only; bounces are found by what they quote");
+        }
+    }
+
+    /// One try with one return path. An error of the outer kind says nothing about the mail.
+    async fn hand_over(
+        &self,
+        from: Option<&Address>,
+        to: &Address,
+        signed: &[u8],
+    ) -> Result<Result<(), Failure>, TransportError> {
         let (mut connection, was_used) = self.connection().await?;
-        let mut opened = self.open(&mut connection, from.as_ref(), &to).await;
+        let mut opened = self.open(&mut connection, from, to).await;
         if was_used && opened.as_ref().is_err_and(Failure::is_of_the_connection) {
             connection = self.connect().await?;
-            opened = self.open(&mut connection, from.as_ref(), &to).await;
+            opened = self.open(&mut connection, from, to).await;
         }
         if let Err(failure) = opened {
             end(&mut connection).await;
-            return Err(self.error(failure));
+            return Ok(Err(failure));
         }
         // The pieces are asked for one after the other, each when the one before is written: the end of them is reached
         // only if all were, and before the dot that ends the mail.
@@ -276,20 +348,17 @@ impl Transport for Smtp {
             piece
         });
         let handed = answered(self.0.waits.taken, connection.message_iter(pieces)).await;
-        match handed {
+        Ok(match handed {
             Ok(()) => {
                 self.keep(connection).await;
                 Ok(())
             }
-            Err(Failure::Gone(why)) if is_whole => {
-                let place = format!("{}:{}", self.0.host, self.0.port);
-                Err(TransportError::Unknown(format!("{place} got all of it and did not say that it has it: {why}")))
-            }
+            Err(Failure::Gone(why)) if is_whole => Err(Failure::Open(why)),
             Err(failure) => {
                 end(&mut connection).await;
-                Err(self.error(failure))
+                Err(failure)
             }
-        }
+        })
     }
 }
 
@@ -323,8 +392,8 @@ async fn end(connection: &mut AsyncSmtpConnection) {
 
 fn words(error: &lettre::transport::smtp::Error) -> String {
     match Failure::of(error) {
-        Failure::Gone(why) => why,
-        Failure::Said(code, why) => format!("it says {code} {why}"),
+        Failure::Gone(why) | Failure::Open(why) => why,
+        Failure::Sender(code, why) | Failure::Said(code, why) => format!("it says {code} {why}"),
     }
 }
 

@@ -37,6 +37,6 @@ pub enum TransportError {
 
 /// Hands mails to the next server.
 pub trait Transport: Clone + Send + Sync + 'static {
-    /// Hands one on to one recipient. `raw` is the whole mail, signed or signed by this on its way.
+    /// Hands one on to one recipient. `mail_from` is where it comes back to: with a token, if the server takes that. `raw` is the whole mail, signed or signed by this on its way.
     fn send(&self, mail_from: &str, to: &str, raw: &[u8]) -> impl Future<Output = Result<(), TransportError>> + Send;
 }

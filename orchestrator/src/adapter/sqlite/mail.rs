@@ -24,7 +24,8 @@ use super::{
 };
 use crate::port::journal::JournalError;
 
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/mail/0001_first.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../../migrations/mail/0001_first.sql"), include_str!("../../../migrations/mail/0002_asks.sql")];
 /// The name under which the place in the feed is kept.
 const FEED: &str = "feed";
 /// The name of the key tokens are signed with.

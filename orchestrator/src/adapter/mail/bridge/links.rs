@@ -15,7 +15,7 @@ use crate::{
     adapter::mail::{
         Desk, Kept, OutMail, Transport, Verifier,
         ingress::Intake,
-        pages::{Answer, Deciding, Filled, Page},
+        pages::{Answer, Deciding, Filled, Kind, Page},
         view::{Frame, page},
     },
     mail::{letter::Delivery, token},
@@ -43,6 +43,14 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Intake for Bridge<S, D, V, 
 }
 
 impl<S: Service, D: Desk, V: Verifier, T: Transport> Deciding for Bridge<S, D, V, T> {
+    fn is_ours(&self, kind: Kind, link: &str) -> bool {
+        let key = &self.0.world.settings.key;
+        match kind {
+            Kind::Request => token::read_link(key, link).is_some(),
+            Kind::Quiet => token::read_quiet(key, link).is_some(),
+        }
+    }
+
     async fn show(&self, link: &str) -> Page {
         match self.behind(link).await {
             Ok(behind) => self.page(&behind, Answer::Ok, None).await,

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bus_schemas::{id::ProjectId, time::UnixMs};
+use bus_schemas::{
+    id::{ApprovalId, ProjectId},
+    time::UnixMs,
+};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -151,6 +154,10 @@ impl Desk for MemoryDesk {
     }
 
     async fn out_named(&self, _: &str) -> Kept<Vec<OutMail>> {
+        unreachable!("{ELSEWHERE}")
+    }
+
+    async fn asks(&self, _: ApprovalId) -> Kept<Vec<OutMail>> {
         unreachable!("{ELSEWHERE}")
     }
 

@@ -54,8 +54,11 @@ async fn spf(domain: &str, dns: &Dns) -> Finding {
                 format!("{domain} has no SPF record"),
                 format!("publish one that names the server we send over: {domain} TXT \"v=spf1 mx -all\""),
             ),
-            [one] if one.contains("+all") => {
+            [one] if has_term(one, &["all", "+all"]) => {
                 SPF.wrong(format!("{one}: everybody may send for {domain}"), "end it with -all")
+            }
+            [one] if has_term(one, &["?all"]) => {
+                SPF.warning(format!("{one}: it says nothing of those it does not name"), "end it with -all or ~all")
             }
             [one] => SPF.ok(one.clone()),
             more => {
@@ -63,6 +66,11 @@ async fn spf(domain: &str, dns: &Dns) -> Finding {
             }
         },
     }
+}
+
+/// Whether one of these words is in a record.
+fn has_term(record: &str, words: &[&str]) -> bool {
+    record.split_whitespace().any(|term| words.iter().any(|word| term.eq_ignore_ascii_case(word)))
 }
 
 async fn dmarc(domain: &str, dns: &Dns) -> Finding {

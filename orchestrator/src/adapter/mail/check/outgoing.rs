@@ -15,6 +15,7 @@ use crate::{
 };
 
 const PART: Part = Part("smtp", "mail goes out");
+const RETURN: Part = Part("return path", "what comes back finds its mail");
 const SIZE: Part = Part("size", "diffs and results fit into a mail");
 /// A server that takes longer is away.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,7 +27,8 @@ pub(super) async fn look(mail: &Mail, address: &str, findings: &mut Vec<Finding>
     let mut connection = match connect(mail, address).await {
         Ok(connection) => connection,
         Err(why) => {
-            findings.push(PART.wrong(why, "look at [mail.smtp]: host, port, tls, ca, user, and its password"));
+            let hint = hint(&why);
+            findings.push(PART.wrong(why, hint));
             return false;
         }
     };
@@ -44,9 +46,42 @@ pub(super) async fn look(mail: &Mail, address: &str, findings: &mut Vec<Finding>
             _ => None,
         });
     }
+    findings.push(return_path(&mut connection, address).await);
     // It is not needed any more; how it ends does not matter.
     let _ = connection.quit().await;
     true
+}
+
+/// Whether the server takes mails whose return path has a token: it is asked, and no mail is sent.
+async fn return_path(connection: &mut AsyncSmtpConnection, address: &str) -> Finding {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let path = format!("{local}+check@{domain}");
+    // Most servers say no when they know the recipient.
+    for line in [format!("MAIL FROM:<{path}>\r\n"), format!("RCPT TO:<{address}>\r\n")] {
+        if let Err(error) = connection.command(line).await {
+            return RETURN.warning(
+                format!("the server does not take mail from {path}: {}", whole(&error)),
+                format!("mail goes out from {address} then, and what comes back is found by what it quotes; let our login send as {local}+anything@{domain}"),
+            );
+        }
+    }
+    let _ = connection.command("RSET\r\n").await;
+    RETURN.ok(path)
+}
+
+/// The way out of what keeps us from sending.
+fn hint(why: &str) -> &'static str {
+    let small = why.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| small.contains(word));
+    if has(&["password is missing", "the login", "token"]) {
+        "look at mail.smtp.user, BATON_MAIL_PASSWORD or BATON_MAIL_SMTP_PASSWORD (some services want a password of its own for a program) and [mail.oauth]"
+    } else if has(&["certificate", "unknownissuer", "mail.smtp.ca"]) {
+        "mail.smtp.host must be a name its certificate is for; for an authority of your own, set mail.smtp.ca to its PEM file"
+    } else if has(&["starttls", "tls", "corrupt message", "incomplete"]) {
+        "mail.smtp.tls and mail.smtp.port do not fit together: implicit is 465, starttls is 587"
+    } else {
+        "look at mail.smtp.host and mail.smtp.port, and whether this machine may connect there"
+    }
 }
 
 fn name(address: &str) -> &str {

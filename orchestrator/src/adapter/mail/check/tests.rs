@@ -57,6 +57,7 @@ async fn smtp(into: Arc<Server>, drops: bool) -> (u16, AbortOnDropHandle<()>) {
                         text = Some(String::new());
                         "354 go on\r\n"
                     }
+                    "MAIL" if drops && line.contains('+') => "553 5.7.1 not yours\r\n",
                     "QUIT" => "221 bye\r\n",
                     _ => "250 good\r\n",
                 };
@@ -109,7 +110,7 @@ async fn what_works_is_said_to_work() {
     ];
     let zone = Zone::start(&records).await;
     let findings = look(&mail(&zone, imap.port, smtp), true).await;
-    for part in ["mx", "spf", "dmarc", "imap", "folder", "idle", "smtp", "allow"] {
+    for part in ["mx", "spf", "dmarc", "imap", "folder", "idle", "smtp", "return path", "allow"] {
         let found = finding(&findings, part);
         assert_eq!(found.grade, Grade::Ok, "{found:?}");
     }
@@ -137,6 +138,7 @@ async fn what_is_missing_is_named_with_the_way_out() {
         ("spf", Grade::Warning, "x.org has no SPF record", "v=spf1 mx -all"),
         ("dmarc", Grade::Warning, "no DMARC record", "_dmarc.x.org TXT"),
         ("idle", Grade::Warning, "is asked every", "another server"),
+        ("return path", Grade::Warning, "does not take mail from baton+check@x.org", "found by what it quotes"),
         ("round trip", Grade::Wrong, "and not in INBOX", "recipient_delimiter"),
     ] {
         let found = finding(&findings, part);
@@ -144,7 +146,7 @@ async fn what_is_missing_is_named_with_the_way_out() {
         assert!(found.said.contains(said) && found.hint.as_deref().unwrap_or_default().contains(hint), "{found:?}");
     }
     let zone = Zone::start(&[
-        ("x.org", txt("v=spf1 +all")),
+        ("x.org", txt("v=spf1 include:+all.x.org all")),
         ("_dmarc.x.org", txt("v=DMARC1; p=none")),
         ("_dmarc.x.org", txt("v=DMARC1; p=reject")),
     ])
@@ -163,6 +165,37 @@ async fn what_is_missing_is_named_with_the_way_out() {
     assert!(!findings.iter().any(|finding| finding.part == "round trip"), "no mail goes where nothing works");
     let findings = look(&Mail::default(), true).await;
     assert!(findings.len() == 1 && findings[0].said.contains("mail.address is not set"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn what_keeps_us_from_sending_is_named_with_its_key() {
+    let imap = Arc::new(Server::start(Tls::None).await);
+    let (smtp, _serves) = smtp(Arc::clone(&imap), false).await;
+    let zone = Zone::start(&[("x.org", txt("v=spf1 mx ?all"))]).await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let right = mail(&zone, imap.port, smtp);
+    let with = |change: fn(&mut Mail, u16)| {
+        let mut mail = right.clone();
+        change(&mut mail, nobody);
+        mail
+    };
+    for (mail, hint) in [
+        (with(|mail, _| mail.password = Some(Secret::new("other".to_owned()))), "BATON_MAIL_PASSWORD"),
+        (with(|mail, _| mail.password = None), "BATON_MAIL_PASSWORD"),
+        (with(|mail, nobody| mail.smtp.port = Some(nobody)), "mail.smtp.port, and whether this machine may connect"),
+        (with(|mail, _| mail.smtp.tls = Tls::Starttls), "implicit is 465, starttls is 587"),
+        (with(|mail, _| mail.smtp.tls = Tls::Implicit), "implicit is 465, starttls is 587"),
+        (
+            with(|mail, _| (mail.smtp.tls, mail.smtp.ca) = (Tls::Implicit, Some("/nowhere.pem".into()))),
+            "set mail.smtp.ca",
+        ),
+    ] {
+        let findings = look(&mail, false).await;
+        let found = finding(&findings, "smtp");
+        assert_eq!(found.grade, Grade::Wrong, "{found:?}");
+        assert!(found.hint.as_deref().unwrap_or_default().contains(hint), "{found:?}");
+        assert_eq!(finding(&findings, "spf").grade, Grade::Warning);
+    }
 }
 
 #[tokio::test]

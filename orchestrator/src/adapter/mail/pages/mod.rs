@@ -27,9 +27,11 @@ pub const QUIET: &str = "/q/";
 const MAX_FORM: usize = 64 * 1024;
 /// A form that has not come in this time does not come.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pages that are made at the same time: scanners may come in a storm.
+/// Pages that are made at the same time, of each kind: scanners may come in a storm.
 const AT_ONCE: usize = 8;
-/// A storm may wait so long for its turn.
+/// So many of a kind wait for their turn; who comes then is told to come again, so that a storm holds few connections.
+const WAITING: usize = 64;
+/// So long they wait.
 const TURN: Duration = Duration::from_secs(10);
 /// A link's token, at most.
 const LINK: usize = 128;
@@ -60,6 +62,15 @@ pub struct Page {
     pub html: String,
 }
 
+/// The kinds of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// They decide: [`REQUEST`].
+    Request,
+    /// They end news: [`QUIET`].
+    Quiet,
+}
+
 /// What a form said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filled {
@@ -73,6 +84,8 @@ pub struct Filled {
 
 /// Who knows what is behind links. Only `decide` and `quieten` change anything.
 pub trait Deciding: Clone + Send + Sync + 'static {
+    /// Whether we signed this link, for one of the two kinds of pages: said from the link alone, at once.
+    fn is_ours(&self, kind: Kind, link: &str) -> bool;
     /// The page of a request.
     fn show(&self, link: &str) -> impl Future<Output = Page> + Send;
     /// The person of a link filled in the form.
@@ -86,12 +99,36 @@ pub trait Deciding: Clone + Send + Sync + 'static {
 #[derive(Clone)]
 struct House<B> {
     bridge: B,
-    turns: Arc<Semaphore>,
+    /// For those who look, scanners among them.
+    looks: Arc<Turns>,
+    /// For those who do something: no storm of looks stands in their way.
+    deeds: Arc<Turns>,
+}
+
+/// Who may come in, and whose turn it is.
+struct Turns {
+    places: Semaphore,
+    turns: Semaphore,
+}
+
+impl Turns {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { places: Semaphore::new(AT_ONCE + WAITING), turns: Semaphore::new(AT_ONCE) })
+    }
+
+    /// Makes a page when it is its turn.
+    async fn take(&self, made: impl Future<Output = Page> + Send) -> Response {
+        let Ok(_place) = self.places.try_acquire() else { return busy() };
+        match timeout(TURN, self.turns.acquire()).await {
+            Ok(Ok(_turn)) => respond(made.await),
+            Ok(Err(_)) | Err(_) => busy(),
+        }
+    }
 }
 
 /// The routes of the pages.
 pub fn router<B: Deciding>(bridge: B) -> Router {
-    let house = House { bridge, turns: Arc::new(Semaphore::new(AT_ONCE)) };
+    let house = House { bridge, looks: Turns::new(), deeds: Turns::new() };
     Router::new()
         .route("/r/{link}", get(show::<B>).post(decide::<B>))
         .route("/q/{link}", get(show_quiet::<B>).post(quieten::<B>))
@@ -103,11 +140,20 @@ pub async fn nothing() -> Response {
     respond(Page { answer: Answer::Gone, html: page::gone() })
 }
 
+/// Others are served first.
+fn busy() -> Response {
+    let headers = [(header::RETRY_AFTER, "10"), (header::CONNECTION, "close")];
+    (StatusCode::SERVICE_UNAVAILABLE, headers).into_response()
+}
+
 async fn show<B: Deciding>(State(house): State<House<B>>, Path(link): Path<String>) -> Response {
-    house.page(&link, house.bridge.show(&link)).await
+    house.look(Kind::Request, &link, house.bridge.show(&link)).await
 }
 
 async fn decide<B: Deciding>(State(house): State<House<B>>, Path(link): Path<String>, request: Request) -> Response {
+    if !house.is_ours(Kind::Request, &link) {
+        return nothing().await;
+    }
     let (parts, body) = request.into_parts();
     let form = match read(&parts.headers, body).await {
         Ok(form) => form,
@@ -123,31 +169,39 @@ async fn decide<B: Deciding>(State(house): State<House<B>>, Path(link): Path<Str
         note: field("note").replace("\r\n", "\n").trim().to_owned(),
         digest: field("digest"),
     };
-    house.page(&link, house.bridge.decide(&link, filled)).await
+    house.deeds.take(house.bridge.decide(&link, filled)).await
 }
 
 async fn show_quiet<B: Deciding>(State(house): State<House<B>>, Path(link): Path<String>) -> Response {
-    house.page(&link, house.bridge.show_quiet(&link)).await
+    house.look(Kind::Quiet, &link, house.bridge.show_quiet(&link)).await
 }
 
 /// The page's form, and the one click of mail programs (RFC 8058): whatever is in it, it means the same.
 async fn quieten<B: Deciding>(State(house): State<House<B>>, Path(link): Path<String>, request: Request) -> Response {
+    if !house.is_ours(Kind::Quiet, &link) {
+        return nothing().await;
+    }
     let (parts, body) = request.into_parts();
     if let Err(status) = read(&parts.headers, body).await {
         return status.into_response();
     }
-    house.page(&link, house.bridge.quieten(&link)).await
+    house.deeds.take(house.bridge.quieten(&link)).await
 }
 
-impl<B> House<B> {
-    async fn page(&self, link: &str, made: impl Future<Output = Page> + Send) -> Response {
-        if link.len() > LINK {
+impl<B: Deciding> House<B> {
+    /// Guessed links take nobody's turn.
+    fn is_ours(&self, kind: Kind, link: &str) -> bool {
+        link.len() <= LINK && self.bridge.is_ours(kind, link)
+    }
+
+    async fn look(&self, kind: Kind, link: &str, made: impl Future<Output = Page> + Send) -> Response {
+        if !self.is_ours(kind, link) {
             return nothing().await;
         }
-        match timeout(TURN, self.turns.acquire()).await {
-            Ok(Ok(_turn)) => respond(made.await),
-            Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "10")]).into_response(),
-        }
+        let mut response = self.looks.take(made).await;
+        // Who only looks keeps no connection that somebody who decides could use.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
     }
 }
 

@@ -31,23 +31,39 @@ enum Call {
     Quieten(String),
 }
 
-#[derive(Clone, Default)]
-struct Fake(Arc<Mutex<Vec<Call>>>);
+#[derive(Clone)]
+struct Fake {
+    calls: Arc<Mutex<Vec<Call>>>,
+    /// Nobody sees a page while this is closed.
+    door: tokio::sync::watch::Sender<bool>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self { calls: Arc::default(), door: tokio::sync::watch::Sender::new(true) }
+    }
+}
 
 impl Fake {
     fn told(&self, call: Call) -> Page {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
         Page { answer: Answer::Ok, html: page::message("Hello", "you") }
     }
 
     fn calls(&self) -> Vec<Call> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Deciding for Fake {
+    fn is_ours(&self, _: Kind, link: &str) -> bool {
+        link != "guessed"
+    }
+
     async fn show(&self, link: &str) -> Page {
-        self.told(Call::Show(link.to_owned()))
+        let page = self.told(Call::Show(link.to_owned()));
+        self.door.subscribe().wait_for(|open| *open).await.unwrap();
+        page
     }
 
     async fn decide(&self, link: &str, filled: Filled) -> Page {
@@ -172,6 +188,53 @@ async fn how_it_went_is_in_the_status() {
     let of = |answer| respond(Page { answer, html: String::new() }).status().as_u16();
     let all = [Answer::Ok, Answer::Gone, Answer::Closed, Answer::Incomplete, Answer::Forbidden, Answer::Later];
     assert_eq!(all.map(of), [200, 404, 409, 422, 403, 503]);
+}
+
+#[tokio::test]
+async fn who_decides_is_served_while_a_storm_of_scanners_is_not() {
+    let server = start().await;
+    server.fake.door.send_replace(false);
+    let url = format!("{}/r/abc", server.url);
+    // Each with a connection of its own, and no page is done.
+    const STORM: usize = 300;
+    let storm: Vec<JoinHandle<u16>> = (0..STORM)
+        .map(|_| {
+            let request = server.http.get(&url);
+            tokio::spawn(async move { request.send().await.unwrap().status().as_u16() })
+        })
+        .collect();
+    let busy = || storm.iter().filter(|look| look.is_finished()).count();
+    while busy() < STORM - AT_ONCE - WAITING {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.fake.calls().len(), AT_ONCE, "the others wait for their turn");
+    let form = "digest=5f&verdict=approve";
+    for (path, status) in [("/r/abc", 200), ("/r/guessed", 404), ("/q/abc", 200)] {
+        let post = server.http.post(format!("{}{path}", server.url)).body(form).send().await.unwrap();
+        assert_eq!(post.status(), status, "{path}");
+    }
+    assert!(busy() <= STORM - AT_ONCE, "all of it was done within the storm");
+    let decided = server.fake.calls().into_iter().filter(|call| matches!(call, Call::Decide(..))).count();
+    assert_eq!(decided, 1);
+    server.fake.door.send_replace(true);
+    let mut seen = 0;
+    for look in storm {
+        let status = look.await.unwrap();
+        assert!([200, 503].contains(&status), "{status}");
+        seen += usize::from(status == 200);
+    }
+    assert!((AT_ONCE..=AT_ONCE + WAITING).contains(&seen), "who waited sees the page: {seen}");
+}
+
+#[tokio::test]
+async fn a_look_keeps_no_connection() {
+    let server = start().await;
+    for (path, kept) in [("/r/abc", false), ("/q/abc", false)] {
+        let got = server.http.get(format!("{}{path}", server.url)).send().await.unwrap();
+        assert_eq!(got.headers().get("connection").is_none(), kept, "{path}");
+    }
+    let post = server.http.post(format!("{}/q/abc", server.url)).body("").send().await.unwrap();
+    assert!(!post.headers().contains_key("connection"));
 }
 
 #[tokio::test]

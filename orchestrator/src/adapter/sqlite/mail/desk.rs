@@ -1,6 +1,9 @@
 //! The bridge's port over the store.
 
-use bus_schemas::{id::ProjectId, time::UnixMs};
+use bus_schemas::{
+    id::{ApprovalId, ProjectId},
+    time::UnixMs,
+};
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -182,6 +185,10 @@ impl Desk for MailStore {
     async fn out_named(&self, prefix: &str) -> Kept<Vec<OutMail>> {
         let prefix = prefix.to_owned();
         self.run("list mails of ours", move |connection| outgoing::named(connection, &prefix)).await
+    }
+
+    async fn asks(&self, approval_id: ApprovalId) -> Kept<Vec<OutMail>> {
+        self.run("list mails that ask", move |connection| outgoing::asks(connection, approval_id)).await
     }
 
     async fn outbox(&self, limit: u32) -> Kept<Vec<OutMail>> {

@@ -117,6 +117,15 @@ pub(super) fn named(connection: &Connection, prefix: &str) -> rusqlite::Result<V
         .collect()
 }
 
+pub(super) fn asks(connection: &Connection, approval_id: ApprovalId) -> rusqlite::Result<Vec<OutMail>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {OUT} FROM outgoing WHERE approval_id = ?1 AND kind = 'request' ORDER BY position"
+        ))?
+        .query_map([approval_id.to_string()], out)?
+        .collect()
+}
+
 pub(super) fn newest(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<OutMail>> {
     connection
         .prepare_cached(&format!("SELECT {OUT} FROM outgoing ORDER BY position DESC LIMIT ?1"))?
@@ -131,7 +140,11 @@ pub(super) fn sent_since(
     since: UnixMs,
 ) -> rusqlite::Result<u32> {
     connection
-        .prepare_cached("SELECT count(*) FROM outgoing WHERE person = ?1 AND created_at >= ?2 AND project_id IS ?3")?
+        // What was never to be sent was not sent.
+        .prepare_cached(
+            "SELECT count(*) FROM outgoing WHERE person = ?1 AND created_at >= ?2 AND project_id IS ?3
+             AND NOT (state = 'failed' AND tries = 0)",
+        )?
         .query_row(params![person, since.0, project_id.map(|id| id.to_string())], |row| row.get(0))
 }
 

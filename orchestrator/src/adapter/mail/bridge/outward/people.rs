@@ -37,11 +37,16 @@ impl Crew<'_> {
         }
     }
 
-    /// The address for a mail of which these went to this person before: the one at which it is not known to fail.
+    /// The address for a mail of which these went to this person before: the one at which none of them is known to be lost.
     pub(super) fn recipient(&self, person: &str, before: &[OutMail]) -> Option<Recipient> {
-        let fails = |address: &String| before.iter().any(|mail| is_lost(mail) && mail.to.eq_ignore_ascii_case(address));
-        let address = self.addresses(person).into_iter().find(|address| !fails(address))?;
+        let address = self.addresses(person).into_iter().find(|address| !fails(before, address))?;
         Some(Recipient { person: person.to_owned(), address })
+    }
+
+    /// Mail about this is lost at every address of a person.
+    pub(super) fn is_unreached(&self, person: &str, before: &[OutMail]) -> bool {
+        let is_theirs = |mail: &OutMail| mail.person == *person && is_lost(mail);
+        before.iter().any(is_theirs) && self.recipient(person, before).is_none()
     }
 
     /// The people whom a pending request is sent to by mail.
@@ -72,13 +77,27 @@ impl Crew<'_> {
     }
 }
 
-/// It does not arrive. One that was not sent because there was no need any more is not lost.
+/// How it begins why a mail was never to be sent.
+pub(super) const NOT_SENT: &str = "not sent: ";
+
+/// It does not arrive. One that was not sent because there was no need any more, or were too many, is not lost.
 pub(super) fn is_lost(mail: &OutMail) -> bool {
     match mail.state {
-        OutState::Failed => mail.error.as_deref() != Some(NO_NEED),
+        OutState::Failed => !mail.error.as_deref().unwrap_or_default().starts_with(NOT_SENT),
         OutState::Bounced => true,
         OutState::Queued | OutState::Sent => false,
     }
+}
+
+/// A mail about this is lost at an address: what arrived there before may not be read any more, and what comes is lost, too.
+pub(super) fn fails(before: &[OutMail], address: &str) -> bool {
+    before.iter().any(|mail| is_lost(mail) && mail.to.eq_ignore_ascii_case(address))
+}
+
+/// A person has what a request shows now, at an address where mail arrives.
+pub(super) fn has_it(before: &[OutMail], person: &str, digest: &str) -> bool {
+    let has = |mail: &&OutMail| mail.person == person && mail.digest == digest && !is_lost(mail);
+    before.iter().filter(has).any(|mail| !fails(before, &mail.to))
 }
 
 /// Those who decided: names separated by commas.

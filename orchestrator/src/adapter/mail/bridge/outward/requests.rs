@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{
     super::core::Bridge,
     Recipient, Say,
-    people::{Crew, decided_by, is_lost},
+    people::{Crew, decided_by, fails, has_it, is_lost},
 };
 use crate::{
     adapter::mail::{Desk, OutKind, OutMail, Story, Transport, Verifier, mime::Auto},
@@ -75,7 +75,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             Err(problem) if problem.code == "not_found" => return Ok(()),
             Err(problem) => return Err(problem.detail),
         };
-        let before = world.desk.out_named(&request_prefix(approval_id)).await.map_err(|e| e.to_string())?;
+        let before = world.desk.asks(approval_id).await.map_err(|e| e.to_string())?;
         if view.decision.is_some() {
             late.retain(|(id, _), _| *id != approval_id);
             return self.tell_outcome(&view, &before).await;
@@ -84,11 +84,13 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         let threads = world.desk.threads(view.project_id).await.map_err(|e| e.to_string())?;
         let asked = self.crew().asked(&view, &project, &threads);
         self.ask_people(&view, &project, &asked, &before, late).await?;
-        self.reach_others(&view, &project, &asked, &before, late).await?;
-        self.remind(&view, &project, &asked, &before, late).await
+        let others = self.reach_others(&view, &project, &asked, &before, late).await?;
+        let all: Vec<String> = asked.into_iter().chain(others).collect();
+        self.remind(&view, &project, &all, &before, late).await?;
+        self.note_what_instead(&view, &before).await
     }
 
-    /// Asks those who were not asked about what the request shows now.
+    /// Asks those who were not asked about what the request shows now, or lost the mail that asked them.
     pub(super) async fn ask_people(
         &self,
         view: &ApprovalView,
@@ -98,11 +100,10 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         late: &mut Late,
     ) -> Result<(), String> {
         let name = request_name(view);
-        let same: Vec<OutMail> = before.iter().filter(|mail| mail.name == name).cloned().collect();
         let mut diff = None;
         for person in people {
-            // An address at which a mail is lost is followed by the next one.
-            if same.iter().any(|mail| mail.person == *person && !is_lost(mail)) {
+            // An address at which a mail is lost, be it a reminder, is followed by the next one.
+            if has_it(before, person, &view.digest) {
                 continue;
             }
             let Some(to) = self.crew().recipient(person, before) else { continue };
@@ -198,8 +199,9 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
     /// Tells those who were asked, and did not decide themselves, what came of it.
     async fn tell_outcome(&self, view: &ApprovalView, before: &[OutMail]) -> Result<(), String> {
         let Some(decision) = &view.decision else { return Ok(()) };
-        // The last mail that is not known to have failed, for each person.
-        let reached = before.iter().filter(|mail| !is_lost(mail));
+        // The last mail that is not known to have failed, for each person; at an address that still works if there is one.
+        let works = |mail: &&OutMail| !fails(before, &mail.to);
+        let reached = before.iter().filter(|mail| !is_lost(mail) && !works(mail)).chain(before.iter().filter(works));
         let asked: BTreeMap<&str, &OutMail> = reached.map(|mail| (mail.person.as_str(), mail)).collect();
         for (person, mail) in asked {
             if decided_by(&decision.by).any(|name| name == person) {

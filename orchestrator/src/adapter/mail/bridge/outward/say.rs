@@ -4,7 +4,7 @@ use bus_schemas::id::{ApprovalId, ProjectId};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::super::core::Bridge;
+use super::{super::core::Bridge, fail::UNREACHED, people::NOT_SENT};
 use crate::{
     adapter::mail::{
         Desk, Kept, OutKind, OutMail, OutState, Story, Thread, Transport, Verifier,
@@ -66,9 +66,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
     /// [`crate::port::journal::JournalError`]: nothing is written down; say it again.
     pub async fn say(&self, said: Say) -> Kept<()> {
         if self.is_too_much(&said).await? {
-            tracing::warn!(name = %said.name, person = %said.to.person,
-                "mail: this is not sent: too many mails about one project within an hour ([mail] per_thread)");
-            return Ok(());
+            return self.leave_unsent(&said).await;
         }
         let started = matches!(said.story, Story::Started { .. }).then_some(said.project_id).flatten();
         let written = self.write(&said).await?;
@@ -80,9 +78,21 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         Ok(())
     }
 
+    /// Writes down what is not sent, for `baton mail outbox`: two programs that answer each other are to be seen.
+    async fn leave_unsent(&self, said: &Say) -> Kept<()> {
+        let why = format!(
+            "{NOT_SENT}more than {} mails to {} about one project within an hour (`per_thread` in [mail])",
+            self.0.world.settings.per_thread, said.to.person
+        );
+        tracing::warn!(name = %said.name, person = %said.to.person, %why, "mail: too many");
+        let Written { mail, text, .. } = self.write(said).await?;
+        self.0.world.desk.intend(OutMail { state: OutState::Failed, error: Some(why), ..mail }, text).await.map(drop)
+    }
+
     /// Above the cap only what somebody waits for goes out: requests, and what a project came to.
     async fn is_too_much(&self, said: &Say) -> Kept<bool> {
-        if matches!(said.story, Story::Request { .. } | Story::Result { .. } | Story::Started { .. }) {
+        let is_awaited = matches!(said.story, Story::Request { .. } | Story::Result { .. } | Story::Started { .. });
+        if is_awaited || said.name.starts_with(UNREACHED) {
             return Ok(false);
         }
         let since = bus_schemas::time::UnixMs(self.now().0 - HOUR_MS);
@@ -217,7 +227,8 @@ pub(super) fn domain(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
-fn with_token(address: &str, token: &str) -> String {
+/// Our address with something behind its `+`.
+pub(super) fn with_token(address: &str, token: &str) -> String {
     match address.rsplit_once('@') {
         Some((local, domain)) => format!("{local}+{token}@{domain}"),
         None => address.to_owned(),

@@ -8,10 +8,11 @@ use futures::{StreamExt as _, stream};
 use super::{
     super::core::Bridge,
     people::{NO_NEED, is_lost},
-    requests::request_prefix,
+    say::with_token,
 };
 use crate::{
     adapter::mail::{Desk, OutKind, OutMail, OutState, Transport, TransportError, Verifier},
+    mail::token,
     port::Service,
 };
 
@@ -23,8 +24,9 @@ const BACKOFF: [Duration; 5] = [
     Duration::from_secs(1800),
     Duration::from_secs(3600),
 ];
-/// How long a mail is tried: after that it is no news any more, and somebody else is to be asked.
-const GIVE_UP_MS: i64 = 24 * 3600 * 1000;
+/// How long a mail is tried: after that it is no news any more, and somebody else is to be asked. Only pauses between tries count:
+/// while nothing ran, nothing was tried.
+const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// Mails that are looked at together.
 const BATCH: u32 = 100;
 /// Recipients that are served at the same time: a mail server takes few connections of one client.
@@ -34,7 +36,8 @@ const STORE_AGAIN: Duration = Duration::from_secs(5);
 /// The longest sleep: a clock that was put forward is noticed.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How the trouble begins of a mail that a server got whole and did not answer for.
+/// How the trouble begins of a mail that a server may have: it got all of it and did not say so, or this program ended before it
+/// could.
 const UNSURE: &str = "perhaps handed over";
 
 impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
@@ -96,14 +99,20 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             return world.desk.set_out(mail).await.map_err(|e| e.to_string());
         }
         let text = world.desk.out_text(mail.id).await;
-        // Written down before: should what came of it not be, it is tried again no sooner than after trouble.
+        // Written down before: should what came of it not be, it is tried again no sooner than after trouble, and counts as a mail
+        // that may be there.
         mail.tries = mail.tries.saturating_add(1);
         let now = self.now();
         let wait = i64::try_from(backoff(mail.tries, mail.id.as_u128()).as_millis()).unwrap_or(i64::MAX);
-        let tried = OutMail { next_at: UnixMs(now.0.saturating_add(wait)), ..mail.clone() };
+        let under_way = format!("{UNSURE}: try {} is under way, or ended with the program", mail.tries);
+        let tried = OutMail { next_at: UnixMs(now.0.saturating_add(wait)), error: Some(under_way), ..mail.clone() };
         world.desk.set_out(tried).await.map_err(|e| e.to_string())?;
         let outcome = match text {
-            Ok(Some(text)) => world.transport.send(&world.settings.address, &mail.to, &text).await,
+            Ok(Some(text)) => {
+                // What comes back comes to the mail's own address, whatever of the mail it quotes.
+                let path = with_token(&world.settings.address, &token::plus(&world.settings.key, mail.id));
+                world.transport.send(&path, &mail.to, &text).await
+            }
             Ok(None) => Err(TransportError::Never("its text is not there any more".to_owned())),
             Err(error) => Err(TransportError::Later(error.to_string())),
         };
@@ -117,20 +126,23 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
                 (mail.state, mail.error) = (OutState::Sent, Some(format!("{UNSURE}: {why}")));
             }
             Err(TransportError::Unknown(why)) => self.put_off(&mut mail, format!("{UNSURE}: {why}")),
+            // What happens to this try says nothing about the one before.
+            Err(TransportError::Later(why)) if was_unsure => {
+                self.put_off(&mut mail, format!("{UNSURE} before; since then: {why}"));
+            }
             Err(TransportError::Later(why)) => self.put_off(&mut mail, why),
         }
-        world.desk.set_out(mail.clone()).await.map_err(|e| e.to_string())?;
         if mail.state == OutState::Failed {
-            self.is_lost(&mail);
+            return self.lose(mail).await.map_err(|e| e.to_string());
         }
-        Ok(())
+        world.desk.set_out(mail).await.map_err(|e| e.to_string())
     }
 
     fn put_off(&self, mail: &mut OutMail, why: String) {
         let now = self.now();
-        if now.0.saturating_sub(mail.created_at.0) >= GIVE_UP_MS {
+        if is_tried_enough(mail.tries, mail.id.as_u128()) {
             mail.state = OutState::Failed;
-            mail.error = Some(format!("given up after {} tries within 24 hours; the last time: {why}", mail.tries));
+            mail.error = Some(format!("given up after {} tries, a day of them; the last time: {why}", mail.tries));
             return;
         }
         let wait = backoff(mail.tries, mail.id.as_u128());
@@ -154,10 +166,15 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         if !mail.name.starts_with("outcome:") {
             return Ok(true);
         }
-        let asked = self.0.world.desk.out_named(&request_prefix(approval_id)).await.map_err(|e| e.to_string())?;
+        let asked = self.0.world.desk.asks(approval_id).await.map_err(|e| e.to_string())?;
         let was_tried = |asked: &OutMail| asked.to == mail.to && asked.tries > 0 && !is_lost(asked);
         Ok(asked.iter().any(was_tried))
     }
+}
+
+/// Whether the pauses there were before so many tries make up the time a mail is tried.
+fn is_tried_enough(tries: u32, seed: u128) -> bool {
+    (1..tries).map(|before| backoff(before, seed)).sum::<Duration>() >= GIVE_UP
 }
 
 /// How long until the next try, up to a fifth longer so that many do not come at once.
@@ -182,5 +199,14 @@ mod unit_tests {
             assert!(waits.iter().max() > waits.iter().min());
         }
         assert!(backoff(u32::MAX, u128::MAX) <= Duration::from_secs(3600 * 6 / 5));
+    }
+
+    #[test]
+    fn a_day_of_tries_is_some_thirty_of_them() {
+        for seed in 0..100 {
+            let last = (1..100).find(|tries| is_tried_enough(*tries, seed));
+            assert!(last.is_some_and(|tries| (23..=30).contains(&tries)), "{last:?}");
+        }
+        assert!(!is_tried_enough(0, 0) && !is_tried_enough(1, 0));
     }
 }

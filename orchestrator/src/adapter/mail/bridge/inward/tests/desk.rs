@@ -5,14 +5,17 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bus_schemas::{id::ProjectId, time::UnixMs};
+use bus_schemas::{
+    id::{ApprovalId, ProjectId},
+    time::UnixMs,
+};
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::lock;
 use crate::{
     adapter::mail::{
-        Desk, InMail, InState, Kept, LetterFilter, News, OutMail, OutState, OutText, Position, Thread, Verdict,
+        Desk, InMail, InState, Kept, LetterFilter, News, OutKind, OutMail, OutState, OutText, Position, Thread, Verdict,
     },
     digest,
     mail::letter::Delivery,
@@ -198,6 +201,10 @@ impl Desk for MemoryDesk {
 
     async fn out_named(&self, prefix: &str) -> Kept<Vec<OutMail>> {
         Ok(self.outs(|mail| mail.name.starts_with(prefix)))
+    }
+
+    async fn asks(&self, approval_id: ApprovalId) -> Kept<Vec<OutMail>> {
+        Ok(self.outs(|mail| mail.kind == OutKind::Request && mail.approval_id == Some(approval_id)))
     }
 
     async fn outbox(&self, limit: u32) -> Kept<Vec<OutMail>> {

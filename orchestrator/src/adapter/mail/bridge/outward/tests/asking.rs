@@ -1,17 +1,10 @@
 //! Who is asked, reminded, told what came of it; and what happens to those whom no mail reaches.
 
-use super::*;
-use crate::mail::bounce::{Action, Bounce, Recipient};
-
-fn bounce(about: &OutMail, address: &str, action: Action) -> Bounce {
-    let recipient = Recipient {
-        address: address.to_owned(),
-        action,
-        status: "5.1.1".to_owned(),
-        diagnostic: "nobody of that name".to_owned(),
-    };
-    Bounce { recipients: vec![recipient], about: vec![about.message_id.clone()], tokens: Vec::new() }
-}
+use super::{
+    super::{Auto, Recipient, Say},
+    *,
+};
+use crate::adapter::mail::{OutKind, Story};
 
 #[tokio::test(start_paused = true)]
 async fn those_without_slack_are_asked_by_mail_and_everybody_where_the_project_began_by_mail() {
@@ -172,25 +165,129 @@ async fn a_refused_address_is_followed_by_the_next_then_by_others_who_may_decide
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bounce_counts_only_for_a_mail_of_ours_and_its_recipient() {
+async fn a_reminder_that_comes_back_asks_at_the_next_address_then_others_and_the_outbox_says_so() {
     let rig = Rig::running();
-    rig.service.asks(request(&["carl"]));
-    let mail = rig.there_are(1, "request:").await.remove(0);
-    let strange = OutMail { message_id: "somebody@else.example".to_owned(), ..mail.clone() };
-    for (report, said) in [
-        (bounce(&strange, "carl@our.example", Action::Failed), "no mail of ours"),
-        (bounce(&mail, "eve@their.example", Action::Failed), "it was not sent to"),
-        (bounce(&mail, "carl@our.example", Action::Delayed), "is late"),
-        (bounce(&mail, "Carl@our.example", Action::Delivered), "arrived"),
-    ] {
-        let answer = rig.bridge.bounced(&report).await.unwrap();
-        assert!(answer.contains(said), "{answer}");
-        assert_eq!(states(&rig.named("request:").await), [OutState::Sent]);
+    let mut view = request(&["ann", "bob"]);
+    rig.service.asks(view.clone());
+    rig.to_be("request:", &["ann@our.example"]).await;
+    view.route.reminders = 1;
+    rig.service.asks(view.clone());
+    let reminder = rig.there_are(1, "remind:").await.remove(0);
+    rig.bridge.bounced(&bounce(&reminder, "ann@our.example", Action::Failed)).await.unwrap();
+    rig.to_be("request:", &["ann@home.example", "ann@our.example"]).await;
+    assert!(rig.named("unreached:").await.is_empty(), "she has it at home");
+    let said = rig.named("remind:").await[0].error.clone().unwrap();
+    assert!(said.contains("came back: 5.1.1") && said.ends_with("instead: ann at ann@home.example"), "{said}");
+
+    view.route.reminders = 2;
+    rig.service.asks(view.clone());
+    let reminders = rig.there_are(2, "remind:").await;
+    let second = reminders.iter().find(|mail| mail.to == "ann@home.example").unwrap();
+    rig.bridge.bounced(&bounce(second, "", Action::Failed)).await.unwrap();
+    rig.to_be("request:", &["ann@home.example", "ann@our.example", "bob@our.example"]).await;
+    rig.to_be("unreached:", &["carl@our.example"]).await;
+    for mail in rig.named("remind:").await {
+        assert!(mail.error.as_deref().unwrap().ends_with("instead: bob at bob@our.example"), "{mail:?}");
     }
-    let token = crate::mail::token::plus(&[7; 32], mail.id);
-    let by_token = Bounce { about: Vec::new(), tokens: vec![token], ..bounce(&mail, "", Action::Failed) };
-    rig.bridge.bounced(&by_token).await.unwrap();
-    assert_eq!(states(&rig.named("request:").await), [OutState::Bounced]);
-    let answer = rig.bridge.bounced(&by_token).await.unwrap();
-    assert!(answer.contains("bounced before"), "{answer}");
+    // Who was asked in her stead is reminded in her stead.
+    view.route.reminders = 3;
+    rig.service.asks(view);
+    rig.to_be("remind:", &["ann@home.example", "ann@our.example", "bob@our.example"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_back_and_comes_back_is_asked_elsewhere() {
+    let rig = Rig::running();
+    rig.service.asks(request(&["ann"]));
+    let asked = rig.there_are(1, "request:").await.remove(0);
+    let back = Say {
+        name: "answer:1".to_owned(),
+        to: Recipient { person: "ann".to_owned(), address: "ann@our.example".to_owned() },
+        project_id: Some(project_id()),
+        approval_id: Some(approval_id()),
+        digest: asked.digest.clone(),
+        kind: OutKind::Request,
+        in_reply_to: None,
+        auto: Auto::Replied,
+        story: Story::AskBack { approval: Some(Box::new(request(&["ann"]))), why: "it may mean two things".to_owned() },
+    };
+    rig.bridge.say(back).await.unwrap();
+    let back = rig.there_are(1, "answer:").await.remove(0);
+    rig.bridge.bounced(&bounce(&back, "ann@our.example", Action::Failed)).await.unwrap();
+    rig.to_be("request:", &["ann@home.example", "ann@our.example"]).await;
+    // What came of it is told where she is reached.
+    rig.service.asks(decided(&request(&["ann"]), "carl", "cli"));
+    rig.to_be("outcome:", &["ann@home.example"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_decide_later_and_is_not_reached_is_followed_by_others_too() {
+    let rig = Rig::running();
+    rig.service.asks(request(&["ann"]));
+    rig.there_are(1, "request:").await;
+    rig.server.says("late@their.example", TransportError::Never("550 nobody of that name".to_owned()));
+    // The policy lets more people decide now.
+    let mut view = request(&["ann", "bob", "email:late@their.example"]);
+    view.route.reminders = 1;
+    rig.service.asks(view);
+    rig.to_be("request:", &["ann@our.example", "bob@our.example", "late@their.example"]).await;
+    rig.to_be("unreached:", &["carl@our.example"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_unreached_is_unreached_for_what_changed_too() {
+    let rig = Rig::running();
+    rig.server.says("carl@our.example", TransportError::Never("550 nobody of that name".to_owned()));
+    rig.service.asks(request(&["carl", "bob"]));
+    rig.to_be("request:", &["bob@our.example", "carl@our.example"]).await;
+    rig.service.asks(ApprovalView { digest: "e".repeat(64), ..request(&["carl", "bob"]) });
+    rig.to_be("request:", &["bob@our.example", "bob@our.example", "carl@our.example"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_anybody_may_decide_and_nobody_is_reached_those_are_asked_who_look_after_things() {
+    let rig = Rig::running();
+    rig.began_by_mail("email:gast@their.example").await;
+    rig.server.says("gast@their.example", TransportError::Never("550 nobody of that name".to_owned()));
+    rig.service.with(|known| known.project.owner = "email:gast@their.example".to_owned());
+    rig.service.asks(request(&[]));
+    rig.to_be("request:", &["carl@our.example", "gast@their.example"]).await;
+    rig.to_be("unreached:", &["carl@our.example"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_who_cannot_be_told_either_is_followed_by_the_owner() {
+    let rig = Rig::running();
+    for address in ["ann@our.example", "ann@home.example", "carl@our.example"] {
+        rig.server.says(address, TransportError::Never("550 nobody of that name".to_owned()));
+    }
+    rig.service.with(|known| known.project.owner = "bob".to_owned());
+    rig.service.asks(request(&["ann"]));
+    rig.to_be("unreached:", &["bob@our.example", "carl@our.example"]).await;
+    let lost = rig.named("request:").await;
+    let said = lost[0].error.as_deref().unwrap();
+    assert!(said.contains("nobody is left who can be asked by mail: `baton approvals"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_does_not_arrive_is_told_at_the_next_address_else_to_the_admins() {
+    let rig = Rig::running();
+    let answer = |person: &str, address: &str| Say {
+        name: "answer:1".to_owned(),
+        to: Recipient { person: person.to_owned(), address: address.to_owned() },
+        project_id: None,
+        approval_id: None,
+        digest: String::new(),
+        kind: OutKind::Answer,
+        in_reply_to: None,
+        auto: Auto::Replied,
+        story: Story::Refused { what: "Nothing was begun".to_owned(), why: "a key is wrong".to_owned(), hint: None },
+    };
+    rig.server.says("ann@our.example", TransportError::Never("552 her mailbox is full".to_owned()));
+    rig.server.says("gast@their.example", TransportError::Never("550 nobody of that name".to_owned()));
+    rig.bridge.say(answer("ann", "ann@our.example")).await.unwrap();
+    rig.bridge.say(answer("email:gast@their.example", "gast@their.example")).await.unwrap();
+    rig.to_be("lost:", &["ann@home.example", "carl@our.example"]).await;
+    let said = text(&rig.server.took("ann@home.example")[0]);
+    assert!(said.contains("Nothing was begun") && said.contains("her mailbox is full"), "{said}");
 }

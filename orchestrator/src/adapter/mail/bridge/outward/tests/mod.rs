@@ -2,6 +2,7 @@
 //! takes or refuses mails by script. Time is paused and passes only when a test says so.
 
 mod asking;
+mod bouncing;
 mod results;
 mod sending;
 mod service;
@@ -33,7 +34,10 @@ use crate::{
         sqlite::MailStore,
     },
     config::Audience,
-    mail::letter::{self, Delivery, Letter},
+    mail::{
+        bounce::{self, Action, Bounce},
+        letter::{self, Delivery, Letter},
+    },
     people::{Member, People},
     port::Clock,
 };
@@ -95,7 +99,10 @@ impl Server {
 
 impl Transport for Server {
     async fn send(&self, mail_from: &str, to: &str, raw: &[u8]) -> Result<(), TransportError> {
-        assert_eq!(mail_from, OURS);
+        let path = mail_from.strip_prefix("baton+").and_then(|rest| rest.strip_suffix("@our.example"));
+        let id = path.and_then(|token| crate::mail::token::read_plus(&[7; 32], token)).expect("a token of its own");
+        let message_id = header(&String::from_utf8_lossy(raw), "Message-ID");
+        assert!(message_id.contains(&id.simple().to_string()) || id == Uuid::from_u128(50), "{message_id}");
         *lock(&self.tries) += 1;
         if let Some(error) = lock(&self.said).get(to) {
             return Err(error.clone());
@@ -332,4 +339,15 @@ fn text(raw: &str) -> String {
 
 fn states(mails: &[OutMail]) -> Vec<OutState> {
     mails.iter().map(|mail| mail.state).collect()
+}
+
+/// A server's report about a mail, and somebody.
+fn bounce(about: &OutMail, address: &str, action: Action) -> Bounce {
+    let recipient = bounce::Recipient {
+        address: address.to_owned(),
+        action,
+        status: "5.1.1".to_owned(),
+        diagnostic: "nobody of that name".to_owned(),
+    };
+    Bounce { recipients: vec![recipient], about: vec![about.message_id.clone()], tokens: Vec::new() }
 }
