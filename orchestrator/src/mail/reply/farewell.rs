@@ -169,3 +169,9 @@ pub(super) fn contact(line: &str) -> bool {
         || (has_address(line) && line.split_whitespace().count() <= 4)
         || line.contains("www.") && line.split_whitespace().count() <= 4
 }
+
+/// Whether a line is a fact of a business card: a picture, or a number with what it is.
+pub(super) fn fact(line: &str) -> bool {
+    let digits = line.chars().filter(char::is_ascii_digit).count();
+    line.starts_with("[image:") || line.starts_with("[cid:") || (digits >= 4 && line.split_whitespace().count() <= 8)
+}

@@ -2,11 +2,12 @@
 
 use super::fold::{When, fold, has_address, when};
 use super::line::{Hint, Line};
+use super::memo;
 use super::meter::tick;
 use super::words::{self, Banner, Field};
 
 /// The most lines an attribution is wrapped over.
-const WRAPPED: usize = 5;
+const WRAPPED: usize = 6;
 /// The longest attribution, folded, in bytes.
 const ATTRIBUTION: usize = 700;
 /// The most lines a block of headers has.
@@ -47,8 +48,18 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
         }
         _ => {}
     }
+    if line.hint == Hint::Rule {
+        let next = after_blanks(lines, from + 1, 3)?;
+        return headers(lines, next, true)
+            .or_else(|| attribution(lines, next))
+            .or_else(|| flattened(&lines[next].folded, true).then_some(next + 1))
+            .map(|end| Mark { kind: Kind::Quoted, end, all: false });
+    }
     if !line.free() || line.blank() {
         return None;
+    }
+    if grouped(&line.folded) {
+        return mark(Kind::Quoted, from + 1, false);
     }
     if words::above(&line.folded) {
         return mark(Kind::Quoted, from + 1, true);
@@ -74,7 +85,35 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
     if let Some(end) = headers(lines, from, false) {
         return mark(Kind::Quoted, end, false);
     }
-    attribution(lines, from).map(|end| Mark { kind: Kind::Quoted, end, all: false })
+    attribution(lines, from)
+        .or_else(|| memo::heading(lines, from))
+        .or_else(|| after_device(lines, from))
+        .or_else(|| unmarked(lines, from))
+        .map(|end| Mark { kind: Kind::Quoted, end, all: false })
+}
+
+/// Whether a line is the heading that GroupWise writes: `>>> Anna Bell 03/05/26 10:01AM >>>`.
+fn grouped(folded: &str) -> bool {
+    folded.starts_with(">>>") && folded.ends_with(">>>") && folded.len() < 200 && when(folded).date
+}
+
+/// The end of an attribution without a date, as some telephones write it below their own line: `Anna Bell wrote:`.
+fn after_device(lines: &[Line<'_>], from: usize) -> Option<usize> {
+    let line = &lines[from];
+    let short = line.folded.len() <= 100 && line.folded.ends_with(':') && line.folded.split(' ').count() <= 6;
+    let device = || {
+        let above = lines[..from].iter().rev().take(6).find(|line| !line.blank());
+        above.is_some_and(|line| super::farewell::device(&line.folded))
+    };
+    (short && words::wrote(&line.folded) && device()).then_some(from + 1)
+}
+
+/// The end of an attribution without date and colon, directly above marked lines: `Anna Bell wrote`.
+fn unmarked(lines: &[Line<'_>], from: usize) -> Option<usize> {
+    let line = &lines[from];
+    let short = line.folded.len() <= 80 && (2..=6).contains(&line.folded.split(' ').count());
+    let next = lines.get(from + 1)?;
+    (short && next.depth > 0 && next.hint == Hint::None && words::wrote_last(&line.folded)).then_some(from + 1)
 }
 
 /// Whether the box above a quoted message begins here: two of its lines have labels, in whatever language.
@@ -103,7 +142,7 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
         return None;
     }
     let (field, _) = words::label(&first.folded)?;
-    if flattened(&first.folded) {
+    if flattened(&first.folded, false) {
         return Some(from + 1);
     }
     if field == Field::Other && !announced {
@@ -134,7 +173,7 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
             last = field;
             end = at + 1;
         } else if line.blank() {
-            let next = after_blanks(lines, at, 1).map(|next| &lines[next]);
+            let next = after_blanks(lines, at, 2).map(|next| &lines[next]);
             if next.is_none_or(|next| words::label(&next.folded).is_none() || !next.free()) {
                 break;
             }
@@ -169,8 +208,8 @@ fn slot(field: Field) -> usize {
     }
 }
 
-/// Whether one line holds a whole block of headers: `From: … Sent: … To: … Subject: …`.
-fn flattened(folded: &str) -> bool {
+/// Whether one line holds a whole block of headers: `From: … Sent: … To: … Subject: …`. Below a drawn line less is enough.
+fn flattened(folded: &str, announced: bool) -> bool {
     let text = folded.trim_start_matches(['*', '_', ' ']);
     let Some((Field::From, rest)) = words::label(text) else { return false };
     let mut seen = [false; 6];
@@ -185,7 +224,7 @@ fn flattened(folded: &str) -> bool {
             }
         }
     }
-    seen[1] && seen[4] && (seen[2] || has_address(rest))
+    (seen[1] && seen[4] && (seen[2] || has_address(rest))) || (announced && seen[1] && has_address(rest))
 }
 
 /// Whether the lines between are one attribution (`On …, … wrote:`) and not a block of headers.
@@ -201,11 +240,16 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
     let first = &lines[from];
     for end in from..lines.len().min(from + WRAPPED) {
         let line = &lines[end];
-        if !line.free() || line.blank() {
+        if line.blank() && end > from && lines.get(end + 1).is_some_and(|next| next.folded.starts_with('<')) {
+            // An address on lines of its own.
+            continue;
+        }
+        let closes = end > from && self::closes(&joined, line);
+        if (!line.free() && !closes) || line.blank() {
             break;
         }
         if end > from {
-            joined.push(' ');
+            joined.push_str(if closes { "> " } else { " " });
         }
         joined.push_str(&line.folded);
         if joined.len() > ATTRIBUTION {
@@ -216,6 +260,9 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
         tick(1);
         if end > from && !may_begin(lines, from, end) {
             break;
+        }
+        if lines.get(end + 1).is_some_and(|next| self::closes(&joined, next)) {
+            continue;
         }
         if complete(&joined, lines, from, end) && !begins_later(lines, from, end) {
             return Some(end + 1);
@@ -228,6 +275,16 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether a line only looks quoted: its `>` closes the address that the line above opened (`<anna@works.example`, `> wrote:`).
+fn closes(joined: &str, line: &Line<'_>) -> bool {
+    line.depth == 1
+        && line.hint == Hint::None
+        && line.folded.ends_with(':')
+        && line.folded.split(' ').count() <= 4
+        && joined.matches('<').count() > joined.matches('>').count()
+        && words::wrote(&line.folded)
 }
 
 /// Whether an attribution of several lines can begin with this one.
@@ -334,12 +391,12 @@ fn inline(joined: &str) -> bool {
     if !(words::opens(joined)) {
         return false;
     }
-    if !joined.contains(':') || !has_address(joined) {
+    if !joined.contains(':') || !(has_address(joined) || joined.contains('"')) {
         return false;
     }
     let Some(at) = words::wrote_colon(joined) else { return false };
     let seen = when(&joined[..at]);
-    at < 300 && seen.date && seen.time && has_address(&joined[..at])
+    at < 300 && seen.date && seen.time && (has_address(&joined[..at]) || joined[..at].contains('"'))
 }
 
 /// Where an attribution begins that shares its line with the person's words: `Yes. On …, … wrote:`.

@@ -9,8 +9,10 @@ fn blocks(text: &str) -> Vec<&str> {
 
 const OWN: &str = "Please keep the old names.\n\nThe second step can wait until Friday, Lea is away.";
 
-/// Mails around one heading: what stands above and below it in each, and what is new in each.
+/// Mails around one heading: what stands above and below it in each, and what is new in each. A dot alone on a line of the heading is a
+/// blank line.
 fn around(heading: &str, marks: bool) -> Vec<(String, &'static str)> {
+    let heading = &heading.replace("\n.\n", "\n\n");
     let mut mails = vec![
         (format!("{OWN}\n\n{heading}\n\nShall I begin?\nIt takes an hour.\n\nThe plan is attached.\n"), OWN),
         (format!("{OWN}\r\n\r\n{}\r\n\r\nShall I begin?\r\n", heading.replace('\n', "\r\n")), OWN),
