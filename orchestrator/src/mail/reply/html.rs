@@ -169,6 +169,15 @@ impl Renderer {
             }
             _ => {}
         }
+        // Outlook for Mac puts the message that is answered, and nothing else, into a span.
+        if name == "span" && self.place.hint == Hint::None && !self.cut {
+            if attribute(attributes, "id").is_some_and(|id| id == "olk_src_body_section") {
+                self.end_line();
+                self.cut = true;
+                self.lines.push((String::new(), Place { hint: Hint::Cut, ..self.place }));
+            }
+            return;
+        }
         let block = BLOCKS.contains(&name);
         if !block && !BREAKS.contains(&name) {
             return;
@@ -258,7 +267,15 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
         return Some(Says::Hidden);
     }
     let ids = |wanted: &[&str]| wanted.iter().any(|wanted| id == *wanted || id.ends_with(&format!("_{wanted}")));
-    if ids(&["appendonsend", "divrplyfwdmsg", "zwchr", "stopspelling", "reply-separator", "isforwardcontent"])
+    if ids(&[
+        "appendonsend",
+        "divrplyfwdmsg",
+        "zwchr",
+        "stopspelling",
+        "reply-separator",
+        "isforwardcontent",
+        "replysplit",
+    ]) || class(&["outlookmessageheader"])
         || marker.contains("__divider__")
     {
         return Some(Says::Cut);
@@ -270,6 +287,9 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
         "mail-app-auto-quote",
         "replyblockquote",
         "inotes-history",
+        "mail-quote",
+        "origbody",
+        "reply139content",
         "oriMsgHtmlSeperator",
     ]) || id.starts_with("yahoo_quoted")
         || marker.contains("__quoted_text__")
@@ -282,14 +302,15 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
             "freshdesk_quote",
             "front-blockquote",
             "missive_quote",
+            "skiff_quote",
             "hs_reply",
-            "outlookmessageheader",
             "domino-history",
             "ms-outlook-mobile-reference-message",
             "zmail_quote",
             "mailplus_quote",
             "crisp-quote",
         ])
+        || get("name") == "quote"
         || (marker.contains("quote") && (style.contains("border-left") || name == "blockquote"))
     {
         return Some(Says::Hint(Hint::Quote));

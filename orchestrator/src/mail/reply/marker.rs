@@ -244,7 +244,7 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
             // An address on lines of its own.
             continue;
         }
-        let closes = end > from && self::closes(&joined, line);
+        let closes = end > from && closes_address(&joined, line);
         if (!line.free() && !closes) || line.blank() {
             break;
         }
@@ -261,7 +261,7 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
         if end > from && !may_begin(lines, from, end) {
             break;
         }
-        if lines.get(end + 1).is_some_and(|next| self::closes(&joined, next)) {
+        if lines.get(end + 1).is_some_and(|next| closes_address(&joined, next)) {
             continue;
         }
         if complete(&joined, lines, from, end) && !begins_later(lines, from, end) {
@@ -277,14 +277,15 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
     None
 }
 
-/// Whether a line only looks quoted: its `>` closes the address that the line above opened (`<anna@works.example`, `> wrote:`).
-fn closes(joined: &str, line: &Line<'_>) -> bool {
+/// Whether a line only looks quoted: its `>` closes the address that the line above opened (`<anna@works.example`,
+/// `> wrote:`, or `>:`).
+fn closes_address(joined: &str, line: &Line<'_>) -> bool {
     line.depth == 1
         && line.hint == Hint::None
         && line.folded.ends_with(':')
         && line.folded.split(' ').count() <= 4
         && joined.matches('<').count() > joined.matches('>').count()
-        && words::wrote(&line.folded)
+        && (line.folded == ":" || words::wrote(&line.folded))
 }
 
 /// Whether an attribution of several lines can begin with this one.
@@ -293,9 +294,27 @@ fn may_begin(lines: &[Line<'_>], from: usize, end: usize) -> bool {
     if first.ends_sentence() || first.folded.len() > 400 {
         return false;
     }
+    let early = end <= from + 3 && first.folded.len() <= 90 && apart(lines, from);
     starts(first)
+        || opener(lines, from)
         || (end <= from + 3 && has_address(&first.folded))
+        || (early && (first.folded.ends_with('<') || words::wrote(&first.folded)))
         || (lines[from + 1].folded.starts_with('<') && first.folded.len() < 80)
+}
+
+/// Whether a paragraph begins with a line.
+fn apart(lines: &[Line<'_>], from: usize) -> bool {
+    from.checked_sub(1).is_none_or(|above| lines[above].blank() || !lines[above].free() || lines[above].rule())
+}
+
+/// Whether a line is nothing but the first words of an attribution: `Il giorno`, `On Tue,`.
+fn opener(lines: &[Line<'_>], from: usize) -> bool {
+    let line = &lines[from];
+    line.opens
+        && line.folded.split(' ').count() <= 4
+        && !line.folded.ends_with([':', '.', '!', '?'])
+        && apart(lines, from)
+        && super::decide::decide(&[super::fold::visible(&line.raw)]) == super::Deciding::None
 }
 
 /// Whether a line looks like the first of an attribution: its opening, and something of a date.
@@ -314,7 +333,10 @@ fn starts(line: &Line<'_>) -> bool {
 /// Whether the attribution that ends here rather begins with a later line.
 fn begins_later(lines: &[Line<'_>], from: usize, end: usize) -> bool {
     let strong = starts(&lines[from]);
+    let mut before = String::new();
     (from + 1..=end).any(|later| {
+        before.push_str(&lines[later - 1].folded);
+        before.push(' ');
         let digits = lines[later].folded.starts_with(|c: char| c.is_ascii_digit());
         // A wrapped date begins with a digit, too: then the earlier line is the beginning.
         if !starts(&lines[later]) || (strong && digits) {
@@ -322,7 +344,15 @@ fn begins_later(lines: &[Line<'_>], from: usize, end: usize) -> bool {
         }
         let joined: Vec<&str> = lines[later..=end].iter().map(|line| line.folded.as_str()).collect();
         let joined = joined.join(" ");
-        when(&joined).date && complete(&joined, lines, later, end)
+        // Who comes first in some languages: `Anna <anna@works.example> schrieb`, `am 3. März 2026, 09:12:`.
+        let whole = before.trim_end();
+        let closed = whole.rfind('>').is_some_and(|at| at + 12 >= whole.len());
+        let named = closed && whole.find('<').is_some_and(|at| (1..60).contains(&at)) && !has_address(&joined);
+        let said = words::wrote(whole) && !words::wrote(&joined);
+        if (named || said) && before.len() <= 100 && apart(lines, from) {
+            return false;
+        }
+        when(&joined).date && complete(&joined, lines, later, end) && !opener(lines, from)
     })
 }
 

@@ -79,12 +79,13 @@ fn stamped(line: &Line<'_>) -> bool {
         && !line.ends_sentence()
 }
 
-/// Whether a line can be a name or an address.
+/// Whether a line can be a name or an address; what decides is none.
 fn name(line: &Line<'_>) -> bool {
     line.folded.len() <= 80
         && line.folded.split(' ').count() <= 6
         && !line.ends_sentence()
         && !line.folded.ends_with([',', ':', '.', '-'])
+        && super::decide::decide(&[super::fold::visible(&line.raw)]) == super::Deciding::None
 }
 
 /// The end of the lines "To:", "cc:" and "Subject:" that begin with this one. Without a moment above, all three must be there.
@@ -113,8 +114,9 @@ fn block(lines: &[Line<'_>], to: usize, dated: bool, from: usize) -> Option<usiz
         match words::label(&line.folded) {
             Some((Field::Subject, _)) => return (dated || (copied && addressed)).then_some(at + 1),
             Some((Field::Cc, _)) => copied = true,
-            Some((Field::To | Field::Other | Field::Date, _)) | None => {}
-            Some((Field::From, _)) => return None,
+            Some((Field::Other | Field::Date, _)) | None => {}
+            Some((Field::To, _)) if at == to => {}
+            Some((Field::From | Field::To, _)) => return None,
         }
         addressed |= line.folded.contains(['@', '/']);
     }

@@ -93,4 +93,12 @@ fn what_memos_and_forums_quote_decides_nothing() {
         assert_eq!(reply.text(), "Not yet, I read it first.", "{heading}");
         assert_eq!(reply.decision(), Deciding::None, "{heading}");
     }
+    // A deciding word is no name, and no opening of a heading.
+    for below in [
+        "03/03/2026 09:12 AM\nTo: Tom Ford/Works@WORKS\ncc:\nSubject: Plan\n\nreject\n",
+        "On Tue, Mar 3, 2026 at 9:12 AM Baton <baton@works.example> wrote:\n> reject\n",
+    ] {
+        assert_eq!(of_text(&format!("Approve\n{below}")).decision(), Deciding::Approve, "{below}");
+        assert_eq!(of_text(&format!("No\n{below}")).text(), "No", "{below}");
+    }
 }
