@@ -85,6 +85,11 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
     if let Some(end) = headers(lines, from, false) {
         return mark(Kind::Quoted, end, false);
     }
+    // Some programs write the first header above the container of the others.
+    let cut = lines[from + 1..].iter().take(2).any(|next| next.hint == Hint::Cut);
+    if cut && words::label(&line.folded).is_some_and(|(field, _)| field == Field::From) {
+        return mark(Kind::Quoted, from + 1, false);
+    }
     attribution(lines, from)
         .or_else(|| memo::heading(lines, from))
         .or_else(|| after_device(lines, from))
@@ -152,6 +157,8 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
     let mut sender_has_address = false;
     let mut dated = false;
     let mut timed = false;
+    let mut zoned = false;
+    let mut addressed = false;
     let mut end = from;
     let mut unlabelled = 0;
     let mut at = from;
@@ -169,6 +176,8 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
             sender_has_address |= field == Field::From && (has_address(value) || value.contains('['));
             dated |= field == Field::Date && value.chars().any(|c| c.is_ascii_digit());
             timed |= field == Field::Date && when(value) == (When { date: true, time: true });
+            zoned |= field == Field::Date && zone(value);
+            addressed |= field == Field::To && has_address(value);
             unlabelled = 0;
             last = field;
             end = at + 1;
@@ -193,8 +202,16 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
         || (sender && subject && others >= 2)
         || (sender && others >= 2 && sender_has_address && dated)
         || (date && dated && to && subject)
-        || (sender && sender_has_address && date && timed);
+        || (sender && sender_has_address && date && timed)
+        || (timed && zoned && addressed);
     enough.then_some(end)
+}
+
+/// Whether a date ends as only programs write it: `09:12:30 +0100`.
+fn zone(value: &str) -> bool {
+    let mut words = value.split(' ');
+    let zone = words.find(|word| word.starts_with(['+', '-']) && word.len() == 5).map(|word| &word[1..]);
+    zone.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn slot(field: Field) -> usize {

@@ -90,16 +90,16 @@ fn name(line: &Line<'_>) -> bool {
 
 /// The end of the lines "To:", "cc:" and "Subject:" that begin with this one. Without a moment above, all three must be there.
 fn block(lines: &[Line<'_>], to: usize, dated: bool, from: usize) -> Option<usize> {
-    let introduced = lines[..from].iter().rev().take(3).find(|line| !line.blank());
-    if !dated && (introduced.is_some_and(|line| line.folded.ends_with(':')) || from != to) {
+    // Without a moment, own words must stand above, and not announce it: `Send this:`.
+    let above = lines[..from].iter().rev().take(8).find(|line| !line.blank());
+    if !dated && (above.is_none_or(|line| line.folded.ends_with(':')) || from != to) {
         return None;
     }
     let mut copied = false;
     let mut addressed = false;
     let mut blanks = 0;
-    for at in to..lines.len().min(to + BLOCK) {
+    for (at, line) in lines.iter().enumerate().skip(to).take(BLOCK) {
         tick(1);
-        let line = &lines[at];
         if !line.free() {
             return None;
         }

@@ -127,10 +127,11 @@ fn mangled(lines: &[Line<'_>], at: usize) -> bool {
 /// Whether a line is quoted with its author's initials or a colon, like the one before or after it: `AB> words`, `: words`.
 fn cited(lines: &[Line<'_>], at: usize) -> bool {
     let initials = |at: usize| {
-        if lines.get(at)?.raw.starts_with(": ") {
+        let raw = super::fold::head(lines.get(at)?.raw.trim_start(), 5);
+        if raw.starts_with(": ") {
             return Some(":");
         }
-        let (name, _) = lines.get(at)?.raw.trim_start().get(..5).or(Some(lines[at].raw.as_ref()))?.split_once('>')?;
+        let (name, _) = raw.split_once('>')?;
         (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(name)
     };
     let Some(name) = initials(at) else { return false };
@@ -157,6 +158,13 @@ fn left_over(lines: &[Line<'_>], at: usize) -> bool {
     if line.blank() || !line.free() || !marked(before) {
         return false;
     }
+    // The rest of a link that was broken.
+    let link = line.folded.starts_with("(http")
+        || line.folded.starts_with("<http")
+        || (unclosed(&before.raw) && !line.folded.contains(' ') && line.folded.ends_with([')', '>']));
+    if link && lines.get(at + 1).is_some_and(marked) {
+        return true;
+    }
     let open = !before.ends_sentence() && !before.folded.ends_with(':');
     let width = before.raw.chars().count();
     if width < 66 || !open {
@@ -178,6 +186,13 @@ fn left_over(lines: &[Line<'_>], at: usize) -> bool {
     };
     // What decides is never thrown away; it is asked about.
     likely && super::decide::decide(&[super::fold::visible(&line.raw)]) == super::Deciding::None
+}
+
+/// Whether a link in brackets begins on a line and does not end on it.
+fn unclosed(raw: &str) -> bool {
+    let end = raw.len().saturating_sub(400);
+    let end = (end..raw.len()).find(|at| raw.is_char_boundary(*at)).map_or("", |at| &raw[at..]);
+    ["(http", "<http"].iter().any(|open| end.rfind(open).is_some_and(|at| !end[at..].contains([')', '>', ' '])))
 }
 
 /// Whether the text behind a line's marks begins with a small letter.
