@@ -17,6 +17,9 @@ const SENT: &str = include_str!("lists/sent.txt");
 /// What sends by itself.
 const DEVICES: &str = include_str!("lists/devices.txt");
 
+/// "Get", as programs recommend themselves.
+const GET: &str = include_str!("lists/get.txt");
+
 /// Words of disclaimers; two of a paragraph's are enough.
 const LEGAL: &str = include_str!("lists/legal.txt");
 
@@ -30,6 +33,7 @@ fn set(words: &str) -> HashSet<String> {
 static CLOSING: LazyLock<HashSet<String>> = LazyLock::new(|| set(CLOSINGS));
 static THANKING: LazyLock<HashSet<String>> = LazyLock::new(|| set(THANKS));
 static SENDING: LazyLock<Vec<String>> = LazyLock::new(|| folded(SENT));
+static GETTING: LazyLock<Vec<String>> = LazyLock::new(|| folded(GET));
 static DEVICE: LazyLock<Vec<String>> = LazyLock::new(|| folded(DEVICES));
 static LAW: LazyLock<Vec<String>> = LazyLock::new(|| folded(LEGAL));
 static MAIL: LazyLock<Vec<String>> = LazyLock::new(|| folded(include_str!("lists/mails.txt")));
@@ -79,8 +83,11 @@ pub(super) fn device(line: &str) -> bool {
         })
     });
     let words = text.split_whitespace().count();
-    let excuse = ["excuse", "typo", "brevity", "brief"].iter().any(|word| text.contains(word));
+    let excuse = ["excus", "typo", "brevity", "brief", "kurze", "entschuldig"].iter().any(|word| text.contains(word));
     if text == "ᐧ" {
+        return true;
+    }
+    if recommends(text) || text.starts_with("yahoo mail: search") {
         return true;
     }
     // "Sent from my desk, is much easier than my telephone" is a sentence.
@@ -88,7 +95,8 @@ pub(super) fn device(line: &str) -> bool {
     let named = |rest: &str| {
         let head: Vec<&str> = rest.split_whitespace().take(4).collect();
         let head = head.join(" ");
-        !head.contains(", ") && DEVICE.iter().any(|word| head.contains(word.as_str()))
+        let sentence = head.contains(", ") && (words > 7 || says(text, "is") || says(text, "was"));
+        !sentence && DEVICE.iter().any(|word| head.contains(word.as_str()))
     };
     let mine = owned.is_some_and(|rest| words <= 10 && !line.contains(". ") && (named(rest) || !rest.contains(", ")));
     mine || (owned.is_some() && sent && excuse)
@@ -96,7 +104,18 @@ pub(super) fn device(line: &str) -> bool {
             && sent
             && words <= 14
             && DEVICE.iter().any(|word| text.contains(word.as_str()))
-            && !text.contains(". "))
+            && (!text.contains(". ") || excuse || text.contains(". get ")))
+}
+
+/// Whether a line says where to get a mail program for telephones: `Get Outlook for iOS`.
+fn recommends(text: &str) -> bool {
+    let program = ["outlook", "bluemail", "typeapp"].iter().any(|name| text.contains(name));
+    let link = text.find(['<', '(', '[']).or_else(|| text.find("http")).unwrap_or(text.len());
+    let words = text[..link].split_whitespace().count();
+    program
+        && words <= 7
+        && (text.contains("ios") || text.contains("android"))
+        && GETTING.iter().any(|word| says(text, word) || (!word.is_ascii() && text.contains(word.as_str())))
 }
 
 /// Whether a paragraph is a disclaimer.
@@ -168,4 +187,10 @@ pub(super) fn contact(line: &str) -> bool {
         || line.starts_with("fax")
         || (has_address(line) && line.split_whitespace().count() <= 4)
         || line.contains("www.") && line.split_whitespace().count() <= 4
+}
+
+/// Whether a line is a fact of a business card: a picture, or a number with what it is.
+pub(super) fn fact(line: &str) -> bool {
+    let digits = line.chars().filter(char::is_ascii_digit).count();
+    line.starts_with("[image:") || line.starts_with("[cid:") || (digits >= 4 && line.split_whitespace().count() <= 8)
 }

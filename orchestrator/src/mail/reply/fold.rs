@@ -115,7 +115,12 @@ pub(super) fn quoted(line: &str) -> (usize, &str) {
     let mut rest = line.trim_start_matches(|c: char| c.is_whitespace() || invisible(c));
     let mut shown = line;
     // `>>> like this <<<` is a decoration.
-    if line.starts_with(">>") && line.trim_end().ends_with("<<") {
+    let end = line.trim_end();
+    if line.starts_with(">>") && end.ends_with("<<") {
+        return (0, line);
+    }
+    // `>>> Anna Bell 03/05/26 10:01AM >>>` is a heading.
+    if line.starts_with(">>>") && end.ends_with(">>>") && end.bytes().any(|byte| byte != b'>' && byte != b' ') {
         return (0, line);
     }
     while let Some(next) = rest.strip_prefix('>').or_else(|| rest.strip_prefix('＞')) {

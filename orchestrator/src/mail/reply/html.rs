@@ -1,5 +1,6 @@
 //! HTML made into lines. What mail programs mark in their markup becomes the lines' hints.
 
+use super::fold::{fold, has_address, when};
 use super::line::{Hint, Line};
 use super::tags::{Piece, Pieces, attribute, entities};
 use super::words::{self, Banner};
@@ -168,6 +169,15 @@ impl Renderer {
             }
             _ => {}
         }
+        // Outlook for Mac puts the message that is answered, and nothing else, into a span.
+        if name == "span" && self.place.hint == Hint::None && !self.cut {
+            if attribute(attributes, "id").is_some_and(|id| id == "olk_src_body_section") {
+                self.end_line();
+                self.cut = true;
+                self.lines.push((String::new(), Place { hint: Hint::Cut, ..self.place }));
+            }
+            return;
+        }
         let block = BLOCKS.contains(&name);
         if !block && !BREAKS.contains(&name) {
             return;
@@ -186,6 +196,9 @@ impl Renderer {
         {
             self.cut = true;
             self.lines.push((String::new(), Place { hint: Hint::Cut, ..self.place }));
+        }
+        if name == "hr" && !self.place.hidden && self.place.hint == Hint::None {
+            self.lines.push((String::new(), Place { hint: Hint::Rule, ..self.place }));
         }
         if name == "li" && !self.place.hidden {
             self.start = self.place;
@@ -254,7 +267,15 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
         return Some(Says::Hidden);
     }
     let ids = |wanted: &[&str]| wanted.iter().any(|wanted| id == *wanted || id.ends_with(&format!("_{wanted}")));
-    if ids(&["appendonsend", "divrplyfwdmsg", "zwchr", "stopspelling", "reply-separator", "isforwardcontent"])
+    if ids(&[
+        "appendonsend",
+        "divrplyfwdmsg",
+        "zwchr",
+        "stopspelling",
+        "reply-separator",
+        "isforwardcontent",
+        "replysplit",
+    ]) || class(&["outlookmessageheader"])
         || marker.contains("__divider__")
     {
         return Some(Says::Cut);
@@ -266,6 +287,9 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
         "mail-app-auto-quote",
         "replyblockquote",
         "inotes-history",
+        "mail-quote",
+        "origbody",
+        "reply139content",
         "oriMsgHtmlSeperator",
     ]) || id.starts_with("yahoo_quoted")
         || marker.contains("__quoted_text__")
@@ -278,14 +302,15 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
             "freshdesk_quote",
             "front-blockquote",
             "missive_quote",
+            "skiff_quote",
             "hs_reply",
-            "outlookmessageheader",
             "domino-history",
             "ms-outlook-mobile-reference-message",
             "zmail_quote",
             "mailplus_quote",
             "crisp-quote",
         ])
+        || get("name") == "quote"
         || (marker.contains("quote") && (style.contains("border-left") || name == "blockquote"))
     {
         return Some(Says::Hint(Hint::Quote));
@@ -369,20 +394,16 @@ fn group(lines: &mut [(String, Place)]) {
     for group in members.values() {
         let filled = |at: &&usize| !lines[**at].0.is_empty();
         let Some(first) = group.iter().find(filled).copied() else { continue };
-        let forwarded =
-            words::banner(&super::fold::fold(&lines[first].0)).is_some_and(|(banner, _)| banner == Banner::Forwarded);
+        let forwarded = words::banner(&fold(&lines[first].0)).is_some_and(|(banner, _)| banner == Banner::Forwarded);
         if forwarded {
             continue;
         }
         let quote = group.iter().find(|at| lines[**at].1.hint == Hint::Quote && !lines[**at].0.is_empty()).copied();
         match quote {
             Some(quote) => {
-                let before: Vec<usize> =
-                    group.iter().copied().take_while(|at| *at < quote).filter(|at| !lines[*at].0.is_empty()).collect();
-                if before.len() <= 5 {
-                    for at in before {
-                        lines[at].1.hint = Hint::Heading;
-                    }
+                let above: Vec<usize> = group.iter().copied().take_while(|at| *at < quote).collect();
+                for at in heading(lines, &above) {
+                    lines[at].1.hint = Hint::Heading;
                 }
             }
             None => {
@@ -398,6 +419,30 @@ fn group(lines: &mut [(String, Place)]) {
     }
 }
 
+/// The lines directly above a quote that are its heading: the last paragraph, from where it begins like one. People write into
+/// these containers, too.
+fn heading(lines: &[(String, Place)], above: &[usize]) -> Vec<usize> {
+    let end = above.iter().rposition(|at| !lines[*at].0.is_empty()).map_or(0, |last| last + 1);
+    let mut found = Vec::new();
+    let mut joined = String::new();
+    for at in above[..end].iter().rev().take(6) {
+        if lines[*at].0.is_empty() {
+            break;
+        }
+        let line = fold(&lines[*at].0);
+        joined = format!("{line} {joined}");
+        found.push(*at);
+        let seen = when(&joined);
+        if words::opens(&line) && (seen.date || seen.time) && joined.len() < 700 {
+            return found;
+        }
+    }
+    // An attribution in words that are not known, in one paragraph of its own.
+    let seen = when(&joined);
+    let clear = (seen.date && seen.time) || has_address(&joined) || joined.trim_end().ends_with(':');
+    if clear && joined.len() < 300 && found.len() <= 3 { found } else { Vec::new() }
+}
+
 /// A heading that announces a forwarded message is read as text.
 fn headings(lines: &mut [(String, Place)]) {
     let mut forwarded = false;
@@ -406,7 +451,7 @@ fn headings(lines: &mut [(String, Place)]) {
             forwarded = false;
             continue;
         }
-        forwarded |= words::banner(&super::fold::fold(text)).is_some_and(|(banner, _)| banner == Banner::Forwarded);
+        forwarded |= words::banner(&fold(text)).is_some_and(|(banner, _)| banner == Banner::Forwarded);
         if forwarded {
             place.hint = Hint::None;
         }

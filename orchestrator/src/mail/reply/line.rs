@@ -21,6 +21,8 @@ pub(super) enum Hint {
     Cut,
     /// It is in the box that Outlook draws above a quoted message.
     Box,
+    /// A line is drawn here; it has no text.
+    Rule,
 }
 
 /// One line.

@@ -2,11 +2,12 @@
 
 use super::fold::{When, fold, has_address, when};
 use super::line::{Hint, Line};
+use super::memo;
 use super::meter::tick;
 use super::words::{self, Banner, Field};
 
 /// The most lines an attribution is wrapped over.
-const WRAPPED: usize = 5;
+const WRAPPED: usize = 6;
 /// The longest attribution, folded, in bytes.
 const ATTRIBUTION: usize = 700;
 /// The most lines a block of headers has.
@@ -47,8 +48,18 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
         }
         _ => {}
     }
+    if line.hint == Hint::Rule {
+        let next = after_blanks(lines, from + 1, 3)?;
+        return headers(lines, next, true)
+            .or_else(|| attribution(lines, next))
+            .or_else(|| flattened(&lines[next].folded, true).then_some(next + 1))
+            .map(|end| Mark { kind: Kind::Quoted, end, all: false });
+    }
     if !line.free() || line.blank() {
         return None;
+    }
+    if grouped(&line.folded) {
+        return mark(Kind::Quoted, from + 1, false);
     }
     if words::above(&line.folded) {
         return mark(Kind::Quoted, from + 1, true);
@@ -74,7 +85,40 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
     if let Some(end) = headers(lines, from, false) {
         return mark(Kind::Quoted, end, false);
     }
-    attribution(lines, from).map(|end| Mark { kind: Kind::Quoted, end, all: false })
+    // Some programs write the first header above the container of the others.
+    let cut = lines[from + 1..].iter().take(2).any(|next| next.hint == Hint::Cut);
+    if cut && words::label(&line.folded).is_some_and(|(field, _)| field == Field::From) {
+        return mark(Kind::Quoted, from + 1, false);
+    }
+    attribution(lines, from)
+        .or_else(|| memo::heading(lines, from))
+        .or_else(|| after_device(lines, from))
+        .or_else(|| unmarked(lines, from))
+        .map(|end| Mark { kind: Kind::Quoted, end, all: false })
+}
+
+/// Whether a line is the heading that GroupWise writes: `>>> Anna Bell 03/05/26 10:01AM >>>`.
+fn grouped(folded: &str) -> bool {
+    folded.starts_with(">>>") && folded.ends_with(">>>") && folded.len() < 200 && when(folded).date
+}
+
+/// The end of an attribution without a date, as some telephones write it below their own line: `Anna Bell wrote:`.
+fn after_device(lines: &[Line<'_>], from: usize) -> Option<usize> {
+    let line = &lines[from];
+    let short = line.folded.len() <= 100 && line.folded.ends_with(':') && line.folded.split(' ').count() <= 6;
+    let device = || {
+        let above = lines[..from].iter().rev().take(6).find(|line| !line.blank());
+        above.is_some_and(|line| super::farewell::device(&line.folded))
+    };
+    (short && words::wrote(&line.folded) && device()).then_some(from + 1)
+}
+
+/// The end of an attribution without date and colon, directly above marked lines: `Anna Bell wrote`.
+fn unmarked(lines: &[Line<'_>], from: usize) -> Option<usize> {
+    let line = &lines[from];
+    let short = line.folded.len() <= 80 && (2..=6).contains(&line.folded.split(' ').count());
+    let next = lines.get(from + 1)?;
+    (short && next.depth > 0 && next.hint == Hint::None && words::wrote_last(&line.folded)).then_some(from + 1)
 }
 
 /// Whether the box above a quoted message begins here: two of its lines have labels, in whatever language.
@@ -103,7 +147,7 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
         return None;
     }
     let (field, _) = words::label(&first.folded)?;
-    if flattened(&first.folded) {
+    if flattened(&first.folded, false) {
         return Some(from + 1);
     }
     if field == Field::Other && !announced {
@@ -113,6 +157,8 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
     let mut sender_has_address = false;
     let mut dated = false;
     let mut timed = false;
+    let mut zoned = false;
+    let mut addressed = false;
     let mut end = from;
     let mut unlabelled = 0;
     let mut at = from;
@@ -130,11 +176,13 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
             sender_has_address |= field == Field::From && (has_address(value) || value.contains('['));
             dated |= field == Field::Date && value.chars().any(|c| c.is_ascii_digit());
             timed |= field == Field::Date && when(value) == (When { date: true, time: true });
+            zoned |= field == Field::Date && zone(value);
+            addressed |= field == Field::To && has_address(value);
             unlabelled = 0;
             last = field;
             end = at + 1;
         } else if line.blank() {
-            let next = after_blanks(lines, at, 1).map(|next| &lines[next]);
+            let next = after_blanks(lines, at, 2).map(|next| &lines[next]);
             if next.is_none_or(|next| words::label(&next.folded).is_none() || !next.free()) {
                 break;
             }
@@ -154,8 +202,16 @@ pub(super) fn headers(lines: &[Line<'_>], from: usize, announced: bool) -> Optio
         || (sender && subject && others >= 2)
         || (sender && others >= 2 && sender_has_address && dated)
         || (date && dated && to && subject)
-        || (sender && sender_has_address && date && timed);
+        || (sender && sender_has_address && date && timed)
+        || (timed && zoned && addressed);
     enough.then_some(end)
+}
+
+/// Whether a date ends as only programs write it: `09:12:30 +0100`.
+fn zone(value: &str) -> bool {
+    let mut words = value.split(' ');
+    let zone = words.find(|word| word.starts_with(['+', '-']) && word.len() == 5).map(|word| &word[1..]);
+    zone.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn slot(field: Field) -> usize {
@@ -169,8 +225,8 @@ fn slot(field: Field) -> usize {
     }
 }
 
-/// Whether one line holds a whole block of headers: `From: … Sent: … To: … Subject: …`.
-fn flattened(folded: &str) -> bool {
+/// Whether one line holds a whole block of headers: `From: … Sent: … To: … Subject: …`. Below a drawn line less is enough.
+fn flattened(folded: &str, announced: bool) -> bool {
     let text = folded.trim_start_matches(['*', '_', ' ']);
     let Some((Field::From, rest)) = words::label(text) else { return false };
     let mut seen = [false; 6];
@@ -185,7 +241,7 @@ fn flattened(folded: &str) -> bool {
             }
         }
     }
-    seen[1] && seen[4] && (seen[2] || has_address(rest))
+    (seen[1] && seen[4] && (seen[2] || has_address(rest))) || (announced && seen[1] && has_address(rest))
 }
 
 /// Whether the lines between are one attribution (`On …, … wrote:`) and not a block of headers.
@@ -201,11 +257,16 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
     let first = &lines[from];
     for end in from..lines.len().min(from + WRAPPED) {
         let line = &lines[end];
-        if !line.free() || line.blank() {
+        if line.blank() && end > from && lines.get(end + 1).is_some_and(|next| next.folded.starts_with('<')) {
+            // An address on lines of its own.
+            continue;
+        }
+        let closes = end > from && closes_address(&joined, line);
+        if (!line.free() && !closes) || line.blank() {
             break;
         }
         if end > from {
-            joined.push(' ');
+            joined.push_str(if closes { "> " } else { " " });
         }
         joined.push_str(&line.folded);
         if joined.len() > ATTRIBUTION {
@@ -216,6 +277,9 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
         tick(1);
         if end > from && !may_begin(lines, from, end) {
             break;
+        }
+        if lines.get(end + 1).is_some_and(|next| closes_address(&joined, next)) {
+            continue;
         }
         if complete(&joined, lines, from, end) && !begins_later(lines, from, end) {
             return Some(end + 1);
@@ -230,15 +294,44 @@ fn attribution(lines: &[Line<'_>], from: usize) -> Option<usize> {
     None
 }
 
+/// Whether a line only looks quoted: its `>` closes the address that the line above opened (`<anna@works.example`,
+/// `> wrote:`, or `>:`).
+fn closes_address(joined: &str, line: &Line<'_>) -> bool {
+    line.depth == 1
+        && line.hint == Hint::None
+        && line.folded.ends_with(':')
+        && line.folded.split(' ').count() <= 4
+        && joined.matches('<').count() > joined.matches('>').count()
+        && (line.folded == ":" || words::wrote(&line.folded))
+}
+
 /// Whether an attribution of several lines can begin with this one.
 fn may_begin(lines: &[Line<'_>], from: usize, end: usize) -> bool {
     let first = &lines[from];
     if first.ends_sentence() || first.folded.len() > 400 {
         return false;
     }
+    let early = end <= from + 3 && first.folded.len() <= 90 && apart(lines, from);
     starts(first)
+        || opener(lines, from)
         || (end <= from + 3 && has_address(&first.folded))
+        || (early && (first.folded.ends_with('<') || words::wrote(&first.folded)))
         || (lines[from + 1].folded.starts_with('<') && first.folded.len() < 80)
+}
+
+/// Whether a paragraph begins with a line.
+fn apart(lines: &[Line<'_>], from: usize) -> bool {
+    from.checked_sub(1).is_none_or(|above| lines[above].blank() || !lines[above].free() || lines[above].rule())
+}
+
+/// Whether a line is nothing but the first words of an attribution: `Il giorno`, `On Tue,`.
+fn opener(lines: &[Line<'_>], from: usize) -> bool {
+    let line = &lines[from];
+    line.opens
+        && line.folded.split(' ').count() <= 4
+        && !line.folded.ends_with([':', '.', '!', '?'])
+        && apart(lines, from)
+        && super::decide::decide(&[super::fold::visible(&line.raw)]) == super::Deciding::None
 }
 
 /// Whether a line looks like the first of an attribution: its opening, and something of a date.
@@ -257,7 +350,10 @@ fn starts(line: &Line<'_>) -> bool {
 /// Whether the attribution that ends here rather begins with a later line.
 fn begins_later(lines: &[Line<'_>], from: usize, end: usize) -> bool {
     let strong = starts(&lines[from]);
+    let mut before = String::new();
     (from + 1..=end).any(|later| {
+        before.push_str(&lines[later - 1].folded);
+        before.push(' ');
         let digits = lines[later].folded.starts_with(|c: char| c.is_ascii_digit());
         // A wrapped date begins with a digit, too: then the earlier line is the beginning.
         if !starts(&lines[later]) || (strong && digits) {
@@ -265,7 +361,15 @@ fn begins_later(lines: &[Line<'_>], from: usize, end: usize) -> bool {
         }
         let joined: Vec<&str> = lines[later..=end].iter().map(|line| line.folded.as_str()).collect();
         let joined = joined.join(" ");
-        when(&joined).date && complete(&joined, lines, later, end)
+        // Who comes first in some languages: `Anna <anna@works.example> schrieb`, `am 3. März 2026, 09:12:`.
+        let whole = before.trim_end();
+        let closed = whole.rfind('>').is_some_and(|at| at + 12 >= whole.len());
+        let named = closed && whole.find('<').is_some_and(|at| (1..60).contains(&at)) && !has_address(&joined);
+        let said = words::wrote(whole) && !words::wrote(&joined);
+        if (named || said) && before.len() <= 100 && apart(lines, from) {
+            return false;
+        }
+        when(&joined).date && complete(&joined, lines, later, end) && !opener(lines, from)
     })
 }
 
@@ -334,12 +438,12 @@ fn inline(joined: &str) -> bool {
     if !(words::opens(joined)) {
         return false;
     }
-    if !joined.contains(':') || !has_address(joined) {
+    if !joined.contains(':') || !(has_address(joined) || joined.contains('"')) {
         return false;
     }
     let Some(at) = words::wrote_colon(joined) else { return false };
     let seen = when(&joined[..at]);
-    at < 300 && seen.date && seen.time && has_address(&joined[..at])
+    at < 300 && seen.date && seen.time && (has_address(&joined[..at]) || joined[..at].contains('"'))
 }
 
 /// Where an attribution begins that shares its line with the person's words: `Yes. On …, … wrote:`.

@@ -1,13 +1,17 @@
 //! The text of a raw mail, and which of its parts to believe.
 
 use super::{Kind, Reply, fold, html, line, split};
+use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use std::borrow::Cow;
 
 /// The most text that is looked at, in bytes: nobody writes more.
 const LOOKED_AT: usize = 10 << 20;
 
 /// Reads a mail as it came.
 pub(super) fn parse(raw: &[u8]) -> Reply {
+    // Blank lines above the headers would make them text.
+    let raw = raw.trim_ascii_start();
     match MessageParser::default().parse(raw) {
         Some(message) => of_message(&message).0,
         None => split::split(&line::lines(head(&String::from_utf8_lossy(raw)))),
@@ -63,6 +67,7 @@ fn plain(message: &Message<'_>) -> Option<String> {
     let mut all: Vec<String> = Vec::new();
     for part in message.text_body.iter().filter_map(|at| message.parts.get(*at as usize)) {
         if let PartType::Text(text) = &part.body {
+            let text = &*readable(message, part, text);
             all.push(if flowed(part, "format", "flowed") {
                 unwrapped(text, flowed(part, "delsp", "yes"))
             } else {
@@ -79,17 +84,61 @@ fn plain(message: &Message<'_>) -> Option<String> {
 
 /// The HTML parts.
 fn markup(message: &Message<'_>) -> Option<String> {
-    let all: Vec<&str> = message
+    let all: Vec<Cow<'_, str>> = message
         .html_body
         .iter()
         .filter_map(|at| message.parts.get(*at as usize))
-        .filter_map(|part| if let PartType::Html(markup) = &part.body { Some(markup.as_ref()) } else { None })
+        .filter_map(|part| match &part.body {
+            PartType::Html(markup) => Some(readable(message, part, markup)),
+            _ => None,
+        })
         .collect();
     (!all.is_empty()).then(|| {
         let mut markup = all.join("\n");
         markup.truncate(head(&markup).len());
         markup
     })
+}
+
+/// A part's text; if it is quoted-printable with errors in it, what can be read of it.
+fn readable<'a>(message: &'a Message<'_>, part: &'a MessagePart<'_>, text: &'a str) -> Cow<'a, str> {
+    let quoted = part.content_transfer_encoding().is_some_and(|name| name.eq_ignore_ascii_case("quoted-printable"));
+    let raw = message.raw_message.get(part.offset_body as usize..part.offset_end as usize);
+    let Some(raw) = raw.filter(|_| part.is_encoding_problem && quoted) else { return Cow::Borrowed(text) };
+    let bytes = unquoted(raw);
+    let charset = part.content_type().and_then(|kind| kind.attribute("charset")).unwrap_or("utf-8");
+    Cow::Owned(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => match charset_decoder(charset.as_bytes()) {
+            Some(decode) => decode(error.as_bytes()),
+            None => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        },
+    })
+}
+
+/// Quoted-printable decoded (RFC 2045, 6.7); a `=` that begins nothing stands for itself.
+fn unquoted(raw: &[u8]) -> Vec<u8> {
+    let hex =
+        |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16)).and_then(|n| u8::try_from(n).ok());
+    let mut out = Vec::with_capacity(raw.len());
+    let mut at = 0;
+    while let Some(byte) = raw.get(at) {
+        at += 1;
+        if *byte != b'=' {
+            out.push(*byte);
+            continue;
+        }
+        let blanks = raw[at..].iter().take(80).take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+        if let (Some(high), Some(low)) = (hex(raw.get(at)), hex(raw.get(at + 1))) {
+            out.push(high * 16 + low);
+            at += 2;
+        } else if raw.get(at + blanks).is_none_or(|byte| *byte == b'\n') {
+            at += blanks + 1;
+        } else {
+            out.push(b'=');
+        }
+    }
+    out
 }
 
 fn flowed(part: &MessagePart<'_>, name: &str, wanted: &str) -> bool {

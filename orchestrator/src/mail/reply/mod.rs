@@ -9,9 +9,10 @@
 //!    container of a mail program) begins a quote. If what follows carries `>` or is in a container, the quote ends
 //!    with it and later words are new (inline and bottom posting); if not, everything below is the quote.
 //! 2. Where there is no clear mark, text is new: it is better to show too much than to lose a word.
-//! 3. A signature is only what a rule names: `-- `, a device's line, a formal greeting with a name, a disclaimer, the
-//!    footer of a list. "Thanks" is a word of the person. The last words of a mail are never taken for a greeting.
-//! 4. Of a text part and an HTML part the text counts, unless it shows no quote and the HTML does.
+//! 3. A signature is only what a rule names: `-- `, a device's line, a formal greeting with a name, a name behind a dash,
+//!    a disclaimer, a card, the footer of a list. "Thanks" is a word of the person. The last words of a mail are never taken for a greeting.
+//! 4. A line that may have lost its mark on the way decides nothing, and is not thrown away if it would decide.
+//! 5. Of a text part and an HTML part the text counts, unless it shows no quote and the HTML does.
 //!
 //! Nothing here reads a clock, a file or a header; whether a machine answered is for others to say.
 
@@ -21,6 +22,7 @@ mod fold;
 mod html;
 mod line;
 mod marker;
+mod memo;
 mod meter;
 mod mime;
 mod signature;

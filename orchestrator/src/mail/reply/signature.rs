@@ -51,7 +51,11 @@ pub(super) fn parts(lines: &[Line<'_>], more: bool) -> Vec<Part> {
             }
             end -= 1;
         }
-        if let Some(at) = legal(lines, end).or_else(|| closing(lines, end)).or_else(|| address(lines, end))
+        if let Some(at) = legal(lines, end)
+            .or_else(|| closing(lines, end))
+            .or_else(|| address(lines, end))
+            .or_else(|| card(lines, end))
+            .or_else(|| dashed(lines, end))
             && (more || lines[..at].iter().zip(&parts).any(|(line, part)| *part == Part::Own && !line.blank()))
         {
             parts[at..end].fill(Part::Signature);
@@ -213,4 +217,51 @@ fn address(lines: &[Line<'_>], end: usize) -> Option<usize> {
     let capital = block[0].raw.trim_start_matches(['*', ' ', '-']).chars().next().is_some_and(char::is_uppercase);
     (!introduced && contacts >= 2 && capital && short_name(&block[0]) && !farewell::contact(&block[0].folded))
         .then_some(from)
+}
+
+/// Where a business card of several paragraphs begins: names between bars, numbers, addresses and pictures, and no sentence.
+fn card(lines: &[Line<'_>], end: usize) -> Option<usize> {
+    let mut found = None;
+    let mut contacts = 0;
+    let mut last = end;
+    for _ in 0..8 {
+        let last_filled = trimmed(lines, last);
+        let first = lines[..last_filled].iter().rposition(Line::blank).map_or(0, |at| at + 1);
+        let block = &lines[first..last_filled];
+        let facts = block.iter().filter(|line| farewell::contact(&line.folded) || farewell::fact(&line.folded)).count();
+        if block.is_empty()
+            || block.len() > 12
+            || facts * 2 < block.len()
+            || block.iter().any(|line| line.folded.len() > 110 || line.ends_sentence())
+        {
+            break;
+        }
+        contacts += block.iter().filter(|line| farewell::contact(&line.folded)).count();
+        let top = lines[first].folded.trim_matches(['*', ' ']);
+        if top.contains("|") && short_name(&lines[first]) {
+            found = Some(first);
+            break;
+        }
+        last = first;
+    }
+    found.filter(|_| contacts >= 2)
+}
+
+/// Where a name behind a dash is the last line: `-Anna Bell`, `— Anna`, `//Anna`.
+fn dashed(lines: &[Line<'_>], end: usize) -> Option<usize> {
+    let at = end.checked_sub(1)?;
+    let raw = super::fold::head(&lines[at].raw, 120).trim();
+    let name = raw.trim_start_matches(['-', '\u{2013}', '\u{2014}', '/', '~']);
+    let marks = raw.len() - name.len();
+    let is_list = |line: &Line<'_>| line.folded.starts_with(['-', '/', '~', '*']);
+    let alone = !lines[..at].iter().rev().take(12).any(is_list);
+    let words: Vec<&str> = name.split_whitespace().collect();
+    let named = words.iter().all(|word| {
+        word.chars().next().is_some_and(char::is_uppercase)
+            && word.chars().all(|c| c.is_alphabetic() || matches!(c, '.' | '\'' | '-' | '’'))
+            && word.chars().any(char::is_lowercase)
+    });
+    let above = at.checked_sub(1).map(|above| &lines[above]);
+    let apart = above.is_some_and(|line| line.blank() || line.ends_sentence());
+    (marks > 0 && raw.len() <= 48 && (1..=3).contains(&words.len()) && named && alone && apart).then_some(at)
 }

@@ -6,6 +6,9 @@ use super::meter::tick;
 use super::signature::{self, Part};
 use super::{Fragment, Kind, Reply};
 
+/// The most lines of a quoted paragraph that lost their marks.
+const LEFT_OVER: usize = 10;
+
 /// Understands the lines of a mail.
 pub(super) fn split(lines: &[Line<'_>]) -> Reply {
     let mut kinds = kinds(lines, 0);
@@ -19,11 +22,17 @@ pub(super) fn split(lines: &[Line<'_>]) -> Reply {
         if let Some(from) = from.filter(|from| marker::is_attribution(lines, headed, *from)) {
             let mut other = self::kinds(lines, from);
             other[..from].copy_from_slice(&kinds[..from]);
+            // Outlook for Mac quotes by indenting.
+            let indented = lines[from..].iter().all(|line| line.blank() || line.raw.starts_with("    "));
+            if indented {
+                other.clone_from(&kinds);
+            }
             if is_new(&other) {
                 (kinds, unsure) = (other, true);
             }
         }
     }
+    unsure |= squeezed(lines, &kinds);
     sign(lines, &mut kinds);
     banner(lines, &mut kinds);
     Reply { fragments: fragments(lines, &kinds), unsure }
@@ -52,9 +61,14 @@ fn kinds(lines: &[Line<'_>], from: usize) -> Vec<Kind> {
             }
             quoting = kind;
             at = end;
-        } else if left_over(lines, at) {
+        } else if cited(lines, at) {
             kinds[at] = quoting;
             at += 1;
+        } else if left_over(lines, at) {
+            while lines.get(at).is_some_and(|line| line.free() && !line.blank()) {
+                kinds[at] = quoting;
+                at += 1;
+            }
         } else {
             if !line.blank() {
                 quoting = Kind::Quoted;
@@ -110,21 +124,80 @@ fn mangled(lines: &[Line<'_>], at: usize) -> bool {
         && alone(at.checked_sub(1).and_then(|before| lines.get(before)))
 }
 
+/// Whether a line is quoted with its author's initials or a colon, like the one before or after it: `AB> words`, `: words`.
+fn cited(lines: &[Line<'_>], at: usize) -> bool {
+    let initials = |at: usize| {
+        let raw = super::fold::head(lines.get(at)?.raw.trim_start(), 5);
+        if raw.starts_with(": ") {
+            return Some(":");
+        }
+        let (name, _) = raw.split_once('>')?;
+        (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(name)
+    };
+    let Some(name) = initials(at) else { return false };
+    at.checked_sub(1).and_then(initials) == Some(name) || initials(at + 1) == Some(name)
+}
+
+/// Whether the first new line stands between two quoted ones like a piece of them: then it may be one that lost its mark.
+fn squeezed(lines: &[Line<'_>], kinds: &[Kind]) -> bool {
+    let Some(first) = kinds.iter().zip(lines).position(|(kind, line)| *kind == Kind::New && !line.blank()) else {
+        return false;
+    };
+    let marked = |at: usize| lines.get(at).filter(|line| line.depth > 0 && line.hint == Hint::None);
+    let above = first.checked_sub(1).and_then(marked);
+    let below = (first + 1..first + 3).find(|at| lines.get(*at).is_none_or(|line| !line.free() || line.blank()));
+    above.is_some_and(|line| line.raw.chars().count() >= 50 && !line.ends_sentence() && !line.folded.ends_with(':'))
+        && below.and_then(marked).is_some()
+}
+
 /// Whether a line is the end of a quoted one that was wrapped without a new mark.
 fn left_over(lines: &[Line<'_>], at: usize) -> bool {
     let line = &lines[at];
-    let (Some(before), Some(after)) = (at.checked_sub(1).and_then(|before| lines.get(before)), lines.get(at + 1))
-    else {
-        return false;
-    };
+    let Some(before) = at.checked_sub(1).and_then(|before| lines.get(before)) else { return false };
     let marked = |line: &Line<'_>| line.depth > 0 && line.hint == Hint::None;
-    if line.blank() || !line.free() || !marked(before) || !marked(after) {
+    if line.blank() || !line.free() || !marked(before) {
         return false;
     }
-    let verb = line.folded.ends_with(':') && line.folded.split(' ').count() <= 3 && super::words::wrote(&line.folded);
+    // The rest of a link that was broken.
+    let link = line.folded.starts_with("(http")
+        || line.folded.starts_with("<http")
+        || (unclosed(&before.raw) && !line.folded.contains(' ') && line.folded.ends_with([')', '>']));
+    if link && lines.get(at + 1).is_some_and(marked) {
+        return true;
+    }
+    let open = !before.ends_sentence() && !before.folded.ends_with(':');
+    let width = before.raw.chars().count();
+    if width < 66 || !open {
+        let next = lines.get(at + 1);
+        let verb = line.folded.ends_with(':') && line.folded.split(' ').count() <= 3;
+        return verb && next.is_some_and(marked) && super::words::wrote(&line.folded);
+    }
+    // How many lines lost their mark; the next marked one follows directly.
+    let run = lines[at..].iter().take(LEFT_OVER + 1).take_while(|line| line.free() && !line.blank()).count();
+    let Some(after) = lines.get(at + run).filter(|after| run <= LEFT_OVER && marked(after)) else { return false };
+    let last = &lines[at + run - 1];
     let small = line.raw.chars().next().is_some_and(|c| c.is_lowercase() || c == '<' || c == '(');
-    let cut = before.raw.chars().count() >= 66 && !before.ends_sentence() && !before.folded.ends_with(':');
-    verb || (cut && small && line.folded.len() < 48 && !line.folded.ends_with('?'))
+    // The sentence runs from the line above through these to the one below.
+    let goes_on = starts_small(after) && !last.ends_sentence() && !last.folded.ends_with(':');
+    let likely = if run == 1 {
+        (small && line.folded.len() < 48 && !line.folded.ends_with('?')) || (small && width >= 76) || goes_on
+    } else {
+        width >= 76 && (small || goes_on) && lines[at..at + run - 1].iter().all(|line| line.raw.chars().count() >= 40)
+    };
+    // What decides is never thrown away; it is asked about.
+    likely && super::decide::decide(&[super::fold::visible(&line.raw)]) == super::Deciding::None
+}
+
+/// Whether a link in brackets begins on a line and does not end on it.
+fn unclosed(raw: &str) -> bool {
+    let end = raw.len().saturating_sub(400);
+    let end = (end..raw.len()).find(|at| raw.is_char_boundary(*at)).map_or("", |at| &raw[at..]);
+    ["(http", "<http"].iter().any(|open| end.rfind(open).is_some_and(|at| !end[at..].contains([')', '>', ' '])))
+}
+
+/// Whether the text behind a line's marks begins with a small letter.
+fn starts_small(line: &Line<'_>) -> bool {
+    super::fold::quoted(&line.raw).1.chars().next().is_some_and(char::is_lowercase)
 }
 
 /// Separates signatures and footers from what is new.

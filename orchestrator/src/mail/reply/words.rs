@@ -133,7 +133,7 @@ pub(super) enum Banner {
 
 /// Reads a folded line as the heading of a quoted or forwarded message; `true` if dashes are around it.
 pub(super) fn banner(folded: &str) -> Option<(Banner, bool)> {
-    if folded.len() > 200 {
+    if folded.len() > 600 {
         return None;
     }
     let inner = folded.trim_matches(|c: char| {
@@ -146,6 +146,19 @@ pub(super) fn banner(folded: &str) -> Option<(Banner, bool)> {
     }
     if FORWARDED_FOLDED.contains(inner) {
         return Some((Banner::Forwarded, dashed || folded.ends_with(':')));
+    }
+    // Some programs write the headers, or the words of another language, on the same line.
+    if dashed
+        && let Some((head, _)) = inner.split_once(" --")
+        && head.len() < 80
+    {
+        let head = head.trim_end_matches(['-', ' ']);
+        if FORWARDED_FOLDED.contains(head) {
+            return Some((Banner::Forwarded, true));
+        }
+        if ORIGINAL_FOLDED.contains(head) {
+            return Some((Banner::Original, true));
+        }
     }
     if dashed && inner.starts_with("forwarded by ") {
         return Some((Banner::Forwarded, true));

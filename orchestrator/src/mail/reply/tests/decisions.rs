@@ -65,3 +65,40 @@ fn what_may_be_the_quote_decides_nothing() {
     assert!(reply.unsure && reply.text().starts_with("approve"), "{reply:?}");
     assert!(matches!(reply.decision(), Deciding::Ambiguous(_)), "{:?}", reply.decision());
 }
+
+#[test]
+fn a_word_that_may_have_lost_its_mark_decides_nothing() {
+    let squeezed = of_text(
+        "> You can answer this mail with one word, and the words that I know for it are\napprove\n> or reject, and nothing else.\n",
+    );
+    assert_eq!(squeezed.text(), "approve", "it is shown");
+    assert!(matches!(squeezed.decision(), Deciding::Ambiguous(_)), "{:?}", squeezed.decision());
+    let plain =
+        of_text("> Will you have a look at the plan and tell me what you think of it, please?\napprove\n> Baton\n");
+    assert_eq!(plain.decision(), Deciding::Approve);
+    let apart = of_text(
+        "> You can answer this mail with one word, and the words that I know for it are\n\napprove\n\n> or reject.\n",
+    );
+    assert_eq!(apart.decision(), Deciding::Approve);
+}
+
+#[test]
+fn what_memos_and_forums_quote_decides_nothing() {
+    for heading in [
+        "Anna Berg@WORKS\n03/03/2026 09:12 AM\n\nTo: Tom Ford/Works@WORKS\ncc:\nSubject: Plan\n",
+        ">>> Anna Berg 03/03/26 09:12AM >>>\n",
+        "Sent from Samsung Mobile\n\nAnna Berg wrote:\n",
+    ] {
+        let reply = of_text(&format!("Not yet, I read it first.\n\n{heading}\napprove\n"));
+        assert_eq!(reply.text(), "Not yet, I read it first.", "{heading}");
+        assert_eq!(reply.decision(), Deciding::None, "{heading}");
+    }
+    // A deciding word is no name, and no opening of a heading.
+    for below in [
+        "03/03/2026 09:12 AM\nTo: Tom Ford/Works@WORKS\ncc:\nSubject: Plan\n\nreject\n",
+        "On Tue, Mar 3, 2026 at 9:12 AM Baton <baton@works.example> wrote:\n> reject\n",
+    ] {
+        assert_eq!(of_text(&format!("Approve\n{below}")).decision(), Deciding::Approve, "{below}");
+        assert_eq!(of_text(&format!("No\n{below}")).text(), "No", "{below}");
+    }
+}

@@ -48,3 +48,16 @@ fn what_is_no_mail_is_read_as_far_as_it_goes() {
         let _ = parse(raw);
     }
 }
+
+#[test]
+fn broken_quoted_printable_is_read_as_far_as_it_goes() {
+    let raw = b"From: a@works.example\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+        Gr=C3=BCn =\r\nund blau, a =gleich b.\r\n\r\nOn Tue, Mar 3, 2026 at 9:12 AM Baton <b@works.example> wrote:\r\n>=20\r\n> What =\r\ncolour?\r\n";
+    assert_eq!(parse(raw).text(), "Grün und blau, a =gleich b.");
+}
+
+#[test]
+fn blank_lines_above_the_headers_do_not_hide_them() {
+    let reply = parse(b" \r\n\nFrom: a@works.example\r\nContent-Type: text/plain\r\n\r\napprove\r\n");
+    assert_eq!(reply.decision(), Deciding::Approve);
+}

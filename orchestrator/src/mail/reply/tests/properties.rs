@@ -41,6 +41,17 @@ const PIECES: &[&str] = &[
     "https://works.example/a?b=c",
     "İ",
     "ß",
+    "Anna Berg@WORKS",
+    "03/03/2026 09:12 AM",
+    "To: Tom/Works@WORKS",
+    "cc:",
+    ">>> Anna 03/03/26 09:12AM >>>",
+    "> wrote:",
+    "Anna Berg wrote",
+    "AB> words",
+    ": words",
+    "-Anna Berg",
+    "> a quoted line that is long enough to be wrapped by some program on its way here and",
 ];
 
 fn thrown() -> impl Strategy<Value = String> {
@@ -171,6 +182,19 @@ fn work_grows_with_the_size_only() {
         "To unsubscribe\n",
         "2026-03-03 9:12 <a@b.example>\n",
         "Begin forwarded message:\n\n",
+        "Anna Berg\n03/03/2026 09:12 AM\nTo: a@b,\n",
+        "Anna Berg\n\n",
+        "   x   To: a@b\n",
+        "To: a@b\ncc:\n",
+        ": x\n",
+        "AB> x\n",
+        ">>> A 03/03/26 >>>\n",
+        "> x\nwrote:\n",
+        "> a line of words that is long enough to be wrapped by some program on its way, and\nwords\nwords\n",
+        "On Tue, Mar 3, 2026 <\n",
+        "*A* | *B*\n\n[image: x]\n\n",
+        "-Anna\n\n",
+        "Sent from my iPhone\nAnna wrote:\n",
     ];
     let markup = [
         "<",
@@ -193,6 +217,9 @@ fn work_grows_with_the_size_only() {
         "<pre>\n",
         "<script></",
         "<div style=\"display:none\">x",
+        "<hr>",
+        "<hr><b>From: a@b</b>",
+        "<div class=\"gmail_quote\">a<br><blockquote>b</blockquote></div>",
     ];
     for (pieces, html) in [(&texts[..], false), (&markup[..], true)] {
         for piece in pieces {

@@ -9,8 +9,10 @@ fn blocks(text: &str) -> Vec<&str> {
 
 const OWN: &str = "Please keep the old names.\n\nThe second step can wait until Friday, Lea is away.";
 
-/// Mails around one heading: what stands above and below it in each, and what is new in each.
+/// Mails around one heading: what stands above and below it in each, and what is new in each. A dot alone on a line of the heading is a
+/// blank line.
 fn around(heading: &str, marks: bool) -> Vec<(String, &'static str)> {
+    let heading = &heading.replace("\n.\n", "\n\n");
     let mut mails = vec![
         (format!("{OWN}\n\n{heading}\n\nShall I begin?\nIt takes an hour.\n\nThe plan is attached.\n"), OWN),
         (format!("{OWN}\r\n\r\n{}\r\n\r\nShall I begin?\r\n", heading.replace('\n', "\r\n")), OWN),
@@ -81,4 +83,38 @@ fn endings_in_every_language() {
         }
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn attributions_wrapped_as_programs_wrap_them() {
+    let all = blocks(include_str!("fixtures/attributions.txt"));
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for heading in all.into_iter().filter(|heading| !heading.contains('\n') && !heading.starts_with(">>>")) {
+        let wide = |at: &usize| heading[..*at].chars().count() >= 30;
+        let mut forms: Vec<String> = heading
+            .match_indices(' ')
+            .map(|(at, _)| at)
+            .filter(wide)
+            .map(|at| format!("{}\n{}", &heading[..at], &heading[at + 1..]))
+            .collect();
+        // Addresses are wrapped behind their first mark, and before their last one.
+        if heading.contains(" <") {
+            forms.push(heading.replacen('<', "<\n", 1));
+        }
+        if heading.ends_with(">:") {
+            forms.push(heading.replace(">:", "\n>:"));
+        }
+        for form in forms {
+            for quote in ["\n> Shall I begin?\n", "\n\n> Shall I begin?\n", "\n\nShall I begin?\n"] {
+                count += 1;
+                let read = of_text(&format!("{OWN}\n\n{form}{quote}")).text();
+                if read != OWN {
+                    wrong.push(format!("--- heading\n{form}{quote}--- read\n{read}"));
+                }
+            }
+        }
+    }
+    assert!(count > 700, "{count}");
+    assert!(wrong.is_empty(), "{} of {count} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
