@@ -51,7 +51,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 return;
             }
         };
-        let may = self.may(user).await;
+        let Ok(may) = self.may(user).await else {
+            // Left as it is, and looked at again.
+            core.homes.mark(());
+            return;
+        };
         let me = core.crew.name(user);
         let approvals = if may { self.hidden(&approvals).unwrap_or_default() } else { Vec::new() };
         let projects = if may { self.hidden(&projects).unwrap_or_default() } else { Vec::new() };

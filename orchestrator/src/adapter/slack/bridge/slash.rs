@@ -47,7 +47,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             self.whisper(&asker, HELP.to_owned()).await;
             return Ok("helped".to_owned());
         }
-        if !self.may(&slash.user).await {
+        if !self.may(&slash.user).await? {
             return self.turn_away(&asker).await;
         }
         if let Some(id) = remembered::id_to_revoke(word) {
@@ -55,9 +55,9 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         }
         match word.to_ascii_lowercase().as_str() {
             "" => {
-                // Its form opens at once or never; this command waited through a restart.
-                let said =
-                    "I was just being restarted when you wrote that: please write `/baton` again, or `/baton GOAL`.";
+                // Its form opens at once or never; this command waited: through a restart, or for Slack's word on who they are.
+                let said = "I could not open the form in time (I was just being restarted, or Slack kept me waiting): please write \
+                            `/baton` again, or `/baton GOAL`.";
                 self.whisper(&asker, said.to_owned()).await;
                 Ok("the form could not be opened".to_owned())
             }
@@ -98,10 +98,10 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             thread_ts: shortcut.message.thread_ts.clone(),
             response_url: shortcut.response_url.clone(),
         };
-        if !self.may(&shortcut.user).await {
+        if !self.may(&shortcut.user).await? {
             return self.turn_away(&asker).await;
         }
-        let said = "I was just being restarted when you chose that, and its form can no longer be opened: please choose it again.";
+        let said = "I could not open the form for that in time (I was just being restarted, or Slack kept me waiting): please choose it again.";
         self.whisper(&asker, said.to_owned()).await;
         Ok("the form could not be opened".to_owned())
     }

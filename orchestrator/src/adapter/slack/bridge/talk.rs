@@ -40,7 +40,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Somebody named the app in a channel.
     pub(super) async fn mentioned(&self, said: &Said, envelope: &Envelope, again: bool) -> Outcome {
         let words = without_mention(&said.text, self.own_user().await.as_deref());
-        if !self.may(&said.user).await {
+        if !self.may(&said.user).await? {
             return self.turn_away(&asker(said)).await;
         }
         if let Some(project_id) = self.project_here(said).await? {
@@ -58,7 +58,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         {
             return Ok("comes as a mention".to_owned());
         }
-        if !self.may(&said.user).await {
+        if !self.may(&said.user).await? {
             // People may talk to each other in a thread; who is no member is not told about every word.
             return Ok("said by no member".to_owned());
         }
@@ -71,7 +71,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if self.own_user().await.is_some_and(|own| own == said.user) {
             return Ok("said by the app itself".to_owned());
         }
-        if !self.may(&said.user).await {
+        if !self.may(&said.user).await? {
             return self.turn_away(&asker(said)).await;
         }
         let words = without_mention(&said.text, self.own_user().await.as_deref());
