@@ -126,3 +126,30 @@ async fn the_list_as_json_is_the_views_as_json() {
     assert_eq!(views.iter().map(|view| view.approval_id).collect::<Vec<_>>(), [13, 12, 11].map(approval_id));
     assert!(views[0].decision.is_some() && views[1].task_key.is_some() && views[2].task_key.is_none());
 }
+
+#[tokio::test]
+async fn a_request_that_was_changed_by_hand_is_left_out_and_the_others_stay() {
+    for change in [
+        "route = '{\"needs\":'",
+        "route = 'null'",
+        "route = 7",
+        "route = x'00ff'",
+        "subject = '{}}'",
+        "decision = '{\"by\"'",
+        "asked_at = 'now'",
+        "digest = x'00'",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = reopen(dir.path()).await;
+        filled(&store).await;
+        let connection = rusqlite::Connection::open(dir.path().join("baton.db")).unwrap();
+        let sql = format!("UPDATE approval SET {change} WHERE approval_id = ?1");
+        assert_eq!(connection.execute(&sql, [approval_id(12).to_string()]).unwrap(), 1);
+        let json = store.approvals_json(true).await.unwrap();
+        let read: Vec<ApprovalView> = serde_json::from_slice(&json).unwrap();
+        let mut left: Vec<ApprovalId> = read.iter().map(|view| view.approval_id).collect();
+        left.sort();
+        assert_eq!(left, [11, 13].map(approval_id), "{change}");
+        assert_eq!(store.approvals(true).await.unwrap().len(), 2, "{change}");
+    }
+}
