@@ -43,7 +43,12 @@ use crate::{
     plan::event::Fact,
     planfile::ModelConfig,
     policy::Rules,
-    port::{Clock, Ids, Preset, Service, journal::JournalError, mail::MailRoom},
+    port::{
+        Clock, Ids, Preset, Service,
+        journal::JournalError,
+        mail::MailRoom,
+        waiting::{Waiting, Waits},
+    },
 };
 
 /// The running orchestrator, as the API sees it. Cheap to clone.
@@ -231,6 +236,10 @@ impl Service for Orchestrator {
     async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, Problem> {
         // What a request is about is large: it is read one by one.
         self.read(self.store.approvals(all).await)
+    }
+
+    async fn waiting(&self, which: Waiting, limit: usize) -> Result<Waits, Problem> {
+        self.read(self.store.waiting(which, limit).await)
     }
 
     async fn approvals_json(&self, all: bool) -> Result<Vec<u8>, Problem> {

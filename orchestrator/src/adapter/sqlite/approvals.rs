@@ -14,7 +14,10 @@ use super::{
     row::{get_id, get_json, get_json_opt},
     store::Store,
 };
-use crate::port::journal::{About, JournalError};
+use crate::port::{
+    journal::{About, JournalError},
+    waiting::{Waiting, Waits},
+};
 
 impl Store {
     /// The detail of the record that asked about a plan: the plan with its scripts.
@@ -58,6 +61,40 @@ impl Store {
                 }
             }
             Ok(list)
+        })
+        .await
+    }
+
+    /// The first `limit` of some of the requests that wait, as [`Self::approvals`] gives them.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn waiting(&self, which: Waiting, limit: usize) -> Result<Waits, JournalError> {
+        self.read("list what waits", move |connection| {
+            let (condition, of) = match which {
+                Waiting::For(person) => (IS_FOR, person),
+                Waiting::Questions(project_id) => (IS_QUESTION, project_id.to_string()),
+            };
+            let sql = format!(
+                "SELECT approval_id FROM approval WHERE closed = 0 AND {condition} ORDER BY asked_at, approval_id"
+            );
+            let ids: Vec<String> =
+                connection.prepare_cached(&sql)?.query_map([of], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            let all = connection
+                .prepare_cached("SELECT count(*) FROM approval WHERE closed = 0")?
+                .query_row([], |row| row.get(0))?;
+            let mut statement =
+                connection.prepare_cached(&format!("SELECT {APPROVAL} WHERE approval.approval_id = ?1"))?;
+            let mut requests = Vec::new();
+            for id in ids.iter().take(limit) {
+                let mut rows = statement.query([id])?;
+                let Some(row) = rows.next()? else { continue };
+                match approval(row) {
+                    Ok(view) => requests.push(view),
+                    Err(error) => unreadable(row, &error),
+                }
+            }
+            Ok(Waits { requests, count: ids.len(), all })
         })
         .await
     }
@@ -153,6 +190,17 @@ impl Store {
         .await
     }
 }
+
+/// Requests that a person can decide now and has not agreed to, as [`crate::port::waiting::is_for`] has it.
+const IS_FOR: &str = "CASE WHEN json_valid(route) THEN
+    (coalesce(json_array_length(route, '$.eligible'), 0) = 0
+        OR EXISTS (SELECT 1 FROM json_each(route, '$.eligible') WHERE value = ?1))
+    AND NOT EXISTS (SELECT 1 FROM json_each(route, '$.excluded') WHERE value = ?1)
+    AND NOT EXISTS (SELECT 1 FROM json_each(route, '$.votes') AS vote WHERE vote.value ->> '$.by' = ?1)
+    ELSE FALSE END";
+/// Questions of a project's agents.
+const IS_QUESTION: &str =
+    "project_id = ?1 AND CASE WHEN json_valid(subject) THEN subject ->> '$.kind' = 'question' ELSE FALSE END";
 
 const APPROVAL: &str = "approval.approval_id, approval.project_id, project.title, approval.subject,
     task.key, approval.digest, approval.policy, approval.asked_at, approval.expires_at, approval.decision,

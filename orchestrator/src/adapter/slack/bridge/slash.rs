@@ -17,7 +17,10 @@ use crate::{
         inbound::{MessageShortcut, Slash},
         view::{self, text},
     },
-    port::Service,
+    port::{
+        Service,
+        waiting::{Waiting, Waits},
+    },
 };
 
 /// Lines of a listing.
@@ -108,23 +111,18 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 
     async fn waiting_for(&self, user: &str) -> Result<String, Later> {
         let me = self.0.crew.name(user);
-        let pending = self.pending().await.map_err(Later)?;
-        let mine: Vec<&ApprovalView> = pending.iter().filter(|view| view::home::is_for(view, &me)).collect();
-        if mine.is_empty() {
-            let others = if pending.is_empty() { String::new() } else { format!(" ({} for others.)", pending.len()) };
+        let Waits { requests, count, all } = self.waiting(Waiting::For(me), LINES).await.map_err(Later)?;
+        if requests.is_empty() {
+            let others = if all == 0 { String::new() } else { format!(" ({all} for others.)") };
             return Ok(format!(":white_check_mark: Nothing waits for you.{others}"));
         }
         let mut lines = Vec::new();
-        for view in mine.iter().take(LINES) {
+        for view in &requests {
             let link = self.link_of(view).await.map_or_else(String::new, |link| format!(" — <{link}|card>"));
             let until = view.expires_at.map_or_else(String::new, |at| format!(", until {}", text::date(at)));
             lines.push(format!("• {}{until}{link}", answers::about(view)));
         }
-        Ok(format!(
-            "*{} for you:*\n{}",
-            view::figures::count(mine.len(), "request"),
-            text::list(&lines, mine.len(), ALL)
-        ))
+        Ok(format!("*{} for you:*\n{}", view::figures::count(count, "request"), text::list(&lines, count, ALL)))
     }
 
     /// A link to the card of a request, if it has one.
