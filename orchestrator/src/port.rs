@@ -40,6 +40,10 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn hosts(&self) -> impl Future<Output = Result<Vec<HostView>, Problem>> + Send;
     /// Starts a project.
     fn create_project(&self, new: NewProject) -> impl Future<Output = Result<ProjectView, Problem>> + Send;
+    /// Starts a project, or finds the one that its key started: whether it is new.
+    fn start_project(&self, new: NewProject) -> impl Future<Output = Result<(ProjectView, bool), Problem>> + Send {
+        async move { self.create_project(new).await.map(|view| (view, true)) }
+    }
     /// Every project, newest first, without tasks.
     fn projects(&self) -> impl Future<Output = Result<Vec<ProjectView>, Problem>> + Send;
     /// One project, with tasks.

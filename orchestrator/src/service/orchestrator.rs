@@ -150,8 +150,12 @@ impl Service for Orchestrator {
     }
 
     async fn create_project(&self, new: NewProject) -> Result<ProjectView, Problem> {
-        let project_id = self.create(new).await?;
-        self.view(project_id).await
+        self.start_project(new).await.map(|(view, _)| view)
+    }
+
+    async fn start_project(&self, new: NewProject) -> Result<(ProjectView, bool), Problem> {
+        let started = self.create(new).await?;
+        Ok((self.view(started.project_id).await?, started.is_new))
     }
 
     async fn projects(&self) -> Result<Vec<ProjectView>, Problem> {
