@@ -5,6 +5,7 @@ pub mod journal;
 pub mod mail;
 mod rows;
 pub mod skills;
+pub mod waiting;
 
 use bus_schemas::{
     id::ProjectId,
@@ -27,6 +28,7 @@ use futures::{
 };
 
 use mail::mail_off;
+use waiting::{Waiting, Waits};
 
 /// Everything the HTTP API (and with it the command line, a board, a bridge) can ask of a running orchestrator.
 /// One method per row of the table in [`bus_schemas::v1::api`]; ids are given as the person wrote them
@@ -38,6 +40,10 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn hosts(&self) -> impl Future<Output = Result<Vec<HostView>, Problem>> + Send;
     /// Starts a project.
     fn create_project(&self, new: NewProject) -> impl Future<Output = Result<ProjectView, Problem>> + Send;
+    /// Starts a project, or finds the one that its key started: whether it is new.
+    fn start_project(&self, new: NewProject) -> impl Future<Output = Result<(ProjectView, bool), Problem>> + Send {
+        async move { self.create_project(new).await.map(|view| (view, true)) }
+    }
     /// Every project, newest first, without tasks.
     fn projects(&self) -> impl Future<Output = Result<Vec<ProjectView>, Problem>> + Send;
     /// One project, with tasks.
@@ -91,6 +97,10 @@ pub trait Service: Clone + Send + Sync + 'static {
                 findings: Vec::new(),
             })
         }
+    }
+    /// The first of some of the requests that wait, oldest first. Not in the HTTP API: for bridges in this process.
+    fn waiting(&self, which: Waiting, limit: usize) -> impl Future<Output = Result<Waits, Problem>> + Send {
+        async move { Ok(which.of(self.approvals(false).await?, limit)) }
     }
     /// One request.
     fn approval(&self, id: &str) -> impl Future<Output = Result<ApprovalView, Problem>> + Send;

@@ -155,8 +155,8 @@ pub(super) async fn act<J: Journal, B: Bus>(
             let said = result::offer(hands, project_id, outcome).await;
             or_failed(said, tries, |detail| Fact::ApplyRefused { detail })
         }
-        Act::ApplyResult { outcome, by } => {
-            let said = result::apply(hands, project_id, outcome, by).await;
+        Act::ApplyResult { outcome, by, channel } => {
+            let said = result::apply(hands, project_id, outcome, (by, channel)).await;
             or_failed(said, tries, |detail| Fact::ApplyRefused { detail })
         }
         Act::WriteFolder { seq, folder, before, after } => {

@@ -52,7 +52,10 @@ pub(super) fn apply_act(room: &Room, approval_id: ApprovalId) -> Act {
     let approved = decision.filter(|decision| decision.verdict == Decided::Approved);
     let outcome = Outcome::of(room).filter(|_| room.plan.standing_apply().is_none());
     match (approved, outcome) {
-        (Some(decision), Some(outcome)) => Act::ApplyResult { outcome, by: decision.by.clone() },
+        (Some(decision), Some(outcome)) => {
+            let (by, channel) = (decision.by.clone(), decision.channel.clone());
+            Act::ApplyResult { outcome, by, channel }
+        }
         _ => Act::Nothing,
     }
 }
@@ -87,12 +90,13 @@ pub(super) async fn offer<J: Journal, B: Bus>(
     Ok((fact, Some(Detail::Apply(Box::new(offer)))))
 }
 
-/// Puts the result into the folder, as somebody's `baton apply` would: what is in the way refuses it, and nothing is written.
+/// Puts the result into the folder, as the `baton apply` of those who approved it over that channel would: what is in the way
+/// refuses it, and nothing is written.
 pub(super) async fn apply<J: Journal, B: Bus>(
     hands: &Arc<Hands<J, B>>,
     project_id: ProjectId,
     outcome: &Outcome,
-    by: &str,
+    (by, channel): (&str, &str),
 ) -> Result<(Fact, Option<Detail>), Again> {
     keep(hands, project_id, &outcome.result).await?;
     let _turn = hands.folders.turn(&outcome.folder).await;
@@ -100,7 +104,7 @@ pub(super) async fn apply<J: Journal, B: Bus>(
     let worked_out = tokio::task::spawn_blocking(move || port.work_out(project_id, &base, &result, &folder)).await;
     let fact = match worked_out.map_err(stopped)? {
         Ok((before_commit, after_commit)) => {
-            let (by, channel) = (by.to_owned(), "policy".to_owned());
+            let (by, channel) = (by.to_owned(), channel.to_owned());
             Fact::ApplyStarted { by, channel, before_commit, after_commit }
         }
         Err(detail) => Fact::ApplyRefused { detail },

@@ -35,6 +35,7 @@ use crate::{
 
 mod agents;
 mod audit;
+mod interleaving;
 mod repository;
 mod results;
 

@@ -141,6 +141,8 @@ pub(super) enum Act {
         outcome: Outcome,
         /// Who approved it.
         by: String,
+        /// Over which channel they did: `policy` if no person was asked.
+        channel: String,
     },
     /// See [`Command::WriteFolder`].
     WriteFolder {

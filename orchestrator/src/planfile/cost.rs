@@ -72,8 +72,8 @@ impl Cost {
         }
     }
 
-    /// The steps over so many values, with lists and texts of at most these lengths.
-    pub(super) fn steps(&self, values: usize, longest: usize, longest_text: usize) -> u64 {
+    /// The steps over lists and texts of at most these lengths.
+    pub(super) fn steps(&self, longest: usize, longest_text: usize) -> u64 {
         let longest = (longest as u64).saturating_mul(1 + self.sums).max(self.written).max(1);
         let text = 1 + (longest_text as u64) / TEXT_BYTES;
         let mut passes = 1_u64;
@@ -83,7 +83,7 @@ impl Cost {
             steps = steps.saturating_add(each.saturating_mul(passes));
             passes = passes.saturating_mul(longest);
         }
-        steps.saturating_mul(text).saturating_add(values as u64)
+        steps.saturating_mul(text)
     }
 }
 

@@ -25,8 +25,8 @@ const MAX_INPUT_VALUES: usize = 200_000;
 /// Passes through the innermost loop: about a second.
 const MAX_PASSES: usize = 1_000_000;
 /// Steps that the conditions of one policy may cost together for one request, as their cost is counted, for everybody
-/// else waits while a request is routed.
-const MAX_STEPS: u64 = 100_000;
+/// else waits while a request is routed: three tests of each of 5,000 paths.
+const MAX_STEPS: u64 = 150_000;
 /// Values in the output together; stops a small expression from making a huge list.
 const MAX_OUTPUT_VALUES: usize = 200_000;
 /// The longest message taken over from the CEL library, in characters; it may quote whole values.
@@ -138,19 +138,20 @@ impl Expression {
         }
     }
 
-    /// Evaluates a condition over variables of its own; what that may cost is taken off `steps` first.
+    /// Evaluates a condition over variables of its own; what that may cost is taken off `steps` first, and once what it cost
+    /// to make the variables.
     ///
     /// # Errors
     /// [`ExpressionError`]; [`ExpressionError::TooMuchData`] if it could cost more than that, and
     /// [`ExpressionError::WrongType`] if it yields anything but true or false.
-    pub fn evaluate_over(&self, variables: BTreeMap<String, Json>, steps: &mut Steps) -> Result<bool, ExpressionError> {
-        let mut size = Size::default();
-        let mut context = Context::default();
-        for (name, value) in variables {
-            context.add_variable_from_value(name, to_value(&value, &mut size));
+    pub fn evaluate_over(&self, variables: &Variables, steps: &mut Steps) -> Result<bool, ExpressionError> {
+        let Variables { context, size } = variables;
+        if !steps.is_begun {
+            steps.take(size.values as u64)?;
+            steps.is_begun = true;
         }
-        steps.take(self.shape.cost.steps(size.values, size.longest, size.longest_text))?;
-        let result = self.program.execute(&context);
+        steps.take(self.shape.cost.steps(size.longest, size.longest_text))?;
+        let result = self.program.execute(context);
         match result.map_err(|error| ExpressionError::Evaluation { message: cut(&error.to_string()) })? {
             Value::Bool(value) => Ok(value),
             other => Err(wrong_type("true or false", &other)),
@@ -217,20 +218,48 @@ pub fn elements(foreach: &Foreach, input: Input<'_>) -> Result<Vec<Json>, Expres
     Expression::compile(from)?.evaluate_list(input, foreach.max.unwrap_or(DEFAULT_FOREACH_MAX))
 }
 
+/// What conditions look at, made ready once for all of them.
+pub struct Variables {
+    context: Context<'static, 'static>,
+    size: Size,
+}
+
+impl Variables {
+    /// Makes values ready, by their names.
+    #[must_use]
+    pub fn new(values: BTreeMap<String, Json>) -> Self {
+        let (mut context, mut size) = (Context::default(), Size::default());
+        for (name, value) in values {
+            context.add_variable_from_value(name, to_value(&value, &mut size));
+        }
+        Self { context, size }
+    }
+}
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Variables").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
 /// What evaluating may still cost.
 #[derive(Clone, Copy, Debug)]
-pub struct Steps(u64);
+pub struct Steps {
+    left: u64,
+    /// What it cost to make the variables is taken off.
+    is_begun: bool,
+}
 
 impl Default for Steps {
     fn default() -> Self {
-        Self(MAX_STEPS)
+        Self { left: MAX_STEPS, is_begun: false }
     }
 }
 
 impl Steps {
     fn take(&mut self, steps: u64) -> Result<(), ExpressionError> {
-        let limit = || format!("it could take {steps} steps, and {} are left of {MAX_STEPS}", self.0);
-        self.0 = self.0.checked_sub(steps).ok_or_else(|| ExpressionError::TooMuchData { limit: limit() })?;
+        let limit = || format!("it could take {steps} steps, and {} are left of {MAX_STEPS}", self.left);
+        self.left = self.left.checked_sub(steps).ok_or_else(|| ExpressionError::TooMuchData { limit: limit() })?;
         Ok(())
     }
 }

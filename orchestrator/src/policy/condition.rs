@@ -7,7 +7,7 @@ use std::{
 
 use super::Facts;
 use crate::planfile::{
-    expression::{Expression, ExpressionError, Steps},
+    expression::{Expression, ExpressionError, Steps, Variables},
     reference::{FUNCTIONS, Reference},
 };
 
@@ -75,15 +75,15 @@ impl Condition {
     /// # Errors
     /// A sentence; also if it yields anything but true or false.
     pub fn holds(&self, facts: &Facts, risk: &str) -> Result<bool, String> {
-        self.holds_within(facts, risk, &mut Steps::default())
+        self.holds_within(&Variables::new(facts.variables(risk)), &mut Steps::default())
     }
 
     /// Whether it holds; what looking may cost is taken off `steps`.
     ///
     /// # Errors
     /// A sentence; also if it could cost more than that.
-    pub fn holds_within(&self, facts: &Facts, risk: &str, steps: &mut Steps) -> Result<bool, String> {
-        self.0.evaluate_over(facts.variables(risk), steps).map_err(|error| error.to_string())
+    pub fn holds_within(&self, variables: &Variables, steps: &mut Steps) -> Result<bool, String> {
+        self.0.evaluate_over(variables, steps).map_err(|error| error.to_string())
     }
 }
 

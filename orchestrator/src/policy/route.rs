@@ -1,6 +1,6 @@
 //! What a policy says about one request.
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use bus_schemas::{
     id::ProjectId,
@@ -17,7 +17,7 @@ use crate::{
     ledger::{Asked, AtDeadline, Risk, Route, Ruling, Who},
     people::People,
     planfile::{
-        expression::Steps,
+        expression::{Steps, Variables},
         lower::{POLICY_ASK, POLICY_AUTO, split_key},
     },
 };
@@ -66,10 +66,11 @@ pub const fn risk_word(risk: Risk) -> &'static str {
 pub fn route(asking: &Asking<'_>, name: &str) -> Route {
     let Asking { rules, facts, .. } = asking;
     let (risk, risk_reasons) = risk_of(facts);
-    let mut route = one(asking, name, risk);
+    let look = Look { risk, variables: OnceCell::new() };
+    let mut route = one(asking, name, &look);
     let is_bound = !matches!(facts.kind, Asked::Question | Asked::Budget);
     if let Some(always) = rules.approvals.always.as_deref().filter(|always| is_bound && *always != name) {
-        route = stricter(route, one(asking, always, risk));
+        route = stricter(route, one(asking, always, &look));
     }
     (route.risk, route.risk_reasons) = (risk, risk_reasons);
     if let Ruling::Ask(who) = &route.ruling {
@@ -96,8 +97,14 @@ pub fn route(asking: &Asking<'_>, name: &str) -> Route {
     route
 }
 
+/// What the conditions of a request look at: made once, and only if there is one.
+struct Look {
+    risk: Risk,
+    variables: OnceCell<Variables>,
+}
+
 /// What one policy says.
-fn one(asking: &Asking<'_>, name: &str, risk: Risk) -> Route {
+fn one(asking: &Asking<'_>, name: &str, look: &Look) -> Route {
     let people = &asking.rules.people;
     let mut route = Route::auto(name);
     let policy = match name {
@@ -118,7 +125,7 @@ fn one(asking: &Asking<'_>, name: &str, risk: Risk) -> Route {
         add_all(&mut route.excluded, std::slice::from_ref(started_by));
         add_all(&mut route.excluded, edited_by);
     }
-    if let Err(problem) = apply(&mut route, policy, asking, risk) {
+    if let Err(problem) = apply(&mut route, policy, asking, look) {
         route.ruling = Ruling::Ask(after_error(policy, people));
         (route.rule, route.at_deadline) = (None, AtDeadline::Reject);
         route.problem = Some(problem);
@@ -126,9 +133,9 @@ fn one(asking: &Asking<'_>, name: &str, risk: Risk) -> Route {
     route
 }
 
-fn apply(route: &mut Route, policy: &Policy, asking: &Asking<'_>, risk: Risk) -> Result<(), String> {
+fn apply(route: &mut Route, policy: &Policy, asking: &Asking<'_>, look: &Look) -> Result<(), String> {
     let people = &asking.rules.people;
-    let decide = decided(route, policy, asking, risk)?;
+    let decide = decided(route, policy, asking, look)?;
     route.ruling = ruling(decide, people)?;
     let ms = |span: &Option<Span>| match span {
         Some(span) => span.as_ms().map(Some).ok_or_else(|| format!("`{}` is not a duration", span.0)),
@@ -149,19 +156,20 @@ fn apply(route: &mut Route, policy: &Policy, asking: &Asking<'_>, risk: Risk) ->
 }
 
 /// The first rule that holds, else the policy's own word. Rules that only watch are written down.
-fn decided<'a>(route: &mut Route, policy: &'a Policy, asking: &Asking<'_>, risk: Risk) -> Result<&'a Decide, String> {
+fn decided<'a>(route: &mut Route, policy: &'a Policy, asking: &Asking<'_>, look: &Look) -> Result<&'a Decide, String> {
     let people = &asking.rules.people;
-    let risk = risk_word(risk);
     let mut watched = false;
-    // All rules together: whoever routes has everybody else wait.
-    let mut steps = Steps::default();
+    // All rules together: whoever routes has everybody else wait. What only watches takes nothing away from what decides.
+    let (mut steps, mut watching) = (Steps::default(), Steps::default());
     for rule in &policy.rules {
         let only_watches = rule.shadow || policy.shadow;
         if policy.shadow && watched {
             break;
         }
         let holds = asking.rules.conditions.get(&rule.when).map_err(|bad| bad.message);
-        match holds.and_then(|condition| condition.holds_within(asking.facts, risk, &mut steps)) {
+        let steps = if only_watches { &mut watching } else { &mut steps };
+        let variables = look.variables.get_or_init(|| Variables::new(asking.facts.variables(risk_word(look.risk))));
+        match holds.and_then(|condition| condition.holds_within(variables, steps)) {
             Ok(false) => {}
             Ok(true) if only_watches => {
                 watched = true;

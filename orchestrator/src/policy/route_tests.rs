@@ -126,6 +126,47 @@ fn rules_that_only_watch_decide_nothing() {
     assert!(route.shadow[0].1.starts_with("error: "));
 }
 
+/// Five thousand paths.
+fn many() -> Facts {
+    let paths = (0..5_000).map(|number| format!("src/module/file{number}.rs")).collect();
+    Facts { paths, ..proven() }
+}
+
+#[test]
+fn three_rules_may_each_look_at_thousands_of_paths() {
+    let rules = rules(
+        r#"{"p": {"decide": "ask", "rules": [
+            {"name": "a", "when": "paths.exists(p, p.startsWith(\"deploy/\"))", "decide": {"person": "eve"}},
+            {"name": "b", "when": "paths.exists(p, p.endsWith(\".pem\"))", "decide": {"person": "bob"}},
+            {"name": "c", "when": "paths.all(p, p.startsWith(\"src/\")) && lines < 200", "decide": "auto"}]}}"#,
+        Approvals::default(),
+    );
+    let route = routed(&rules, &many(), "p", &[]);
+    assert_eq!((route.asks(), route.rule.as_deref(), route.problem), (false, Some("c"), None));
+}
+
+#[test]
+fn what_only_watches_takes_nothing_from_what_decides() {
+    let watch = |name: &str| {
+        format!(
+            r#"{{"name": "{name}", "when": "paths.exists(p, p.startsWith(\"x/\"))", "decide": "ask", "shadow": true}}"#
+        )
+    };
+    let watching: Vec<String> = ["a", "b", "c", "d", "e"].map(watch).into();
+    let rules = rules(
+        &format!(
+            r#"{{"p": {{"decide": "ask", "rules": [{},
+                {{"name": "real", "when": "paths.all(p, p.startsWith(\"src/\"))", "decide": "auto"}}]}}}}"#,
+            watching.join(", ")
+        ),
+        Approvals::default(),
+    );
+    let route = routed(&rules, &many(), "p", &[]);
+    assert_eq!((route.asks(), route.rule.as_deref(), route.problem), (false, Some("real"), None));
+    let failed: Vec<&str> = route.shadow.iter().map(|(rule, _)| rule.as_str()).collect();
+    assert_eq!(failed, ["d", "e"], "too costly together, and only written down: {:?}", route.shadow);
+}
+
 #[test]
 fn what_is_remembered_counts_for_the_same_thing_only() {
     let rules = rules(r#"{"two": {"decide": {"quorum": {"n": 2, "of": "everyone"}}}}"#, Approvals::default());

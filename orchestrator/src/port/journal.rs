@@ -14,7 +14,7 @@ use bus_schemas::{
 use futures::future::Future;
 
 use super::bus::FeedMessage;
-pub use super::rows::{About, ApprovalRow, AuditRow, FeedRow, Progress, ProjectRow, RememberedRow, TaskRow};
+pub use super::rows::{AUDITOR, About, ApprovalRow, AuditRow, FeedRow, Progress, ProjectRow, RememberedRow, TaskRow};
 use crate::plan::{Command, Event};
 
 /// One record of the journal.

@@ -44,6 +44,22 @@ pub struct AuditRow {
     pub detail: Json,
 }
 
+/// The version of what entries of the audit log are made from records. It grows when kinds are added that records of before
+/// would have had, too: then [`AuditRow::since`] names them.
+pub const AUDITOR: u32 = 2;
+
+impl AuditRow {
+    /// The first auditor that wrote entries of this kind. An older one's log lacks them, and is whole.
+    #[must_use]
+    pub fn since(&self) -> u32 {
+        match self.kind {
+            "budget.raised" | "project.canceled" | "task.canceled" | "result.applied" | "result.resumed"
+            | "result.undone" | "plan.edited" | "skill.admitted" => 2,
+            _ => 1,
+        }
+    }
+}
+
 /// A decision that counts for later requests, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RememberedRow {

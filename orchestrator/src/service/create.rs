@@ -27,6 +27,15 @@ use crate::{
     port::skills::{NotKept, SkillShelf as _},
 };
 
+/// A project that was started.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Started {
+    /// Which.
+    pub(super) project_id: ProjectId,
+    /// It was not there before.
+    pub(super) is_new: bool,
+}
+
 impl Orchestrator {
     /// Checks a plan with the skills of its folder, and says what keeps it from being worked on here.
     pub(super) async fn report(&self, source: PlanSource) -> Result<PlanReport, Problem> {
@@ -58,9 +67,21 @@ impl Orchestrator {
         sound.await?
     }
 
-    /// Starts a project and returns its id; under a key that started one before, it is that one.
-    pub(super) async fn create(&self, new: NewProject) -> Result<ProjectId, Problem> {
-        let Some(key) = new.key.clone() else { return self.create_anew(new).await };
+    /// Starts a project; under a key that started one before, it is that one. What is begun comes to its end also if nobody waits
+    /// for it any more.
+    pub(super) async fn create(&self, new: NewProject) -> Result<Started, Problem> {
+        let service = self.clone();
+        let started = tokio::spawn(async move { service.create_or_find(new).await }).await;
+        started.map_err(|error| problem("internal", 500, format!("start the project: {error}")))?
+    }
+
+    async fn create_or_find(&self, mut new: NewProject) -> Result<Started, Problem> {
+        // Whoever says no channel is the same person when they ask again.
+        if new.channel.is_empty() {
+            "cli".clone_into(&mut new.channel);
+        }
+        let anew = async |new| self.create_anew(new).await.map(|project_id| Started { project_id, is_new: true });
+        let Some(key) = new.key.clone() else { return anew(new).await };
         given::is_key(&key, &new.channel)?;
         // Whoever asks at the same time waits, and then finds it.
         let _turn = self.starting.turn(key.clone()).await;
@@ -69,12 +90,47 @@ impl Orchestrator {
                 let head = self.read(self.store.project_head(project_id).await)?;
                 let owner = self.person(&new.channel, &new.owner);
                 if head.is_none_or(|head| head.owner == owner) {
-                    return Ok(project_id);
+                    if new.approve_plan {
+                        self.approve_begun(project_id, owner, new.channel).await?;
+                    }
+                    return Ok(Started { project_id, is_new: false });
                 }
                 let detail = format!("this key started project {project_id}, which is somebody else's");
                 Err(hinted("key_taken", 409, detail, "choose a key of your own"))
             }
-            None => self.create_anew(new).await,
+            None => anew(new).await,
+        }
+    }
+
+    /// Whoever started a project approves the plan it began with, should that still wait: the answer may have got lost between
+    /// the two. A plan that was edited or worked out since is another one, and is not what they approve.
+    async fn approve_begun(&self, project_id: ProjectId, by: String, channel: String) -> Result<(), Problem> {
+        match self.read(self.store.begun_with(project_id).await)? {
+            Some(created) if created.planning.is_none() => {
+                self.approve_own(project_id, (created.approval_id, created.plan_digest), by, channel).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Approves a plan for who started its project.
+    async fn approve_own(
+        &self,
+        project_id: ProjectId,
+        (approval_id, digest): (ApprovalId, String),
+        by: String,
+        channel: String,
+    ) -> Result<(), Problem> {
+        let (verdict, note) = (Verdict::Approved, String::new());
+        let fact = Fact::ApprovalDecided { approval_id, verdict, digest, by, channel, note, remember: None };
+        match self.handle.ask(project_id, fact, None).await {
+            Ok(_) => Ok(()),
+            // Nobody was asked, others must say it, or it is decided: the project is as it would be without the flag.
+            Err(Refusal::Rejected(rejected)) => {
+                tracing::info!(project.id = %project_id, %rejected, "the plan is not approved by who started it");
+                Ok(())
+            }
+            Err(refusal) => Err(of_refusal(&refusal)),
         }
     }
 
@@ -157,23 +213,7 @@ impl Orchestrator {
             return Err(of_refusal(&refusal));
         }
         if approve_plan && !is_planning {
-            let fact = Fact::ApprovalDecided {
-                approval_id,
-                verdict: Verdict::Approved,
-                digest: plan_digest,
-                by,
-                channel,
-                note: String::new(),
-                remember: None,
-            };
-            match self.handle.ask(project_id, fact, None).await {
-                Ok(_) => {}
-                // Nobody was asked, or others must say it: the project waits as it would without the flag.
-                Err(Refusal::Rejected(rejected)) => {
-                    tracing::info!(project.id = %project_id, %rejected, "the plan is not approved by who started it");
-                }
-                Err(refusal) => return Err(of_refusal(&refusal)),
-            }
+            self.approve_own(project_id, (approval_id, plan_digest), by, channel).await?;
         }
         Ok(project_id)
     }

@@ -43,7 +43,12 @@ use crate::{
     plan::event::Fact,
     planfile::ModelConfig,
     policy::Rules,
-    port::{Clock, Ids, Preset, Service, journal::JournalError, mail::MailRoom},
+    port::{
+        Clock, Ids, Preset, Service,
+        journal::JournalError,
+        mail::MailRoom,
+        waiting::{Waiting, Waits},
+    },
 };
 
 /// The running orchestrator, as the API sees it. Cheap to clone.
@@ -145,8 +150,12 @@ impl Service for Orchestrator {
     }
 
     async fn create_project(&self, new: NewProject) -> Result<ProjectView, Problem> {
-        let project_id = self.create(new).await?;
-        self.view(project_id).await
+        self.start_project(new).await.map(|(view, _)| view)
+    }
+
+    async fn start_project(&self, new: NewProject) -> Result<(ProjectView, bool), Problem> {
+        let started = self.create(new).await?;
+        Ok((self.view(started.project_id).await?, started.is_new))
     }
 
     async fn projects(&self) -> Result<Vec<ProjectView>, Problem> {
@@ -231,6 +240,10 @@ impl Service for Orchestrator {
     async fn approvals(&self, all: bool) -> Result<Vec<ApprovalView>, Problem> {
         // What a request is about is large: it is read one by one.
         self.read(self.store.approvals(all).await)
+    }
+
+    async fn waiting(&self, which: Waiting, limit: usize) -> Result<Waits, Problem> {
+        self.read(self.store.waiting(which, limit).await)
     }
 
     async fn approvals_json(&self, all: bool) -> Result<Vec<u8>, Problem> {

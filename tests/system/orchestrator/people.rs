@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bus_schemas::v1::{
     api::{
-        ApprovalView, BatchItem, BatchRequest, BudgetRequest, CancelRequest, DelegateRequest, EditPlanRequest, Problem,
-        TellRequest, UndoRequest,
+        ApplyRequest, ApprovalView, BatchItem, BatchRequest, BudgetRequest, CancelRequest, DecisionRequest,
+        DelegateRequest, EditPlanRequest, Problem, Remember, RememberScope, RevokeRequest, TellRequest, UndoRequest,
     },
     approval::{ApprovalSubject, Verdict},
     plan::Budget,
@@ -96,6 +96,46 @@ async fn where_there_are_members_nobody_else_changes_how_a_project_goes_but_its_
     for wanted in ["budget.raised ann cli", "plan.edited bob cli", "project.canceled cli:tester cli"] {
         assert!(said.iter().any(|one| one == wanted), "{wanted}: {said:?}");
     }
+    assert_eq!(service.verify_audit(None).await.expect("a report").findings, []);
+}
+
+#[tokio::test]
+async fn where_there_are_members_nobody_else_applies_a_result_or_takes_a_decision_back() {
+    let nats = NatsServer::start().await;
+    let rig = Rig::under(&nats, team()).await;
+    let _host = HostSim::start(&nats.bus().await, 1).await;
+    let service = rig.service();
+    let text =
+        "version: 1\ntitle: t\napproval: auto\ntasks:\n  - { id: a, run: 'true', checks: ['true'], approval: ask }\n";
+    let project = rig.project(text).await;
+    let asked = waiting(&rig, 1).await.remove(0);
+    let decided = DecisionRequest {
+        verdict: Verdict::Approved,
+        digest: asked.digest,
+        by: "bob".to_owned(),
+        channel: "cli".to_owned(),
+        note: String::new(),
+        remember: Some(Remember { scope: RememberScope::Folder, for_ms: 3_600_000 }),
+    };
+    let remembered = asked.approval_id.to_string();
+    service.decide(&remembered, decided).await.expect("a member may");
+    let id = rig.finished(&project).await.project_id.to_string();
+    let apply = |by: &str, dry_run: bool| ApplyRequest { by: by.to_owned(), channel: "cli".to_owned(), dry_run };
+    let revoke = |by: &str| RevokeRequest { by: by.to_owned(), channel: "cli".to_owned() };
+    for stranger in ["eve", "ann"] {
+        assert_eq!(code(service.apply(&id, apply(stranger, false)).await), "no_member");
+        assert_eq!(code(service.revoke(&remembered, revoke(stranger)).await), "no_member");
+        service.apply(&id, apply(stranger, true)).await.expect("to look at it is not to do it");
+    }
+    assert_eq!(service.project(&id).await.expect("the project").applied_at, None);
+    assert_eq!(service.remembered().await.expect("one")[0].revoked_by, None);
+    service.apply(&id, apply("a.smith", false)).await.expect("a member may");
+    let taken_back = service.revoke(&remembered, revoke("tester")).await.expect("who started it may");
+    assert_eq!(taken_back.revoked_by.as_deref(), Some("cli:tester"));
+    let audit = service.audit(0, Some(&id)).await.expect("the audit log");
+    let said: Vec<String> = audit.iter().map(|e| format!("{} {} {}", e.kind, e.actor, e.channel)).collect();
+    assert!(said.iter().any(|one| one == "decision.revoked cli:tester cli"), "{said:?}");
+    assert!(said.iter().all(|one| !one.contains("eve")), "{said:?}");
     assert_eq!(service.verify_audit(None).await.expect("a report").findings, []);
 }
 

@@ -1,6 +1,6 @@
 //! Kills, wipes, duplicates and rubbish.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use bus_schemas::{
     id::{AttemptRef, ClaimNonce, HostId, TaskId},
@@ -8,7 +8,15 @@ use bus_schemas::{
     v1::api::NewProject,
 };
 use harness::{hostsim::HostSim, nats::NatsServer, wait};
-use orchestrator::port::Service as _;
+use orchestrator::{
+    adapter::web::{Listeners, serve},
+    port::Service as _,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::rig::{PATIENCE, Rig, assert_sound, chain};
@@ -61,6 +69,53 @@ async fn what_starts_a_project_starts_one_whatever_happens_between() {
     let refused = rig.service().create_project(foreign).await.expect_err("a key of another channel");
     assert_eq!(refused.code, "bad_key");
     assert_eq!(rig.service().projects().await.expect("the projects").len(), 2);
+}
+
+#[tokio::test]
+async fn whoever_goes_away_while_a_project_is_started_finds_it_and_says_yes_to_it_later() {
+    let nats = NatsServer::start().await;
+    let rig = Rig::new(&nats).await;
+    let _host = HostSim::start(&nats.bus().await, 2).await;
+    let plan = "version: 1\ntitle: t\ntasks:\n  - { id: a, run: 'true', checks: ['true'] }\n";
+    let new = NewProject { key: Some("cli:1".to_owned()), ..rig.new_project(plan) };
+    {
+        let mut start = std::pin::pin!(rig.service().create_project(new.clone()));
+        assert!(futures::poll!(&mut start).is_pending());
+        // The connection breaks.
+    }
+    let begun =
+        wait::until("the project", PATIENCE, || async { rig.service().projects().await.expect("projects").pop() });
+    let project_id = begun.await.project_id;
+    let (found, is_new) = rig.service().start_project(new.clone()).await.expect("the same project");
+    assert_eq!((found.project_id, is_new, found.pending_approvals.len()), (project_id, false, 1));
+    let yes = NewProject { approve_plan: true, ..new.clone() };
+    let (found, is_new) = rig.service().start_project(yes.clone()).await.expect("the same project");
+    assert_eq!((found.project_id, is_new), (project_id, false));
+    let view = rig.finished(&found).await;
+    assert_sound(&rig, &view).await;
+    rig.service().start_project(yes).await.expect("to say it once more changes nothing");
+    // Over HTTP: 201 for what is new, 200 for what was there.
+    let (socket, shutdown) = (rig.home().with_extension("sock"), CancellationToken::new());
+    let listeners = Listeners::bind(&socket, None).await.expect("a socket");
+    let server = tokio::spawn(serve(listeners, rig.service().clone(), None, shutdown.clone()));
+    assert!(posted(&socket, &new).await.starts_with("HTTP/1.1 200 "));
+    let other = NewProject { key: Some("cli:2".to_owned()), ..new.clone() };
+    assert!(posted(&socket, &other).await.starts_with("HTTP/1.1 201 "));
+    assert!(posted(&socket, &other).await.starts_with("HTTP/1.1 200 "));
+    shutdown.cancel();
+    server.await.expect("no panic").expect("served");
+}
+
+/// What a server answers to `POST /v1/projects`.
+async fn posted(socket: &Path, new: &NewProject) -> String {
+    let body = serde_json::to_string(new).expect("JSON");
+    let head = "POST /v1/projects HTTP/1.1\r\nHost: baton\r\nContent-Type: application/json\r\nConnection: close\r\n";
+    let mut stream = UnixStream::connect(socket).await.expect("a server");
+    let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    answer
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use bus_schemas::v1::{agent::Role, api::ProjectView, approval::ApprovalSubject, project::ProjectState, task::Program};
 use harness::{
     hostsim::{Played, Player},
-    slack::{Post, TEAM_CHANNEL},
+    slack::{Fault, Post, TEAM_CHANNEL},
     wait,
 };
 
@@ -167,6 +167,23 @@ async fn a_mention_that_is_delivered_twice_starts_one_project() {
     let projects = office.client().projects().await.expect("projects");
     assert_eq!(projects.len(), 1);
     assert_eq!(projects[0].state, ProjectState::Completed);
+    office.slack.no_violations();
+}
+
+#[tokio::test]
+async fn while_slack_is_in_trouble_a_colleague_waits_and_is_not_taken_for_a_stranger() {
+    let (player, _) = planner();
+    let office = Office::played("allow_everyone = true\n", player).await;
+    office.slack.fails("users.info", 10_000, Fault::Status(503));
+    let colleague = office.slack.person("U0STRANGER");
+    colleague.mentions(TEAM_CHANNEL, "Tidy up", &[]).acked().await;
+    says(&office.told("U0STRANGER", 0).await.shown(), &["does not say just now", "is kept"]);
+    assert_eq!(office.client().projects().await.expect("projects"), []);
+    office.slack.is_well();
+    let project = office.only_project().await;
+    assert_eq!((project.owner.as_str(), project.goal.as_str()), ("slack:U0STRANGER", "Tidy up"));
+    let refused = office.slack.ephemerals_to("U0STRANGER").iter().any(|told| told.shown().contains("Nothing was done"));
+    assert!(!refused, "nobody was turned away");
     office.slack.no_violations();
 }
 

@@ -7,13 +7,17 @@ use bus_schemas::{
     time::UnixMs,
     v1::api::ApprovalView,
 };
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params, types::Type};
+use serde::de::{Error as _, IgnoredAny};
 
 use super::{
     row::{get_id, get_json, get_json_opt},
     store::Store,
 };
-use crate::port::journal::{About, JournalError};
+use crate::port::{
+    journal::{About, JournalError},
+    waiting::{Waiting, Waits},
+};
 
 impl Store {
     /// The detail of the record that asked about a plan: the plan with its scripts.
@@ -47,7 +51,50 @@ impl Store {
         self.read("list approvals", move |connection| {
             let which = if all { "TRUE" } else { "approval.closed = 0" };
             let sql = format!("SELECT {APPROVAL} WHERE {which} ORDER BY approval.asked_at, approval.approval_id");
-            connection.prepare_cached(&sql)?.query_map([], approval)?.collect()
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([])?;
+            let mut list = Vec::new();
+            while let Some(row) = rows.next()? {
+                match approval(row) {
+                    Ok(view) => list.push(view),
+                    Err(error) => unreadable(row, &error),
+                }
+            }
+            Ok(list)
+        })
+        .await
+    }
+
+    /// The first `limit` of some of the requests that wait, as [`Self::approvals`] gives them.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn waiting(&self, which: Waiting, limit: usize) -> Result<Waits, JournalError> {
+        self.read("list what waits", move |connection| {
+            let (condition, of) = match which {
+                Waiting::For(person) => (IS_FOR, person),
+                Waiting::Questions(project_id) => (IS_QUESTION, project_id.to_string()),
+            };
+            let sql = format!(
+                "SELECT approval_id FROM approval WHERE closed = 0 AND {condition} ORDER BY asked_at, approval_id"
+            );
+            let ids: Vec<String> =
+                connection.prepare_cached(&sql)?.query_map([of], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            let all = connection
+                .prepare_cached("SELECT count(*) FROM approval WHERE closed = 0")?
+                .query_row([], |row| row.get(0))?;
+            let mut statement =
+                connection.prepare_cached(&format!("SELECT {APPROVAL} WHERE approval.approval_id = ?1"))?;
+            let mut requests = Vec::new();
+            for id in ids.iter().take(limit) {
+                let mut rows = statement.query([id])?;
+                let Some(row) = rows.next()? else { continue };
+                match approval(row) {
+                    Ok(view) => requests.push(view),
+                    Err(error) => unreadable(row, &error),
+                }
+            }
+            Ok(Waits { requests, count: ids.len(), all })
         })
         .await
     }
@@ -64,10 +111,14 @@ impl Store {
             let mut rows = statement.query([])?;
             let mut list = vec![b'['];
             while let Some(row) = rows.next()? {
-                if list.len() > 1 {
+                let before = list.len();
+                if before > 1 {
                     list.push(b',');
                 }
-                write(&mut list, row)?;
+                if let Err(error) = write(&mut list, row) {
+                    list.truncate(before);
+                    unreadable(row, &error);
+                }
             }
             list.push(b']');
             Ok(list)
@@ -140,6 +191,17 @@ impl Store {
     }
 }
 
+/// Requests that a person can decide now and has not agreed to, as [`crate::port::waiting::is_for`] has it.
+const IS_FOR: &str = "CASE WHEN json_valid(route) THEN
+    (coalesce(json_array_length(route, '$.eligible'), 0) = 0
+        OR EXISTS (SELECT 1 FROM json_each(route, '$.eligible') WHERE value = ?1))
+    AND NOT EXISTS (SELECT 1 FROM json_each(route, '$.excluded') WHERE value = ?1)
+    AND NOT EXISTS (SELECT 1 FROM json_each(route, '$.votes') AS vote WHERE vote.value ->> '$.by' = ?1)
+    ELSE FALSE END";
+/// Questions of a project's agents.
+const IS_QUESTION: &str =
+    "project_id = ?1 AND CASE WHEN json_valid(subject) THEN subject ->> '$.kind' = 'question' ELSE FALSE END";
+
 const APPROVAL: &str = "approval.approval_id, approval.project_id, project.title, approval.subject,
     task.key, approval.digest, approval.policy, approval.asked_at, approval.expires_at, approval.decision,
     approval.route
@@ -173,12 +235,28 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<ApprovalView> {
     })
 }
 
+/// A request that somebody changed in the database by hand is left out of lists; the others stay.
+fn unreadable(row: &Row<'_>, error: &rusqlite::Error) {
+    let id: String = row.get(0).unwrap_or_default();
+    tracing::error!(approval.id = %id, %error, "a request cannot be read and is left out: `baton rebuild` derives it again");
+}
+
 /// Writes a request as [`approval`] reads it and serde writes it.
 fn write(list: &mut Vec<u8>, row: &Row<'_>) -> rusqlite::Result<()> {
     // What is kept as JSON, a number or an id needs no quoting; everything else does.
     let plain = |list: &mut Vec<u8>, key: &str, value: &str| {
         list.extend_from_slice(key.as_bytes());
         list.extend_from_slice(value.as_bytes());
+    };
+    // Looked through, and not read: what somebody wrote there by hand must not break the list.
+    let kept = |list: &mut Vec<u8>, key: &str, index: usize, value: &str| {
+        let checked = match serde_json::from_str::<IgnoredAny>(value) {
+            Ok(_) if !value.starts_with('{') => Err(serde_json::Error::custom("it is no object")),
+            checked => checked,
+        };
+        checked.map_err(|e| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(e)))?;
+        plain(list, key, value);
+        Ok::<(), rusqlite::Error>(())
     };
     let quoted = |list: &mut Vec<u8>, key: &str, value: &str| {
         list.extend_from_slice(key.as_bytes());
@@ -189,7 +267,7 @@ fn write(list: &mut Vec<u8>, row: &Row<'_>) -> rusqlite::Result<()> {
     quoted(list, r#"{"approval_id":"#, text(0)?)?;
     quoted(list, r#","project_id":"#, text(1)?)?;
     quoted(list, r#","project_title":"#, text(2)?)?;
-    plain(list, r#","subject":"#, text(3)?);
+    kept(list, r#","subject":"#, 3, text(3)?)?;
     if let Some(key) = text_opt(4)? {
         quoted(list, r#","task_key":"#, key)?;
     }
@@ -200,9 +278,9 @@ fn write(list: &mut Vec<u8>, row: &Row<'_>) -> rusqlite::Result<()> {
         plain(list, r#","expires_at":"#, &at.to_string());
     }
     if let Some(decision) = text_opt(9)? {
-        plain(list, r#","decision":"#, decision);
+        kept(list, r#","decision":"#, 9, decision)?;
     }
-    plain(list, r#","route":"#, text(10)?);
+    kept(list, r#","route":"#, 10, text(10)?)?;
     list.push(b'}');
     Ok(())
 }

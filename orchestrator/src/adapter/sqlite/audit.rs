@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What the first entry names as the hash of the one before, if the log is as old as the journal.
-const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// Entries read at once.
 pub(super) const PAGE: u32 = 1000;
 

@@ -6,6 +6,7 @@ mod approvals;
 mod audit;
 #[cfg(test)]
 mod audit_tests;
+mod auditor;
 mod fatigue;
 mod feed;
 mod letters;

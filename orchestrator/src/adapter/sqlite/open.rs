@@ -7,11 +7,14 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::auditor;
+
 /// Numbered migrations; the database's `user_version` says how many it has seen.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../migrations/0001_first.sql"),
     include_str!("../../../migrations/0002_agents.sql"),
     include_str!("../../../migrations/0003_ledger.sql"),
+    include_str!("../../../migrations/0004_log_begins.sql"),
 ];
 /// The projections' tables, with `{s}` for the schema.
 const PROJECTIONS: &str = include_str!("projections.sql");
@@ -106,6 +109,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
         transaction.execute_batch(migration).map_err(sqlite)?;
     }
     create_projections(&transaction, "main").map_err(sqlite)?;
+    auditor::keep_up(&transaction).map_err(sqlite)?;
     transaction.pragma_update(None, "user_version", MIGRATIONS.len()).map_err(sqlite)?;
     transaction.commit().map_err(sqlite)
 }

@@ -19,7 +19,7 @@ use super::{
     store::Store,
 };
 use crate::{
-    plan::event::{Event, Fact},
+    plan::event::{Event, Fact, ProjectCreated},
     port::journal::JournalError,
 };
 
@@ -94,6 +94,24 @@ impl Store {
                 .prepare_cached("SELECT project_id FROM project_key WHERE key = ?1")?
                 .query_row([key], |row| get_id(row, 0).map(ProjectId::from_uuid))
                 .optional()
+        })
+        .await
+    }
+
+    /// What a project began with; `None` if there is no such project.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn begun_with(&self, project_id: ProjectId) -> Result<Option<ProjectCreated>, JournalError> {
+        self.read("read how a project began", move |connection| {
+            let event: Option<Event> = connection
+                .prepare_cached("SELECT event FROM journal WHERE project_id = ?1 ORDER BY version LIMIT 1")?
+                .query_row([project_id.to_string()], |row| get_json(row, 0))
+                .optional()?;
+            Ok(match event.map(|event| event.fact) {
+                Some(Fact::ProjectCreated(created)) => Some(created),
+                _ => None,
+            })
         })
         .await
     }

@@ -9,7 +9,8 @@ use bus_schemas::{
 use rusqlite::Connection;
 
 use super::{
-    audit::{Hashed, canonical, event_sha256, genesis, starts_at},
+    audit::{GENESIS, Hashed, canonical, event_sha256, genesis, starts_at},
+    auditor::{BEGAN, Eras, NO_PROJECT},
     store::{Store, record},
 };
 use crate::port::journal::{AuditRow, Change, JournalError, Projector};
@@ -59,6 +60,8 @@ struct Check {
     head: Option<String>,
     /// What the entries of each journal record of the project that is looked at say.
     said: BTreeMap<u64, Vec<Numbered>>,
+    /// What the log has about which records.
+    eras: Eras,
 }
 
 impl Store {
@@ -161,7 +164,9 @@ impl Check {
             if !is_canonical || entry.hash()? != hash {
                 self.found(number, "it was changed: its hash is another".to_owned());
             }
-            if claimed != previous {
+            // Before the log said where it begins, its first entry followed zeros wherever that was.
+            let follows = claimed == previous || (last == 0 && number == 1 && claimed == GENESIS);
+            if !follows {
                 let problem = match last {
                     0 => {
                         "it is not the beginning of this log: an entry before it is missing, or where the log begins was changed"
@@ -170,12 +175,27 @@ impl Check {
                 };
                 self.found(number, problem.to_owned());
             }
-            self.about(connection, number, sequence, &sha256)?;
+            let began = (kind == BEGAN && project_id == NO_PROJECT.to_string()).then_some(detail.as_ref()).flatten();
+            if let Some(problem) = self.eras.take(sequence, began, self.report.starts_at) {
+                self.found(number, problem);
+            }
+            // The log of a new database begins before the first record.
+            if began.is_none() || sequence > 0 || !sha256.is_empty() {
+                self.about(connection, number, sequence, &sha256)?;
+            }
             if self.head.as_ref() == Some(&hash) {
                 self.head = None;
             }
             last = number;
             previous = hash;
+        }
+        if last == 0 {
+            self.found(
+                0,
+                "it is empty, and no log is without the entry it begins with: it was taken away as a whole".to_owned(),
+            );
+        } else if self.eras.is_empty() {
+            self.found(0, format!("the entry `{BEGAN}` is gone, which every log has: it was taken away with it"));
         }
         // The hash before the first entry says nothing to anybody.
         self.report.head = if last == 0 { genesis(1) } else { previous };
@@ -243,9 +263,10 @@ impl Check {
     fn strays(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare(
             "SELECT number, sequence, kind FROM audit
-             WHERE NOT EXISTS (SELECT 1 FROM journal WHERE journal.project_id = audit.project_id) ORDER BY number",
+             WHERE NOT EXISTS (SELECT 1 FROM journal WHERE journal.project_id = audit.project_id)
+                 AND NOT (kind = ?1 AND project_id = ?2) ORDER BY number",
         )?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query([BEGAN, &NO_PROJECT.to_string()])?;
         while let Some(row) = rows.next()? {
             let (number, seq, kind) = (row.get(0)?, row.get(1)?, row.get::<_, String>(2)?);
             if event_sha256(connection, seq)?.is_some() {
@@ -262,6 +283,9 @@ impl Check {
             let wanted = Said::of(row);
             if let Some(place) = there.iter().position(|(_, said)| *said == wanted) {
                 there.remove(place);
+                continue;
+            }
+            if row.since() > self.eras.auditor(seq) {
                 continue;
             }
             let (kind, request) = (row.kind, row.approval_id);

@@ -98,8 +98,9 @@ async fn projects<S: Service>(State(api): State<Api<S>>) -> Answer {
 
 async fn create_project<S: Service>(State(api): State<Api<S>>, peer: Peer, Body(mut new): Body<NewProject>) -> Answer {
     new.owner = peer.person(api.service.trusts_names(), &new.channel, new.owner)?;
-    let project = api.service.create_project(new).await?;
-    Ok((StatusCode::CREATED, Json(project)).into_response())
+    let (project, is_new) = api.service.start_project(new).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(project)).into_response())
 }
 
 async fn project<S: Service>(State(api): State<Api<S>>, Path(id): Path<String>) -> Answer {

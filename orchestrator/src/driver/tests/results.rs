@@ -42,6 +42,13 @@ async fn an_approved_result_is_written_as_it_was_shown() {
     rig.handle.ask(project_id, decision(&asked, Verdict::Approved, ""), None).await.unwrap();
     until(|| async { (rig.kinds(project_id).await.last() == Some(&"apply_finished")).then_some(()) }).await;
     assert_eq!(rig.notes.written.lock().unwrap().as_slice(), ["then"]);
+    let audit = rig.store.audit(0, Some(project_id)).await.unwrap();
+    let applied = audit.iter().find(|entry| entry.kind == "result.applied").unwrap();
+    assert_eq!(
+        (applied.actor.as_str(), applied.channel.as_str()),
+        ("ann", "cli"),
+        "whose decision it was, and over what"
+    );
     until(|| async { rig.store.unsettled().await.unwrap().is_empty().then_some(()) }).await;
     rig.tasks.stop().await;
 }

@@ -42,7 +42,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if click.action_id == action::LINK {
             return Ok("a link".to_owned());
         }
-        if !self.may(&click.user).await {
+        if !self.may(&click.user).await? {
             return self.turn_away(&asker).await;
         }
         match click.action_id.as_str() {
@@ -90,8 +90,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 }
             }
             action::CHANGES | action::REJECT | action::ASK | action::ANSWER | action::DELEGATE => {
-                // Its form opens at once or never; this click waited through a restart.
-                let said = ":arrows_counterclockwise: I was just being restarted when you pressed that, and its form can no longer be opened. \
+                // Its form opens at once or never; this click waited: through a restart, or for Slack's word on who they are.
+                let said = ":arrows_counterclockwise: I could not open the form for that in time (I was just being restarted, or Slack kept me waiting). \
                             Nothing was decided: please press it again.";
                 self.whisper(asker, said.to_owned()).await;
                 Ok("the form could not be opened".to_owned())
@@ -360,7 +360,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     pub(super) async fn delegate(&self, asker: &Asker, approval_id: ApprovalId, to: &str, again: bool) -> Outcome {
         let core = &*self.0;
         let to_name = core.crew.name(to);
-        if !self.may(to).await {
+        if !self.may(to).await? {
             let said = format!(
                 ":no_entry: Nothing was done: {} is no member of this Baton, so they could not decide.",
                 core.crew.mention(&to_name)

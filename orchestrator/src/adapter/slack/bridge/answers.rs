@@ -139,7 +139,7 @@ pub(super) fn stranger(user: &str, crew: &Crew) -> String {
     if crew.takes_everyone() {
         return format!(
             ":no_entry: Nothing was done: only people of this app's own workspace may start or decide anything, and `{}` is not one of \
-             them, or Slack did not say. Whoever runs this Baton can make you a member: a section `[members.NAME]` with `slack = \"{}\"` in \
+             them. Whoever runs this Baton can make you a member: a section `[members.NAME]` with `slack = \"{}\"` in \
              `baton.toml`.",
             text::escape(user),
             text::escape(user)

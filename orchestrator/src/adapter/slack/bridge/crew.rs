@@ -4,15 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{core::Bridge, desk::Desk};
+use bus_schemas::v1::api::Problem;
+
+use super::{core::Bridge, desk::Desk, work::Later};
 use crate::{
-    adapter::slack::{SlackWeb, view::text, web::User},
+    adapter::slack::{SlackError, SlackWeb, view::text, web::User},
     people::People,
     port::Service,
 };
 
 /// How long it is taken to be known of which workspace somebody is.
 const KNOWN: Duration = Duration::from_secs(3600);
+/// How long somebody waits whose click Slack wants answered within three seconds.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// Slack's words for somebody who is nobody it knows here: whatever else it says is about us, or passes.
+const UNKNOWN: [&str; 2] = ["user_not_found", "user_not_visible"];
 
 /// The members, and what somebody who is none may do.
 #[derive(Clone, Debug)]
@@ -80,29 +86,52 @@ impl Crew {
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// They may start projects and have a say where a policy gives them one: members, and with `allow_everyone` everybody
-    /// of the app's own workspace. In a channel that is shared with another company, its people are none of these.
-    pub(super) async fn may(&self, user: &str) -> bool {
+    /// of the app's own workspace. In a channel that is shared with another company, its people are none of these. Where only
+    /// Slack can tell and does not, that is no answer: it is asked again.
+    pub(super) async fn may(&self, user: &str) -> Result<bool, Later> {
         let crew = &self.0.crew;
-        crew.is_member(user) || (crew.takes_everyone() && !user.is_empty() && self.is_colleague(user).await)
+        if crew.is_member(user) || !crew.takes_everyone() || user.is_empty() {
+            return Ok(crew.is_member(user));
+        }
+        self.is_colleague(user).await.map_err(|error| {
+            tracing::warn!(%error, %user, "Slack: it is not known yet of which workspace somebody is");
+            Later(unsure())
+        })
     }
 
-    async fn is_colleague(&self, user: &str) -> bool {
+    /// What [`may`](Self::may) says within the time an answer to Slack has.
+    pub(super) async fn may_now(&self, user: &str) -> Result<bool, Later> {
+        let said = tokio::time::timeout(AT_ONCE, self.may(user)).await;
+        said.unwrap_or_else(|_| Err(Later(unsure())))
+    }
+
+    async fn is_colleague(&self, user: &str) -> Result<bool, SlackError> {
         if let Some((known, _)) = self.lock_colleagues().get(user).filter(|(_, at)| at.elapsed() < KNOWN) {
-            return *known;
+            return Ok(*known);
         }
         // Slack's own word, and not what a payload says: payloads name the workspace of the app, of the channel or of the person.
-        let (own, person) = match (self.own().await, self.0.web.user(user).await) {
-            (Ok(own), Ok(person)) => (own, person),
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::warn!(%error, %user, "Slack: it is not known of which workspace somebody is, so they may do nothing");
-                return false;
-            }
+        let own = self.own().await?;
+        let person = match self.0.web.user(user).await {
+            Ok(person) => person,
+            Err(error) if error.word().is_some_and(|word| UNKNOWN.contains(&word)) => return Ok(false),
+            Err(error) => return Err(error),
         };
         let is_colleague = is_of(&person, &own.team_id);
         let mut colleagues = self.lock_colleagues();
         colleagues.retain(|_, (_, at)| at.elapsed() < KNOWN);
         colleagues.insert(user.to_owned(), (is_colleague, Instant::now()));
-        is_colleague
+        Ok(is_colleague)
+    }
+}
+
+/// Slack did not say who somebody is.
+fn unsure() -> Problem {
+    Problem {
+        code: "slack_unsure".to_owned(),
+        status: 503,
+        detail: "Slack does not say just now whether you, or whom you named, belong to this workspace".to_owned(),
+        hint: None,
+        findings: Vec::new(),
     }
 }
 

@@ -56,7 +56,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// A form was sent.
     pub(super) async fn submitted(&self, submission: &Submission, envelope: &Envelope, again: bool) -> Outcome {
         let asker = asker(submission);
-        if !self.may(&submission.user).await {
+        if !self.may(&submission.user).await? {
             return self.turn_away(&asker).await;
         }
         if submission.callback_id == callback::GOAL {

@@ -7,7 +7,10 @@ use tokio::time::Instant;
 use super::{core::Bridge, desk::Desk};
 use crate::{
     adapter::slack::{SlackWeb, view},
-    port::Service,
+    port::{
+        Service,
+        waiting::{Waiting, Waits},
+    },
 };
 
 /// How long somebody is taken to be looking after they opened it.
@@ -44,24 +47,37 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 
     async fn publish_home(&self, user: &str) {
         let core = &*self.0;
-        let (approvals, projects) = match (core.service.approvals(false).await, core.service.projects().await) {
-            (Ok(approvals), Ok(projects)) => (approvals, projects),
+        let Ok(may) = self.may(user).await else {
+            // Left as it is, and looked at again.
+            core.homes.mark(());
+            return;
+        };
+        let me = core.crew.name(user);
+        let (found, projects) = match may {
+            true => {
+                let wanted = Waiting::For(me.clone());
+                (core.service.waiting(wanted, view::home::REQUESTS).await, core.service.projects().await)
+            }
+            false => (Ok(Waits::default()), Ok(Vec::new())),
+        };
+        let (found, projects) = match (found, projects) {
+            (Ok(found), Ok(projects)) => (found, projects),
             (Err(problem), _) | (_, Err(problem)) => {
                 tracing::warn!(problem = %problem.detail, "Slack: a Home tab cannot be filled");
                 return;
             }
         };
-        let may = self.may(user).await;
-        let me = core.crew.name(user);
-        let approvals = if may { self.hidden(&approvals).unwrap_or_default() } else { Vec::new() };
-        let projects = if may { self.hidden(&projects).unwrap_or_default() } else { Vec::new() };
+        let approvals = self.hidden(&found.requests).unwrap_or_default();
+        let projects = self.hidden(&projects).unwrap_or_default();
         let mut links = BTreeMap::new();
-        for view in approvals.iter().filter(|view| view::home::is_for(view, &me)).take(LINKS) {
+        for view in approvals.iter().take(LINKS) {
             if let Some(link) = self.link_of(view).await {
                 links.insert(view.approval_id, link);
             }
         }
-        let home = view::home(&view::home::Home { me: &me, approvals: &approvals, projects: &projects, links: &links });
+        let waiting = found.count;
+        let shown = view::home::Home { me: &me, approvals: &approvals, waiting, projects: &projects, links: &links };
+        let home = view::home(&shown);
         if let Err(error) = core.web.publish_home(user, &home).await {
             tracing::warn!(%error, "Slack: a Home tab is not shown");
         }

@@ -38,16 +38,18 @@ impl<S: Service, W: SlackWeb, D: Desk> Receiver for Bridge<S, W, D> {
             }
             _ => false,
         };
-        // For somebody who may not, no form opens: the lanes tell them so.
-        if at_once && self.may(&work::asker(&envelope).user).await {
+        // For somebody who may not, or of whom Slack does not say who they are, no form opens: the lanes tell them so.
+        let may = if at_once { self.may_now(&work::asker(&envelope).user).await } else { Ok(false) };
+        // Said in the form itself, while it is still open: also to somebody of whom it is not known yet whether they may.
+        if let Ok(Inbound::Submitted(submission)) = &envelope.inbound
+            && !matches!(may, Ok(false))
+            && let Some(errors) = forms::errors(submission)
+        {
+            self.finish(&envelope.key, "the form was not complete").await;
+            return Some(errors);
+        }
+        if let Ok(true) = may {
             match &envelope.inbound {
-                // Said in the form itself, while it is still open.
-                Ok(Inbound::Submitted(submission)) => {
-                    if let Some(errors) = forms::errors(submission) {
-                        self.finish(&envelope.key, "the form was not complete").await;
-                        return Some(errors);
-                    }
-                }
                 // A form opens within three seconds or never.
                 Ok(Inbound::Click(click)) => {
                     let (bridge, click, key) = (self.clone(), click.clone(), envelope.key);

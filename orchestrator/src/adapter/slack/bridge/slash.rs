@@ -17,7 +17,10 @@ use crate::{
         inbound::{MessageShortcut, Slash},
         view::{self, text},
     },
-    port::Service,
+    port::{
+        Service,
+        waiting::{Waiting, Waits},
+    },
 };
 
 /// Lines of a listing.
@@ -47,7 +50,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             self.whisper(&asker, HELP.to_owned()).await;
             return Ok("helped".to_owned());
         }
-        if !self.may(&slash.user).await {
+        if !self.may(&slash.user).await? {
             return self.turn_away(&asker).await;
         }
         if let Some(id) = remembered::id_to_revoke(word) {
@@ -55,9 +58,9 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         }
         match word.to_ascii_lowercase().as_str() {
             "" => {
-                // Its form opens at once or never; this command waited through a restart.
-                let said =
-                    "I was just being restarted when you wrote that: please write `/baton` again, or `/baton GOAL`.";
+                // Its form opens at once or never; this command waited: through a restart, or for Slack's word on who they are.
+                let said = "I could not open the form in time (I was just being restarted, or Slack kept me waiting): please write \
+                            `/baton` again, or `/baton GOAL`.";
                 self.whisper(&asker, said.to_owned()).await;
                 Ok("the form could not be opened".to_owned())
             }
@@ -98,33 +101,28 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             thread_ts: shortcut.message.thread_ts.clone(),
             response_url: shortcut.response_url.clone(),
         };
-        if !self.may(&shortcut.user).await {
+        if !self.may(&shortcut.user).await? {
             return self.turn_away(&asker).await;
         }
-        let said = "I was just being restarted when you chose that, and its form can no longer be opened: please choose it again.";
+        let said = "I could not open the form for that in time (I was just being restarted, or Slack kept me waiting): please choose it again.";
         self.whisper(&asker, said.to_owned()).await;
         Ok("the form could not be opened".to_owned())
     }
 
     async fn waiting_for(&self, user: &str) -> Result<String, Later> {
         let me = self.0.crew.name(user);
-        let pending = self.pending().await.map_err(Later)?;
-        let mine: Vec<&ApprovalView> = pending.iter().filter(|view| view::home::is_for(view, &me)).collect();
-        if mine.is_empty() {
-            let others = if pending.is_empty() { String::new() } else { format!(" ({} for others.)", pending.len()) };
+        let Waits { requests, count, all } = self.waiting(Waiting::For(me), LINES).await.map_err(Later)?;
+        if requests.is_empty() {
+            let others = if all == 0 { String::new() } else { format!(" ({all} for others.)") };
             return Ok(format!(":white_check_mark: Nothing waits for you.{others}"));
         }
         let mut lines = Vec::new();
-        for view in mine.iter().take(LINES) {
+        for view in &requests {
             let link = self.link_of(view).await.map_or_else(String::new, |link| format!(" — <{link}|card>"));
             let until = view.expires_at.map_or_else(String::new, |at| format!(", until {}", text::date(at)));
             lines.push(format!("• {}{until}{link}", answers::about(view)));
         }
-        Ok(format!(
-            "*{} for you:*\n{}",
-            view::figures::count(mine.len(), "request"),
-            text::list(&lines, mine.len(), ALL)
-        ))
+        Ok(format!("*{} for you:*\n{}", view::figures::count(count, "request"), text::list(&lines, count, ALL)))
     }
 
     /// A link to the card of a request, if it has one.

@@ -5,7 +5,7 @@ use bus_schemas::{
     time::UnixMs,
     v1::{
         api::{ApprovalView, TellRequest},
-        approval::{ApprovalSubject, Verdict},
+        approval::Verdict,
     },
 };
 
@@ -20,9 +20,11 @@ use super::{
 };
 use crate::{
     adapter::slack::{Envelope, Place, SlackWeb, inbound::Said, view::text},
-    port::Service,
+    port::{Service, waiting::Waiting},
 };
 
+/// Questions of one project that are looked at: with so many, none is the only one.
+const QUESTIONS: usize = 100;
 /// How a message begins that is a note even where a question waits.
 const NOTE: &str = "note:";
 
@@ -40,7 +42,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Somebody named the app in a channel.
     pub(super) async fn mentioned(&self, said: &Said, envelope: &Envelope, again: bool) -> Outcome {
         let words = without_mention(&said.text, self.own_user().await.as_deref());
-        if !self.may(&said.user).await {
+        if !self.may(&said.user).await? {
             return self.turn_away(&asker(said)).await;
         }
         if let Some(project_id) = self.project_here(said).await? {
@@ -58,7 +60,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         {
             return Ok("comes as a mention".to_owned());
         }
-        if !self.may(&said.user).await {
+        if !self.may(&said.user).await? {
             // People may talk to each other in a thread; who is no member is not told about every word.
             return Ok("said by no member".to_owned());
         }
@@ -71,7 +73,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         if self.own_user().await.is_some_and(|own| own == said.user) {
             return Ok("said by the app itself".to_owned());
         }
-        if !self.may(&said.user).await {
+        if !self.may(&said.user).await? {
             return self.turn_away(&asker(said)).await;
         }
         let words = without_mention(&said.text, self.own_user().await.as_deref());
@@ -154,10 +156,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let core = &*self.0;
         let mut questions = Vec::new();
         let root = said.thread_ts.as_deref();
-        for view in self.pending().await.map_err(Later)? {
-            if view.project_id != project_id || !matches!(view.subject, ApprovalSubject::Question { .. }) {
-                continue;
-            }
+        let found = self.waiting(Waiting::Questions(project_id), QUESTIONS).await.map_err(Later)?;
+        for view in found.requests {
             let copies =
                 core.desk.copies(&card_name(view.approval_id)).await.map_err(|e| Later(unkept(&e.to_string())))?;
             let here =

@@ -14,7 +14,10 @@ use crate::{
         SlackWeb,
         view::{secrets, text},
     },
-    port::Service,
+    port::{
+        Service,
+        waiting::{Waiting, Waits},
+    },
 };
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
@@ -24,10 +27,10 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         self.veiled(&view)
     }
 
-    /// The requests that wait, as people may see them.
-    pub(super) async fn pending(&self) -> Result<Vec<ApprovalView>, Problem> {
-        let pending = self.0.service.approvals(false).await?;
-        self.veiled(&pending)
+    /// The first of some of the requests that wait, as people may see them.
+    pub(super) async fn waiting(&self, which: Waiting, limit: usize) -> Result<Waits, Problem> {
+        let found = self.0.service.waiting(which, limit).await?;
+        Ok(Waits { requests: self.veiled(&found.requests)?, ..found })
     }
 
     /// Something the orchestrator said, as people may see it.

@@ -43,6 +43,7 @@ fn hold(approval: &ApprovalView, project: &ProjectView) {
         modal::reject_modal(approval, &about),
         modal::answer_modal(approval, &about),
         home(&home::Home {
+            waiting: 1,
             me: &project.owner,
             approvals: std::slice::from_ref(approval),
             projects: std::slice::from_ref(project),

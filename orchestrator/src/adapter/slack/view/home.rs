@@ -16,10 +16,11 @@ use super::{
     text::{ago, code, date, line},
     value,
 };
+pub use crate::port::waiting::is_for;
 use crate::words::names;
 
 /// Requests shown.
-const REQUESTS: usize = 20;
+pub const REQUESTS: usize = 20;
 /// Projects shown.
 const PROJECTS: usize = 20;
 /// A title.
@@ -30,8 +31,10 @@ const TITLE: usize = 150;
 pub struct Home<'a> {
     /// The person, as the ledger knows them: a member's name.
     pub me: &'a str,
-    /// Requests that wait, of all projects.
+    /// The first requests that wait for them, of all projects.
     pub approvals: &'a [ApprovalView],
+    /// How many wait for them.
+    pub waiting: usize,
     /// Projects, newest first.
     pub projects: &'a [ProjectView],
     /// The addresses of cards in Slack, where they are known.
@@ -47,7 +50,7 @@ pub fn home(shown: &Home<'_>) -> Value {
         blocks.push(section("✅ Nothing waits for your decision."));
     }
     blocks.extend(mine.iter().take(REQUESTS).map(|approval| request(approval, shown.links)));
-    blocks.extend(more(mine.len(), REQUESTS, "baton approvals"));
+    blocks.extend(more(shown.waiting, mine.len().min(REQUESTS), "baton approvals"));
     blocks.push(divider());
     blocks.push(header("Your projects"));
     let own: Vec<&ProjectView> = shown.projects.iter().filter(|project| project.owner == shown.me).collect();
@@ -63,16 +66,6 @@ pub fn home(shown: &Home<'_>) -> Value {
     ));
     blocks.extend(context(&[format!("You are {} here.", code(shown.me, 80))]));
     json!({"type": "home", "blocks": blocks})
-}
-
-/// The person can decide it now, and has not agreed already.
-#[must_use]
-pub fn is_for(approval: &ApprovalView, me: &str) -> bool {
-    let route = &approval.route;
-    approval.decision.is_none()
-        && (route.eligible.is_empty() || route.eligible.iter().any(|name| name == me))
-        && !route.excluded.iter().any(|name| name == me)
-        && !route.votes.iter().any(|vote| vote.by == me)
 }
 
 fn request(approval: &ApprovalView, links: &BTreeMap<ApprovalId, String>) -> Value {

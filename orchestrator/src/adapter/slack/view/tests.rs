@@ -297,7 +297,8 @@ fn the_home_tab_shows_what_is_mine() {
     let links = BTreeMap::from([(samples::approval_id(1), "https://x.slack.com/archives/C1/p1".to_owned())]);
     let none = BTreeMap::new();
     for (name, me, links) in [("home", "bob", &links), ("home-ann", "ann", &none)] {
-        let view = home(&Home { me, approvals: &approvals, projects: &projects, links });
+        let waiting = approvals.iter().filter(|one| is_for(one, me)).count();
+        let view = home(&Home { me, approvals: &approvals, waiting, projects: &projects, links });
         assert_eq!(limits::check_view(&view), Ok(()), "{name}");
         inert(&view);
         snapshot(name, &view);
@@ -310,7 +311,7 @@ fn the_home_tab_shows_what_is_mine() {
     let crowd: Vec<ApprovalView> = (0..300).map(|_| samples::plan()).collect();
     let many: Vec<ProjectView> =
         (0..300).map(|_| ProjectView { owner: "bob".to_owned(), ..samples::project() }).collect();
-    let view = home(&Home { me: "bob", approvals: &crowd, projects: &many, links: &none });
+    let view = home(&Home { me: "bob", approvals: &crowd, waiting: crowd.len(), projects: &many, links: &none });
     assert_eq!(limits::check_view(&view), Ok(()));
 }
 

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     adapter::sqlite::{Store, tests::reopen},
     port::journal::{ApprovalRow, Batch, Change, Journal as _, Progress, ProjectRow, TaskRow},
+    port::waiting::Waiting,
 };
 
 /// Text that JSON must quote.
@@ -67,6 +68,14 @@ fn task() -> Change {
         needs: Vec::new(),
         progress,
     })
+}
+
+/// A request of other people.
+fn asked_of(number: u128, subject: ApprovalSubject, eligible: &[&str], excluded: &[&str]) -> Change {
+    let Change::Asked(mut row) = asked(number, subject, None) else { unreachable!() };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    (row.route.eligible, row.route.excluded) = (names(eligible), names(excluded));
+    Change::Asked(row)
 }
 
 fn asked(number: u128, subject: ApprovalSubject, expires_at: Option<UnixMs>) -> Change {
@@ -125,4 +134,62 @@ async fn the_list_as_json_is_the_views_as_json() {
     let views = store.approvals(true).await.unwrap();
     assert_eq!(views.iter().map(|view| view.approval_id).collect::<Vec<_>>(), [13, 12, 11].map(approval_id));
     assert!(views[0].decision.is_some() && views[1].task_key.is_some() && views[2].task_key.is_none());
+}
+
+#[tokio::test]
+async fn what_waits_for_somebody_is_what_the_views_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = reopen(dir.path()).await;
+    filled(&store).await;
+    let question = || ApprovalSubject::Question { task_id: task_id(), attempt: 1 };
+    let changes = vec![
+        asked_of(21, question(), &["ann", "eve"], &[]),
+        asked_of(22, question(), &["ann", "bob"], &[]),
+        asked_of(23, ApprovalSubject::Plan, &["eve"], &["ann"]),
+        asked_of(24, ApprovalSubject::Apply, &[], &["eve"]),
+        asked_of(25, ApprovalSubject::Apply, &["a\"nn"], &[]),
+    ];
+    store.commit(Batch { changes, ..Batch::default() }).await.unwrap();
+    let pending = store.approvals(false).await.unwrap();
+    let nobody = ProjectId::from_uuid(Uuid::from_u128(2));
+    let people = ["ann", "bob", "eve", "zoe", "a\"nn", "%"].map(|person| Waiting::For(person.to_owned()));
+    let mut counts = Vec::new();
+    for which in people.into_iter().chain([Waiting::Questions(project_id()), Waiting::Questions(nobody)]) {
+        for limit in [0, 1, 100] {
+            let found = store.waiting(which.clone(), limit).await.unwrap();
+            assert_eq!(found, which.of(pending.clone(), limit), "{which:?}");
+        }
+        counts.push(store.waiting(which, 0).await.unwrap().count);
+    }
+    // All five have bob's vote; nobody else is left out of those that name nobody.
+    assert_eq!(counts, [5, 0, 4, 3, 4, 3, 2, 0]);
+}
+
+#[tokio::test]
+async fn a_request_that_was_changed_by_hand_is_left_out_and_the_others_stay() {
+    for change in [
+        "route = '{\"needs\":'",
+        "route = 'null'",
+        "route = 7",
+        "route = x'00ff'",
+        "subject = '{}}'",
+        "decision = '{\"by\"'",
+        "asked_at = 'now'",
+        "digest = x'00'",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = reopen(dir.path()).await;
+        filled(&store).await;
+        let connection = rusqlite::Connection::open(dir.path().join("baton.db")).unwrap();
+        let sql = format!("UPDATE approval SET {change} WHERE approval_id = ?1");
+        assert_eq!(connection.execute(&sql, [approval_id(12).to_string()]).unwrap(), 1);
+        let json = store.approvals_json(true).await.unwrap();
+        let read: Vec<ApprovalView> = serde_json::from_slice(&json).unwrap();
+        let mut left: Vec<ApprovalId> = read.iter().map(|view| view.approval_id).collect();
+        left.sort();
+        assert_eq!(left, [11, 13].map(approval_id), "{change}");
+        assert_eq!(store.approvals(true).await.unwrap().len(), 2, "{change}");
+        let zoe = store.waiting(Waiting::For("zoe".to_owned()), 9).await.unwrap();
+        assert!(zoe.requests.iter().all(|view| view.approval_id == approval_id(11)), "{change}: {zoe:?}");
+    }
 }

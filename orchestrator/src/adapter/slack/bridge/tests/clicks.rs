@@ -1,5 +1,8 @@
 use super::*;
-use crate::adapter::slack::view::{action, callback, form};
+use crate::adapter::slack::{
+    SlackError,
+    view::{action, callback, form},
+};
 use bus_schemas::v1::approval::Verdict;
 
 #[tokio::test(start_paused = true)]
@@ -74,6 +77,63 @@ async fn where_everyone_may_people_of_another_workspace_may_not() {
         ["UFOREIGN", EVE],
         "each is looked up once, members never"
     );
+}
+
+/// Slack is in trouble when it is asked about somebody.
+fn troubles() -> [SlackError; 4] {
+    let method = "users.info";
+    [
+        SlackError::RateLimited { method, retry_after: Duration::from_secs(30) },
+        SlackError::Transport { method, why: "503".to_owned() },
+        SlackError::Unreadable { method, why: "a page".to_owned() },
+        SlackError::Api { method, error: "internal_error".to_owned(), hint: String::new() },
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_slack_does_not_say_who_somebody_is_their_click_waits_and_is_not_refused() {
+    for trouble in troubles() {
+        let rig = Rig::set(Settings { allow_everyone: true, ..Settings::default() });
+        let mut view = fresh();
+        view.route.eligible = Vec::new();
+        rig.service.asks(view);
+        rig.slack.with(|said| said.no_word = vec![trouble.clone(); 2]);
+        rig.press(EVE, action::APPROVE, &pressed()).await;
+        let (to, said) = rig.slack.last_whisper();
+        assert!(to == EVE && said.contains("does not say just now") && said.contains("is kept"), "{trouble}: {said}");
+        assert!(rig.service.with(|known| known.decided.is_empty()), "{trouble}");
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(rig.service.with(|known| known.decided.len()), 1, "{trouble}: done when Slack answers");
+        let refused = rig.slack.with(|said| said.whispers.iter().any(|(_, said)| said.contains("own workspace")));
+        assert!(!refused, "{trouble}: nobody was turned away");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_waits_for_slacks_word_and_somebody_slack_does_not_know_is_refused_for_good() {
+    let rig = Rig::set(Settings { allow_everyone: true, ..Settings::default() });
+    let mut view = fresh();
+    view.route.eligible = Vec::new();
+    rig.service.asks(view);
+    rig.slack.with(|said| said.no_word = vec![troubles()[1].clone()]);
+    rig.press(EVE, action::REJECT, &pressed()).await;
+    let (_, said) = rig.slack.last_whisper();
+    assert!(said.contains("in time") && said.contains("press it again"), "{said}");
+    assert_eq!(rig.slack.with(|said| said.views.len()), 0);
+    rig.press(EVE, action::REJECT, &pressed()).await;
+    assert_eq!(rig.slack.with(|said| said.views.len()), 1, "pressed again, it opens");
+    // Slack's trouble does not end: it is said, and still nobody was called a stranger.
+    rig.slack.with(|said| said.no_word = vec![troubles()[0].clone(); 20]);
+    rig.press("UNEW", action::APPROVE, &pressed()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (to, said) = rig.slack.last_whisper();
+    assert!(to == "UNEW" && said.contains("tried several times"), "{said}");
+    let nobody = SlackError::Api { method: "users.info", error: "user_not_found".to_owned(), hint: String::new() };
+    rig.slack.with(|said| said.no_word = vec![nobody]);
+    rig.press("UGONE", action::APPROVE, &pressed()).await;
+    let (to, said) = rig.slack.last_whisper();
+    assert!(to == "UGONE" && said.contains("own workspace"), "{said}");
+    assert!(rig.service.with(|known| known.decided.is_empty()));
 }
 
 #[tokio::test(start_paused = true)]

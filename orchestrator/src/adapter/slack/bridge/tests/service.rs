@@ -26,7 +26,10 @@ use tokio::sync::watch;
 use super::{ANN, BOB, lock};
 use crate::{
     adapter::slack::view::samples,
-    port::{Preset, Service},
+    port::{
+        Preset, Service,
+        waiting::{Waiting, Waits},
+    },
 };
 
 #[derive(Debug)]
@@ -50,6 +53,8 @@ pub(super) struct Known {
     pub changed: String,
     /// How many must approve.
     pub quorum: usize,
+    /// How often everything that waits was read.
+    pub listed: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +88,7 @@ impl FakeService {
             tries: 0,
             changed: "x".to_owned(),
             quorum: 1,
+            listed: 0,
         };
         Self { known: Arc::new(Mutex::new(known)), bell: watch::Sender::new(()) }
     }
@@ -232,7 +238,16 @@ impl Service for FakeService {
 
     async fn approvals(&self, _: bool) -> Result<Vec<ApprovalView>, Problem> {
         self.up()?;
-        Ok(self.with(|known| known.approvals.values().filter(|view| view.decision.is_none()).cloned().collect()))
+        Ok(self.with(|known| {
+            known.listed += 1;
+            known.approvals.values().filter(|view| view.decision.is_none()).cloned().collect()
+        }))
+    }
+
+    async fn waiting(&self, which: Waiting, limit: usize) -> Result<Waits, Problem> {
+        self.up()?;
+        let pending = self.with(|known| known.approvals.values().filter(|v| v.decision.is_none()).cloned().collect());
+        Ok(which.of(pending, limit))
     }
 
     async fn approval(&self, id: &str) -> Result<ApprovalView, Problem> {

@@ -26,6 +26,8 @@ pub(super) struct Said {
     /// People of another workspace.
     pub foreign: Vec<String>,
     pub looked_up: Vec<String>,
+    /// What it answers to the next questions about people, the last first.
+    pub no_word: Vec<SlackError>,
     /// Channels where nothing of ours can be.
     pub closed: Vec<String>,
     /// The next posts are made, and their answers lost.
@@ -131,6 +133,9 @@ impl SlackWeb for FakeSlack {
     }
 
     async fn user(&self, id: &str) -> Answer<User> {
+        if let Some(error) = self.with(|said| said.no_word.pop()) {
+            return Err(error);
+        }
         let is_foreign = self.with(|said| {
             said.looked_up.push(id.to_owned());
             said.foreign.iter().any(|foreign| foreign == id)

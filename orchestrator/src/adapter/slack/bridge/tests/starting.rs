@@ -97,6 +97,40 @@ async fn a_word_in_the_thread_is_a_note_or_the_answer_to_the_only_question() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_somebody_is_found_without_reading_all_that_waits() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    for number in 0..30 {
+        let mut view = fresh();
+        view.approval_id = samples::approval_id(100 + number);
+        view.route.eligible = vec![if number < 25 { "ann" } else { "bob" }.to_owned()];
+        rig.service.asks(view);
+    }
+    let mut question = samples::question();
+    question.route.eligible = vec!["bob".to_owned()];
+    rig.service.asks(question);
+    rig.calm().await;
+    rig.service.with(|known| known.listed = 0);
+    let command = |trigger: &str| json!({"command": "/baton", "text": "approvals", "user_id": ANN, "channel_id": "C1", "trigger_id": trigger});
+    rig.comes(Kind::Command, command("a")).await;
+    rig.calm().await;
+    let (_, said) = rig.slack.last_whisper();
+    assert!(said.contains("25 requests for you") && said.contains(" more"), "{said}");
+    let opened = json!({"type": "event_callback", "event_id": "h", "event": {"type": "app_home_opened", "user": ANN, "tab": "home"}});
+    rig.comes(Kind::Event, opened).await;
+    rig.calm().await;
+    assert_eq!(rig.slack.with(|said| said.homes.clone()), [ANN]);
+    rig.comes(Kind::Event, reply(BOB, "the blue one", "3")).await;
+    rig.calm().await;
+    assert_eq!(
+        rig.service.with(|known| known.decided.last().map(|one| one.note.clone())).as_deref(),
+        Some("the blue one")
+    );
+    assert_eq!(rig.service.with(|known| known.listed), 0, "nobody read the whole list");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_command_opens_a_form_and_the_form_starts_a_project_with_a_budget() {
     let rig = Rig::running();
     let command = |text: &str, trigger: &str| json!({"command": "/baton", "text": text, "user_id": ANN, "channel_id": "C1", "trigger_id": trigger});
