@@ -96,7 +96,8 @@ pub(super) fn fails(before: &[OutMail], address: &str) -> bool {
 
 /// A person has what a request shows now, at an address where mail arrives.
 pub(super) fn has_it(before: &[OutMail], person: &str, digest: &str) -> bool {
-    let has = |mail: &&OutMail| mail.person == person && mail.digest == digest && !is_lost(mail);
+    let is_on_its_way = |mail: &OutMail| matches!(mail.state, OutState::Queued | OutState::Sent);
+    let has = |mail: &&OutMail| mail.person == person && mail.digest == digest && is_on_its_way(mail);
     before.iter().filter(has).any(|mail| !fails(before, &mail.to))
 }
 
