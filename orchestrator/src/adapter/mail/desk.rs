@@ -207,6 +207,10 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn count(&self, person: Option<&str>, since: UnixMs) -> impl Future<Output = Kept<u32>> + Send;
 
     // What goes out.
+    /// The beginning of a mail's text, at most so many bytes; whether it is what was kept is not looked at.
+    fn head(&self, id: &str, most: usize) -> impl Future<Output = Kept<Option<Bytes>>> + Send {
+        async move { Ok(self.text(id).await?.map(|text| text.slice(..text.len().min(most)))) }
+    }
 
     /// Writes a mail of ours down, whole, to be sent. `false` if one of that name to that recipient is there.
     fn intend(&self, mail: OutMail, text: OutText) -> impl Future<Output = Kept<bool>> + Send;

@@ -21,4 +21,4 @@ pub use desk::{
 };
 pub use listen::serve;
 pub use story::{News, Story};
-pub use verifier::{Authentic, Transport, TransportError, Verifier};
+pub use verifier::{Asks, Authentic, Transport, TransportError, Verifier};

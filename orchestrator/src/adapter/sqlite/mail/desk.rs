@@ -103,6 +103,10 @@ impl Desk for MailStore {
 
     async fn letter(&self, id: &str) -> Kept<Option<InMail>> {
         let id = id.to_owned();
+    async fn head(&self, id: &str, most: usize) -> Kept<Option<Bytes>> {
+        self.texts.head("read a mail's beginning", id.to_owned(), most).await
+    }
+
         self.run("look up a mail", move |connection| letters::one(connection, &id)).await
     }
 

@@ -6,6 +6,7 @@ use bus_schemas::{time::UnixMs, v1::api::Problem};
 
 use super::{
     Outlet, answers,
+    check::Proof,
     work::{Inward, Later, apart},
 };
 use crate::{
@@ -19,8 +20,6 @@ use crate::{
     port::{Service, journal::JournalError},
 };
 
-/// How long a mail waits for its sender to be checked, in milliseconds, before it is put aside.
-const UNSURE_MS: u64 = 3_600_000;
 /// The window of the rates, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
 /// The header of a mail of which only the headers were kept.
@@ -68,7 +67,7 @@ fn aside(outcome: String) -> Verdict {
 
 impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     /// Looks at a mail and does what it wants; what became of it.
-    pub(super) async fn look(&self, mail: &InMail, again: bool) -> Result<Verdict, Later> {
+    pub(super) async fn look(&self, mail: &InMail, again: bool, proof: Option<&Proof>) -> Result<Verdict, Later> {
         let raw = match self.0.desk.text(&mail.id).await {
             Ok(Some(raw)) => raw,
             Ok(None) => return Ok(aside("its text is gone: nothing was done".to_owned())),
@@ -84,7 +83,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             message_id: letter.message_id.clone(),
             ..Verdict::default()
         };
-        match self.judge(mail, &raw, Arc::clone(&letter), again).await? {
+        match self.judge(mail, &raw, Arc::clone(&letter), again, proof).await? {
             Judged::Over(outcome) => (verdict.state, verdict.outcome) = (InState::Done, outcome),
             Judged::Aside(why) => (verdict.state, verdict.outcome) = (InState::Quarantined, why),
             Judged::Genuine(genuine) => {
@@ -97,8 +96,19 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         Ok(verdict)
     }
 
-    async fn judge(&self, mail: &InMail, raw: &[u8], letter: Arc<Letter>, again: bool) -> Result<Judged, Later> {
+    async fn judge(
+        &self,
+        mail: &InMail,
+        raw: &[u8],
+        letter: Arc<Letter>,
+        again: bool,
+        proof: Option<&Proof>,
+    ) -> Result<Judged, Later> {
         let ours = &self.0.settings.address;
+        // An admin can let a mail pass, and not what is missing of it.
+        if let Some(why) = missing(&letter) {
+            return Ok(Judged::Aside(why));
+        }
         match noise::judge(&letter, &mail.delivery, ours) {
             Some(Noise::Bounce) => {
                 let outcome = match bounce::read(raw, &letter) {
@@ -115,13 +125,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             return Ok(Judged::Aside(format!("nobody knows whom it is from: {}", letter.defects.join("; "))));
         };
         let sender = self.sender(author);
-        // An admin can let a mail pass, and not what is missing of it.
-        if let Some(size) = letter.header(TOO_LARGE).next() {
-            let size = one_line(size, 40);
-            let why = format!("it is too large ({size}), so only its headers were kept: see `max_mail_mib` in [mail]");
-            return Ok(Judged::Aside(why));
-        }
-        if !is_released && let Some(why) = self.doubt(mail, raw, &letter, &sender).await? {
+        if !is_released && let Some(why) = self.doubt(mail, &letter, &sender, proof).await? {
             return Ok(Judged::Aside(why));
         }
         // The same id from somebody else is another mail.
@@ -146,44 +150,48 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     async fn doubt(
         &self,
         mail: &InMail,
-        raw: &[u8],
         letter: &Letter,
         sender: &Sender,
+        proof: Option<&Proof>,
     ) -> Result<Option<String>, Later> {
-        let inner = &*self.0;
         let author = sender.address.as_str();
-        if let Some(name) = letter.doubled() {
-            let why = format!(
-                "it has the header {name} twice: what it says depends on who reads it, and a signature may cover the other one"
-            );
+        if let Some(why) = self.plain_doubt(letter, author) {
             return Ok(Some(why));
         }
-        let names_us = letter.to.iter().chain(&letter.cc).any(|to| is_ours(&inner.settings.address, &to.address));
-        if !names_us {
-            let why =
-                "neither To nor Cc names our address: it may be a genuine mail to somebody else that was sent on to us";
-            return Ok(Some(why.to_owned()));
-        }
-        if inner.allow.who(author).is_none() {
-            let like = inner.allow.lookalike(author);
-            let like =
-                like.map_or_else(String::new, |like| format!("; beware, it looks like {like}, which is allowed"));
-            let why = format!(
-                "{author} may not write: no member has this address, and `allow` in [mail] does not name it{like}"
-            );
-            return Ok(Some(why));
-        }
-        match inner.verifier.verify(raw, letter, &mail.delivery).await {
+        // What was found out about somebody else says nothing about this one.
+        let proof = proof.filter(|proof| proof.author == author).ok_or(Later::Unproven)?;
+        match &proof.authentic {
             Authentic::Yes(how) => tracing::debug!(mail.id = %mail.id, %how, "mail: genuine"),
             Authentic::No(why) => return Ok(Some(format!("{author} may not have written it: {why}"))),
-            Authentic::Unknown(why) if inner.clock.now().since(mail.received_at) < UNSURE_MS => {
-                return Err(Later::Unsure(why));
-            }
             Authentic::Unknown(why) => {
                 return Ok(Some(format!("for an hour, it could not be checked who wrote it: {why}")));
             }
         }
         self.too_many(&sender.person).await
+    }
+
+    /// Why a mail is put aside, whoever wrote it: what can be seen without asking anybody.
+    pub(super) fn plain_doubt(&self, letter: &Letter, author: &str) -> Option<String> {
+        let inner = &*self.0;
+        if let Some(name) = letter.doubled() {
+            return Some(format!(
+                "it has the header {name} twice: what it says depends on who reads it, and a signature may cover the other one"
+            ));
+        }
+        if !letter.to.iter().chain(&letter.cc).any(|to| is_ours(&inner.settings.address, &to.address)) {
+            let why =
+                "neither To nor Cc names our address: it may be a genuine mail to somebody else that was sent on to us";
+            return Some(why.to_owned());
+        }
+        if inner.allow.who(author).is_none() {
+            let like = inner.allow.lookalike(author);
+            let like =
+                like.map_or_else(String::new, |like| format!("; beware, it looks like {like}, which is allowed"));
+            return Some(format!(
+                "{author} may not write: no member has this address, and `allow` in [mail] does not name it{like}"
+            ));
+        }
+        None
     }
 
     async fn too_many(&self, person: &str) -> Result<Option<String>, Later> {
@@ -213,14 +221,14 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 
     /// Tells its sender that it was tried several times; only somebody whose mail is genuine is told anything.
-    pub(super) async fn give_up(&self, mail: &InMail, problem: &Problem) -> Verdict {
+    pub(super) async fn give_up(&self, mail: &InMail, problem: &Problem, proof: Option<&Proof>) -> Verdict {
         let outcome = format!("given up: {}", one_line(&problem.detail, 300));
         let mut verdict = Verdict { state: InState::Done, outcome, ..Verdict::default() };
         let Ok(Some(raw)) = self.0.desk.text(&mail.id).await else { return verdict };
         let Ok(letter) = apart(raw.clone()).await else { return verdict };
         (verdict.from, verdict.subject) = (from(&letter), letter.subject.clone());
         verdict.message_id.clone_from(&letter.message_id);
-        if let Ok(Judged::Genuine(genuine)) = self.judge(mail, &raw, letter, true).await {
+        if let Ok(Judged::Genuine(genuine)) = self.judge(mail, &raw, letter, true, proof).await {
             verdict.person.clone_from(&genuine.sender.person);
             verdict.trusted = true;
             let story = answers::given_up(problem);
@@ -235,6 +243,15 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     pub(super) async fn answer(&self, mail: &Genuine, of: &super::about::Thread, story: Story) -> Result<(), Later> {
         Ok(self.0.outlet.say(of.say(mail, story)).await?)
     }
+}
+
+/// What is not there of a mail.
+pub(super) fn missing(letter: &Letter) -> Option<String> {
+    if let Some(size) = letter.header(TOO_LARGE).next() {
+        let size = one_line(size, 40);
+        return Some(format!("it is too large ({size}), so only its headers were kept: see `max_mail_mib` in [mail]"));
+    }
+    None
 }
 
 /// Who a mail says wrote it, for people.
