@@ -1,6 +1,6 @@
 //! The loop: connect, take what is new, wait for news; and all over again whenever something breaks.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 use async_imap::{
     extensions::idle::{Handle, IdleResponse},
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connect::{ImapError, Wire, connect, failed, within},
+    fetch::Stuck,
     mailbox::{Inbox, Mailbox},
     settings::ImapSettings,
 };
@@ -43,10 +44,10 @@ pub async fn run<D: Inbox>(
     stop: CancellationToken,
 ) {
     let mut pause = settings.timing.again.0;
-    let mut tries = HashMap::new();
+    let mut stuck = None;
     loop {
         let mut was_open = false;
-        let follow = Box::pin(follow(&settings, &desk, &bell, &told, &mut tries, &mut was_open));
+        let follow = Box::pin(follow(&settings, &desk, &bell, &told, &mut stuck, &mut was_open));
         let Some(Err(error)) = unless(&stop, follow).await else { return };
         if was_open {
             pause = settings.timing.again.0;
@@ -79,14 +80,14 @@ async fn follow<D: Inbox>(
     desk: &D,
     bell: &(impl Fn() + Send + Sync),
     told: &watch::Sender<ImapState>,
-    tries: &mut HashMap<u32, u32>,
+    stuck: &mut Option<Stuck>,
     was_open: &mut bool,
 ) -> Result<Never, ImapError> {
     let (session, able) = connect(settings).await?;
     let is_told = able.has_str("IDLE");
     let mut mailbox = Mailbox::open(session, settings, desk).await?;
     loop {
-        mailbox.take(|| SystemClock.now(), tries, bell).await?;
+        mailbox.take(|| SystemClock.now(), stuck, bell).await?;
         *was_open = true;
         told.send_if_modified(|state| {
             let now = ImapState::Open { is_told };

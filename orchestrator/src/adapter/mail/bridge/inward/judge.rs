@@ -22,8 +22,9 @@ use crate::{
 
 /// The window of the rates, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
-/// The header of a mail of which only the headers were kept.
+/// The header of a mail of which only the headers were kept, and of what is kept in place of one that did not come.
 const TOO_LARGE: &str = "x-baton-too-large";
+const UNFETCHED: &str = "x-baton-unfetched";
 
 /// Somebody whose mail is genuine, and who may write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,7 +252,8 @@ pub(super) fn missing(letter: &Letter) -> Option<String> {
         let size = one_line(size, 40);
         return Some(format!("it is too large ({size}), so only its headers were kept: see `max_mail_mib` in [mail]"));
     }
-    None
+    let what = one_line(letter.header(UNFETCHED).next()?, 500);
+    Some(format!("it could not be got out of the mailbox, where it lies unread; look at it there ({what})"))
 }
 
 /// Who a mail says wrote it, for people.

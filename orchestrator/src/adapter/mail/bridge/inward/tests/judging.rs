@@ -57,6 +57,10 @@ async fn machines_are_heard_and_never_answered() {
         "List-Id: <x.example.org>\r\n",
         "Return-Path: <>\r\n",
         "Precedence: bulk\r\n",
+        (
+            "X-Baton-Unfetched: UID 7 of imap://x, 9 bytes: it broke\r\n\r\n".to_owned(),
+            "lies unread; look at it there (UID 7",
+        ),
     ] {
         is(&rig.comes(&mail(ANN, &to, headers, "approve")).await, InState::Done, "not acted on");
     }
