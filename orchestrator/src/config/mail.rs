@@ -185,6 +185,10 @@ pub struct Mail {
     pub folders: Vec<PathBuf>,
     /// The largest mail that is read, in MiB.
     pub max_mail_mib: u64,
+    /// How much is kept of mails nobody vouches for, in MiB: beyond that, the oldest ones of strangers lose their texts.
+    pub quarantine_mib: u64,
+    /// How many of them are kept.
+    pub quarantine_mails: u32,
     /// Endings of attachments that are not taken.
     pub refuse_types: Vec<String>,
     /// Mails of one sender within an hour; what is more is put aside.
@@ -223,6 +227,8 @@ impl Default for Mail {
             news: News::default(),
             folders: Vec::new(),
             max_mail_mib: 40,
+            quarantine_mib: 512,
+            quarantine_mails: 10_000,
             refuse_types: refused.map(str::to_owned).to_vec(),
             per_sender: 60,
             per_hour: 600,

@@ -17,7 +17,7 @@ mod verifier;
 pub mod view;
 
 pub use desk::{
-    Desk, InMail, InState, Kept, LetterFilter, OutKind, OutMail, OutState, OutText, Position, Thread, Verdict,
+    Desk, InMail, InState, Kept, LetterFilter, OutKind, OutMail, OutState, OutText, Position, Standing, Thread, Verdict,
 };
 pub use listen::serve;
 pub use story::{News, Story};

@@ -10,7 +10,7 @@ use super::{
     work::{Inward, Later, apart},
 };
 use crate::{
-    adapter::mail::{Authentic, Desk, InMail, InState, Story, Verdict, Verifier},
+    adapter::mail::{Authentic, Desk, InMail, InState, Standing, Story, Verdict, Verifier},
     mail::{
         address::{is_ours, normal, one_line},
         bounce,
@@ -84,6 +84,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             message_id: letter.message_id.clone(),
             ..Verdict::default()
         };
+        let standing = self.standing(mail, &letter, proof);
         match self.judge(mail, &raw, Arc::clone(&letter), again, proof).await? {
             Judged::Over(outcome) => (verdict.state, verdict.outcome) = (InState::Done, outcome),
             Judged::Aside(why) => (verdict.state, verdict.outcome) = (InState::Quarantined, why),
@@ -94,7 +95,24 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                 (verdict.outcome, verdict.project_id) = (done.outcome, done.project_id);
             }
         }
+        if !verdict.trusted {
+            verdict.standing = standing;
+        }
         Ok(verdict)
+    }
+
+    /// Whose mail it is, as far as anybody vouches for it.
+    fn standing(&self, mail: &InMail, letter: &Letter, proof: Option<&Proof>) -> Standing {
+        let is_proven = proof.is_some_and(|proof| matches!(proof.authentic, Authentic::Yes(_)));
+        let is_note = letter.header(UNFETCHED).next().is_some();
+        let may_write = || letter.author().is_some_and(|author| self.0.allow.who(author).is_some());
+        if is_proven || is_note || mail.verdict.state == InState::Released {
+            Standing::Known
+        } else if may_write() {
+            Standing::Claims
+        } else {
+            Standing::Stranger
+        }
     }
 
     async fn judge(

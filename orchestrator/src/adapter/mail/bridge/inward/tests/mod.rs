@@ -27,7 +27,7 @@ use uuid::Uuid;
 use self::{desk::MemoryDesk, outlet::Recorder, service::FakeService};
 use super::{super::core::Settings, Inward, work::Around};
 use crate::{
-    adapter::mail::{Authentic, Desk as _, InMail, InState, OutKind, OutMail, Verdict, Verifier},
+    adapter::mail::{Authentic, Desk as _, InMail, InState, OutKind, OutMail, Standing, Verdict, Verifier},
     mail::{
         letter::{Delivery, Letter},
         token,
