@@ -191,6 +191,8 @@ pub struct Mail {
     pub quarantine_mails: u32,
     /// Endings of attachments that are not taken.
     pub refuse_types: Vec<String>,
+    /// Archives that are taken though they cannot be looked into, by their endings: `xz`, `bz2`, `zst`, `7z`, `rar` …
+    pub allow_packed: Vec<String>,
     /// Mails of one sender within an hour; what is more is put aside.
     pub per_sender: u32,
     /// Mails of all senders within an hour.
@@ -230,6 +232,7 @@ impl Default for Mail {
             quarantine_mib: 512,
             quarantine_mails: 10_000,
             refuse_types: refused.map(str::to_owned).to_vec(),
+            allow_packed: Vec::new(),
             per_sender: 60,
             per_hour: 600,
             per_thread: 30,

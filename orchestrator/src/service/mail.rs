@@ -159,6 +159,7 @@ impl Orchestrator {
             news,
             folders: mail.folders.clone(),
             refuse_types: mail.refuse_types.clone(),
+            allow_packed: mail.allow_packed.clone(),
             per_sender: mail.per_sender,
             per_hour: mail.per_hour,
             per_thread: mail.per_thread,
