@@ -22,9 +22,8 @@ use crate::{
         mail::{Asks, Authentic, Verifier},
     },
     mail::{
-        address,
-        letter::{Address, Delivery, Letter},
-        token,
+        address, addressed,
+        letter::{Delivery, Letter},
     },
     port::Clock,
 };
@@ -152,20 +151,12 @@ impl MailAuth {
         Ok(domain)
     }
 
-    /// Where our address stands: best with a token behind the `+`.
+    /// Where our address stands, in the line that counts.
     fn addressed(&self, fields: &[Field], letter: &Letter) -> Result<Addressed, String> {
-        let lists = [("To", &letter.to), ("Cc", &letter.cc)];
-        for is_detailed in [true, false] {
-            for (field, list) in lists.into_iter().filter(|(field, _)| fields::has(fields, field)) {
-                let is_ours = |known: &Address| {
-                    let detail = address::plus(&self.0.ours, &known.address);
-                    let is_token = detail.is_some_and(|detail| token::looks_like_plus(&detail));
-                    address::is_ours(&self.0.ours, &known.address) && is_token == is_detailed
-                };
-                if list.iter().any(is_ours) {
-                    return Ok(Addressed { field, is_detailed });
-                }
-            }
+        if let Some((line, is_detailed)) = addressed::line(letter, &self.0.ours)
+            && fields::has(fields, line.name())
+        {
+            return Ok(Addressed { field: line.name(), is_detailed });
         }
         let named: Vec<String> =
             letter.to.iter().chain(&letter.cc).take(3).map(|known| shown(&known.address)).collect();
