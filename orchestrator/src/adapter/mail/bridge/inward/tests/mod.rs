@@ -1,5 +1,6 @@
 //! The inward half between an orchestrator, a memory, a verifier and a way out that are all in this process.
 
+mod broken;
 mod checking;
 mod deciding;
 mod desk;
@@ -98,6 +99,7 @@ impl Rig {
             news: None,
             folders: Vec::new(),
             refuse_types: vec!["exe".to_owned()],
+            allow_packed: Vec::new(),
             per_sender: 60,
             per_hour: 600,
             per_thread: 30,
