@@ -66,7 +66,7 @@ async fn a_foreign_token_put_into_a_genuine_mail_changes_nothing() {
             assert_eq!(rig.mail(&id).await.verdict.state, InState::Done);
             let digests: Vec<String> =
                 rig.service.with(|known| known.decided.iter().map(|one| one.digest.clone()).collect());
-            assert_eq!(digests, [one.digest.clone()], "{to} {place}");
+            assert_eq!(digests, std::slice::from_ref(&one.digest), "{to} {place}");
         }
     }
 }
