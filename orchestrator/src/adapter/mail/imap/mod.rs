@@ -16,7 +16,7 @@ pub(super) use self::connect::{Wire, connect, within};
 pub use self::{
     fetch::{TOO_LARGE, UNFETCHED},
     mailbox::Inbox,
-    run::{ImapState, run},
+    run::{ImapState, TOLD, run},
     settings::{Access, ImapSettings, Timing},
 };
 

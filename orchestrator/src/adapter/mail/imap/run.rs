@@ -17,6 +17,8 @@ use super::{
 };
 use crate::{adapter::clock::SystemClock, port::Clock as _};
 
+/// What is logged when the server tells of news, in the moment it does: what comes after is our own time.
+pub const TOLD: &str = "mail: the mailbox has news";
 /// So much a server may tell between two looks; more may have been lost.
 const MANY: usize = 50;
 
@@ -120,18 +122,20 @@ async fn wait_for_news<D: Inbox>(mailbox: Mailbox<'_, D>) -> Result<Mailbox<'_, 
         // Where so much came, the rest was not kept for us.
         has_come |= matches!(said, UnsolicitedResponse::Exists(_)) || count > MANY;
     }
-    if !has_come {
-        wait(&mut handle, timing.idle).await?;
+    if has_come || wait(&mut handle, timing.idle).await? {
+        tracing::debug!("{TOLD}");
     }
     let session = within("DONE", timing.done, handle.done()).await?;
     Ok(Mailbox { session, settings, desk, name, validity, last })
 }
 
-async fn wait(handle: &mut Handle<Wire>, limit: Duration) -> Result<(), ImapError> {
+/// Whether the server said anything.
+async fn wait(handle: &mut Handle<Wire>, limit: Duration) -> Result<bool, ImapError> {
     // A server that says `still here` all the time must not keep us from looking.
     let (answer, _interrupt) = handle.wait_with_timeout(limit);
     match tokio::time::timeout(limit, answer).await {
-        Err(_) | Ok(Ok(IdleResponse::Timeout | IdleResponse::NewData(_))) => Ok(()),
+        Ok(Ok(IdleResponse::NewData(_))) => Ok(true),
+        Err(_) | Ok(Ok(IdleResponse::Timeout)) => Ok(false),
         Ok(Ok(IdleResponse::ManualInterrupt)) => Err(ImapError::Lost("the server hung up".to_owned())),
         Ok(Err(error)) => Err(failed("IDLE", &error)),
     }

@@ -171,6 +171,27 @@ async fn what_comes_between_looking_and_waiting_is_seen() {
     followed.end().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_for_a_timer_between_the_news_and_the_mail() {
+    // Time stands still while this thread waits: whoever sleeps after the server told of a mail would sleep for ever.
+    let (holds_time, ends) = std::sync::mpsc::channel::<()>();
+    let held = tokio::task::spawn_blocking(move || ends.recv_timeout(Duration::from_secs(60)));
+    let server = Server::start(Tls::None).await;
+    let kit = Kit::new();
+    let mut followed = Followed::start(settings(&server, Tls::None), &kit);
+    followed.open().await;
+    let begun = tokio::time::Instant::now();
+    server.with(|state| assert!(state.mails.is_empty()));
+    for (count, mail) in [ONE, TWO, THREE].into_iter().enumerate() {
+        server.deliver(u32::try_from(count).unwrap() + 1, mail);
+        kit.until(count + 1).await;
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    drop(holds_time);
+    assert_eq!(held.await.unwrap(), Err(std::sync::mpsc::RecvTimeoutError::Disconnected), "it took no minute either");
+    followed.end().await;
+}
+
 #[tokio::test]
 async fn a_server_without_idle_is_asked() {
     let server = Server::start(Tls::None).await;

@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,7 +20,12 @@ use crate::{
         lanes::Lanes,
         mail::{Authentic, Desk, InMail, InState, Verifier},
     },
-    mail::noise,
+    mail::{
+        addressed,
+        allow::Allow,
+        letter::{Delivery, Letter},
+        noise,
+    },
     port::{Service, journal::JournalError},
 };
 
@@ -34,10 +40,66 @@ const SHARDS: u8 = 4;
 
 /// What was found out about a mail's sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Proof {
+pub struct Proof {
     /// The address it is about.
-    pub(super) author: String,
-    pub(super) authentic: Authentic,
+    pub author: String,
+    /// Whether the mail is from there.
+    pub authentic: Authentic,
+}
+
+/// Who may write, and to whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// Our address.
+    pub address: &'a str,
+    /// Who may write.
+    pub allow: &'a Allow,
+}
+
+/// Takes a mail apart and finds out who wrote it, if that matters: no proof is sought for what is a machine's, not whole, or of
+/// somebody who may not write. What the bridge does with every mail before it acts.
+///
+/// # Errors
+/// The mail could not be taken apart now.
+pub async fn check<V: Verifier>(
+    verifier: &V,
+    rules: Rules<'_>,
+    raw: &Bytes,
+    delivery: &Delivery,
+) -> Result<(Arc<Letter>, Option<Proof>), JournalError> {
+    let letter = apart(raw.clone()).await?;
+    let author = letter.author().filter(|author| {
+        missing(&letter).is_none()
+            && noise::judge(&letter, delivery, rules.address).is_none()
+            && doubt(&letter, author, rules).is_none()
+    });
+    let Some(author) = author.map(str::to_owned) else { return Ok((letter, None)) };
+    let looked = tokio::time::timeout(LONGEST, verifier.verify(raw, &letter, delivery)).await;
+    let authentic = looked
+        .unwrap_or_else(|_| Authentic::Unknown(format!("no answer of name servers within {} s", LONGEST.as_secs())));
+    Ok((letter, Some(Proof { author, authentic })))
+}
+
+/// Why a mail is put aside, whoever wrote it: what can be seen without asking anybody.
+pub(super) fn doubt(letter: &Letter, author: &str, rules: Rules<'_>) -> Option<String> {
+    if let Some(name) = letter.doubled() {
+        return Some(format!(
+            "it has the header {name} twice: what it says depends on who reads it, and a signature may cover the other one"
+        ));
+    }
+    if addressed::line(letter, rules.address).is_none() {
+        let why =
+            "neither To nor Cc names our address: it may be a genuine mail to somebody else that was sent on to us";
+        return Some(why.to_owned());
+    }
+    if rules.allow.who(author).is_none() {
+        let like = rules.allow.lookalike(author);
+        let like = like.map_or_else(String::new, |like| format!("; beware, it looks like {like}, which is allowed"));
+        return Some(format!(
+            "{author} may not write: no member has this address, and `allow` in [mail] does not name it{like}"
+        ));
+    }
+    None
 }
 
 /// Where mails are checked.
@@ -65,7 +127,7 @@ impl Gate {
 
 impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     /// Lines a mail up to be checked; then it goes into its sender's lane. `head` is its beginning.
-    pub(super) fn check(&self, job: Job, head: &[u8]) {
+    pub(super) fn check_in_turn(&self, job: Job, head: &[u8]) {
         let asks = self.0.verifier.asks(head, &job.mail.delivery);
         let gate = &self.0.gate;
         // Who names their own domain only shares its lanes with those who do; what else they name picks one of them.
@@ -108,22 +170,19 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             Ok(None) | Err(JournalError::Malformed { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let letter = apart(raw.clone()).await?;
-        let Some(author) = letter.author().filter(|_| missing(&letter).is_none()).map(str::to_owned) else {
-            return Ok(None);
-        };
-        let is_noise = noise::judge(&letter, &mail.delivery, &inner.settings.address).is_some();
-        if is_noise || self.plain_doubt(&letter, &author).is_some() {
-            return Ok(None);
+        let (_, proof) = check(&inner.verifier, self.rules(), &raw, &mail.delivery).await?;
+        match proof {
+            Some(Proof { authentic: Authentic::Unknown(why), .. })
+                if inner.clock.now().since(mail.received_at) < UNSURE_MS =>
+            {
+                Err(Later::Unsure(why))
+            }
+            proof => Ok(proof),
         }
-        let looked = tokio::time::timeout(LONGEST, inner.verifier.verify(&raw, &letter, &mail.delivery)).await;
-        let authentic = looked.unwrap_or_else(|_| {
-            Authentic::Unknown(format!("no answer of name servers within {} s", LONGEST.as_secs()))
-        });
-        match authentic {
-            Authentic::Unknown(why) if inner.clock.now().since(mail.received_at) < UNSURE_MS => Err(Later::Unsure(why)),
-            authentic => Ok(Some(Proof { author, authentic })),
-        }
+    }
+
+    pub(super) fn rules(&self) -> Rules<'_> {
+        Rules { address: &self.0.settings.address, allow: &self.0.allow }
     }
 
     /// Whether a mail has to be checked before it is acted on: its sender may write, by what its beginning says.

@@ -6,13 +6,13 @@ use bus_schemas::{time::UnixMs, v1::api::Problem};
 
 use super::{
     Outlet, answers,
-    check::Proof,
+    check::{self, Proof},
     work::{Inward, Later, apart},
 };
 use crate::{
     adapter::mail::{Authentic, Desk, InMail, InState, Standing, Story, Verdict, Verifier},
     mail::{
-        address::{is_ours, normal, one_line},
+        address::{normal, one_line},
         bounce,
         letter::{Delivery, Letter},
         noise::{self, Noise},
@@ -174,7 +174,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         proof: Option<&Proof>,
     ) -> Result<Option<String>, Later> {
         let author = sender.address.as_str();
-        if let Some(why) = self.plain_doubt(letter, author) {
+        if let Some(why) = check::doubt(letter, author, self.rules()) {
             return Ok(Some(why));
         }
         // What was found out about somebody else says nothing about this one.
@@ -187,30 +187,6 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             }
         }
         self.too_many(&sender.person).await
-    }
-
-    /// Why a mail is put aside, whoever wrote it: what can be seen without asking anybody.
-    pub(super) fn plain_doubt(&self, letter: &Letter, author: &str) -> Option<String> {
-        let inner = &*self.0;
-        if let Some(name) = letter.doubled() {
-            return Some(format!(
-                "it has the header {name} twice: what it says depends on who reads it, and a signature may cover the other one"
-            ));
-        }
-        if !letter.to.iter().chain(&letter.cc).any(|to| is_ours(&inner.settings.address, &to.address)) {
-            let why =
-                "neither To nor Cc names our address: it may be a genuine mail to somebody else that was sent on to us";
-            return Some(why.to_owned());
-        }
-        if inner.allow.who(author).is_none() {
-            let like = inner.allow.lookalike(author);
-            let like =
-                like.map_or_else(String::new, |like| format!("; beware, it looks like {like}, which is allowed"));
-            return Some(format!(
-                "{author} may not write: no member has this address, and `allow` in [mail] does not name it{like}"
-            ));
-        }
-        None
     }
 
     async fn too_many(&self, person: &str) -> Result<Option<String>, Later> {

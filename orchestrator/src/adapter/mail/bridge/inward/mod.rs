@@ -19,5 +19,7 @@ mod steer;
 mod tests;
 mod work;
 
+pub use about::{Answered, answered};
+pub use check::{Proof, Rules, check};
 use outlet::Outlet;
 use work::Inward;

@@ -230,7 +230,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             let lane = sender_of(&head).unwrap_or_else(|| mail.id.clone());
             let job = Job { mail, again: again || waited, tries, lane, proof: None };
             if self.is_candidate(&job.mail, &head) {
-                self.check(job, &head);
+                self.check_in_turn(job, &head);
             } else {
                 self.act_in_turn(job);
             }
@@ -291,7 +291,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             failed += 1;
             match later {
                 // Nobody who may write was found at its beginning, and yet it is from one.
-                Later::Unproven => return self.check(job, &[]),
+                Later::Unproven => return self.check_in_turn(job, &[]),
                 // Others need not wait for a name server that this one waits for.
                 Later::Unsure(_) => return self.put_back(&job, &later),
                 Later::Problem(problem) if failed >= TRIES && !answers::is_ours(&problem) => {
@@ -390,19 +390,17 @@ pub(super) fn sender_of(head: &[u8]) -> Option<String> {
 }
 
 /// Takes a mail apart where that may take its time.
-pub(super) async fn apart(raw: Bytes) -> Result<Arc<letter::Letter>, Later> {
+pub(super) async fn apart(raw: Bytes) -> Result<Arc<letter::Letter>, JournalError> {
     aside(move || Arc::new(letter::read(&raw))).await
 }
 
 /// Does what may take its time beside everything else. A stumble in it is one of the mail it is for.
-pub(super) async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Later> {
+pub(super) async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, JournalError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Ok(done),
         Err(error) => match error.try_into_panic() {
             Ok(stumble) => std::panic::resume_unwind(stumble),
-            Err(error) => {
-                Err(Later::Store(JournalError::Store { operation: "look at a mail", detail: error.to_string() }))
-            }
+            Err(error) => Err(JournalError::Store { operation: "look at a mail", detail: error.to_string() }),
         },
     }
 }
