@@ -185,8 +185,14 @@ pub struct Mail {
     pub folders: Vec<PathBuf>,
     /// The largest mail that is read, in MiB.
     pub max_mail_mib: u64,
+    /// How much is kept of mails nobody vouches for, in MiB: beyond that, the oldest ones of strangers lose their texts.
+    pub quarantine_mib: u64,
+    /// How many of them are kept.
+    pub quarantine_mails: u32,
     /// Endings of attachments that are not taken.
     pub refuse_types: Vec<String>,
+    /// Archives that are taken though they cannot be looked into, by their endings: `xz`, `bz2`, `zst`, `7z`, `rar` …
+    pub allow_packed: Vec<String>,
     /// Mails of one sender within an hour; what is more is put aside.
     pub per_sender: u32,
     /// Mails of all senders within an hour.
@@ -223,7 +229,10 @@ impl Default for Mail {
             news: News::default(),
             folders: Vec::new(),
             max_mail_mib: 40,
+            quarantine_mib: 512,
+            quarantine_mails: 10_000,
             refuse_types: refused.map(str::to_owned).to_vec(),
+            allow_packed: Vec::new(),
             per_sender: 60,
             per_hour: 600,
             per_thread: 30,

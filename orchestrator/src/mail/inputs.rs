@@ -1,6 +1,7 @@
 //! The files of a mail that come along to a project, and why others do not.
 
 mod archive;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
@@ -44,9 +45,15 @@ const SILENT_TYPES: [&str; 8] = [
 ];
 
 /// Takes what can be taken. The second list says what was left out and why; what mail programs add by themselves (signatures,
-/// their little pictures, calendar entries) is left out without a word. Archives are looked into, which may take a while.
+/// their little pictures, calendar entries) is left out without a word. Archives are looked into, which may take a while; those
+/// that cannot be are left out, but for the forms in `allow_packed` (their endings: `xz`).
 #[must_use]
-pub fn take(attachments: &[Attachment], refuse_types: &[String], limits: Limits) -> (Vec<Input>, Vec<String>) {
+pub fn take(
+    attachments: &[Attachment],
+    refuse_types: &[String],
+    allow_packed: &[String],
+    limits: Limits,
+) -> (Vec<Input>, Vec<String>) {
     let (mut inputs, mut left_out, mut total) = (Vec::<Input>::new(), Vec::new(), 0_usize);
     for (number, attachment) in attachments.iter().filter(|attachment| !is_silent(attachment)).enumerate() {
         let name = unique(&safe_name(attachment, number), &inputs);
@@ -62,7 +69,7 @@ pub fn take(attachments: &[Attachment], refuse_types: &[String], limits: Limits)
         } else if size == 0 {
             Some("it is empty".to_owned())
         } else {
-            archive::look_into(&name, &attachment.bytes).err()
+            archive::look_into(&name, &attachment.bytes, allow_packed).err()
         };
         match refused {
             Some(why) => left_out.push(format!("{name}: {why}")),

@@ -14,7 +14,8 @@ pub use subject::bare as bare_subject;
 pub use wish::of_reply;
 
 use super::{
-    address::{one_line, plus},
+    address::one_line,
+    addressed,
     letter::{Delivery, Letter},
     reply::Kind,
     token,
@@ -132,7 +133,7 @@ fn goal(subject: &str, text: &str) -> String {
 
 /// A preset that is named behind our `+`.
 fn by_address(letter: &Letter, delivery: &Delivery, ours: &str, presets: &[String], order: &mut Order) {
-    let mut names = our_details(letter, delivery, ours);
+    let mut names = addressed::details(letter, delivery, ours);
     names.retain(|name| !token::looks_like_plus(name));
     let Some(name) = names.first() else { return };
     if names.len() > 1 {
@@ -149,20 +150,6 @@ fn by_address(letter: &Letter, delivery: &Delivery, ours: &str, presets: &[Strin
             .push(format!("its address names the preset {preset}, and its text another one, {}", one_line(other, 60))),
         _ => order.preset = Some(preset.clone()),
     }
-}
-
-/// What stands behind our `+` in the addresses a mail was sent to, each once.
-#[must_use]
-pub fn our_details(letter: &Letter, delivery: &Delivery, ours: &str) -> Vec<String> {
-    let written = letter.to.iter().chain(&letter.cc).map(|one| one.address.as_str());
-    let delivered = letter.delivered_to.iter().chain(&delivery.rcpt_to).map(String::as_str);
-    let mut found = Vec::new();
-    for detail in written.chain(delivered).filter_map(|address| plus(ours, address)) {
-        if !found.contains(&detail) {
-            found.push(detail);
-        }
-    }
-    found
 }
 
 fn no_preset(name: &str, presets: &[String]) -> String {

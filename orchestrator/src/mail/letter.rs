@@ -1,5 +1,7 @@
 //! A mail as it came, taken apart. Nothing in it is believed yet.
 
+#[cfg(test)]
+pub(crate) mod mutate;
 mod read;
 mod tame;
 #[cfg(test)]

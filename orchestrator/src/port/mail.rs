@@ -23,6 +23,14 @@ pub enum MailError {
         /// What became of it, as a sentence.
         is: String,
     },
+    /// Its text is not kept any more.
+    #[error("the text of mail {id} is not kept any more: {why}")]
+    Cleared {
+        /// Which.
+        id: String,
+        /// Why, as a sentence.
+        why: String,
+    },
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] JournalError),

@@ -70,6 +70,9 @@ pub(super) fn of_mail(error: &MailError) -> Problem {
         MailError::NotQuarantined { .. } => {
             hinted("wrong_state", 409, error.to_string(), "`baton mail quarantine` lists what waits")
         }
+        MailError::Cleared { .. } => {
+            hinted("cleared", 410, error.to_string(), "the mailbox it came from may still have it")
+        }
         MailError::Store(error) => of_journal(error),
     }
 }

@@ -18,7 +18,7 @@ use crate::{
             listen,
             smtp::Smtp,
         },
-        sqlite::MailStore,
+        sqlite::{MailLimits, MailStore},
     },
     config::{Mail as MailConfig, News},
     mail::address,
@@ -86,6 +86,10 @@ impl Orchestrator {
         let transport = Smtp::new(&mail)?;
         let mailbox = ImapSettings::new(&mail)?;
         let store = MailStore::open(data_dir).map_err(|error| format!("open mail.db: {}", with_causes(&error)))?;
+        let store = store.with_limits(MailLimits {
+            bytes: mail.quarantine_mib.saturating_mul(1024 * 1024),
+            count: mail.quarantine_mails,
+        });
         let key = store.key().await.map_err(|error| error.to_string())?;
         let bridge = Bridge::new(World {
             service: self.clone(),
@@ -155,6 +159,7 @@ impl Orchestrator {
             news,
             folders: mail.folders.clone(),
             refuse_types: mail.refuse_types.clone(),
+            allow_packed: mail.allow_packed.clone(),
             per_sender: mail.per_sender,
             per_hour: mail.per_hour,
             per_thread: mail.per_thread,

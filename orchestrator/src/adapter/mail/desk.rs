@@ -33,6 +33,18 @@ pub enum InState {
     Dropped,
 }
 
+/// Whose mail it is, as far as anybody vouches for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Somebody who may write, or nothing that counts against a limit.
+    #[default]
+    Known,
+    /// Somebody who may not write, or nobody who can be read.
+    Stranger,
+    /// It says to be from somebody who may write, and that was not proven.
+    Claims,
+}
+
 /// What is known of a mail once it was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -52,6 +64,8 @@ pub struct Verdict {
     pub project_id: Option<ProjectId>,
     /// Its sender was genuine and may write. Only such mails count for rates and as seen.
     pub trusted: bool,
+    /// Whose mail it is: of those nobody vouches for, only so many texts are kept.
+    pub standing: Standing,
 }
 
 /// A mail that came in.
@@ -71,6 +85,8 @@ pub struct InMail {
     pub done_at: Option<UnixMs>,
     /// The admin who released or dropped it.
     pub by: Option<String>,
+    /// Its text was removed: it is old, or one too many of its kind.
+    pub is_cleared: bool,
 }
 
 /// Which mails.
@@ -191,6 +207,10 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn position(&self, mailbox: &str) -> impl Future<Output = Kept<Option<Position>>> + Send;
     /// A mail's text, whole.
     fn text(&self, id: &str) -> impl Future<Output = Kept<Option<Bytes>>> + Send;
+    /// The beginning of a mail's text, at most so many bytes; whether it is what was kept is not looked at.
+    fn head(&self, id: &str, most: usize) -> impl Future<Output = Kept<Option<Bytes>>> + Send {
+        async move { Ok(self.text(id).await?.map(|text| text.slice(..text.len().min(most)))) }
+    }
     /// A mail.
     fn letter(&self, id: &str) -> impl Future<Output = Kept<Option<InMail>>> + Send;
     /// Mails, the newest first.

@@ -17,8 +17,8 @@ mod verifier;
 pub mod view;
 
 pub use desk::{
-    Desk, InMail, InState, Kept, LetterFilter, OutKind, OutMail, OutState, OutText, Position, Thread, Verdict,
+    Desk, InMail, InState, Kept, LetterFilter, OutKind, OutMail, OutState, OutText, Position, Standing, Thread, Verdict,
 };
 pub use listen::serve;
 pub use story::{News, Story};
-pub use verifier::{Authentic, Transport, TransportError, Verifier};
+pub use verifier::{Asks, Authentic, Transport, TransportError, Verifier};

@@ -15,8 +15,23 @@ pub enum Authentic {
     Unknown(String),
 }
 
+/// Whose name servers a check of a mail would ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// The domains, sorted.
+    pub domains: Vec<String>,
+    /// It is the one of the mail's From address, and no other.
+    pub is_own: bool,
+    /// What beside the domains makes the question another one (selectors).
+    pub evidence: String,
+}
+
 /// Says whether mails are genuine.
 pub trait Verifier: Clone + Send + Sync + 'static {
+    /// Whose name servers would be asked, by a mail's beginning. Asks nobody. Mails for which this is the same wait for each other.
+    fn asks(&self, _head: &[u8], _delivery: &Delivery) -> Asks {
+        Asks::default()
+    }
     /// Looks at one mail.
     fn verify(&self, raw: &[u8], letter: &Letter, delivery: &Delivery) -> impl Future<Output = Authentic> + Send;
 }

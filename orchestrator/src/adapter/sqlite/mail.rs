@@ -12,6 +12,7 @@ mod outgoing;
 mod tests;
 mod texts;
 mod threads;
+mod unproven;
 
 use std::path::Path;
 
@@ -24,8 +25,11 @@ use super::{
 };
 use crate::port::journal::JournalError;
 
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../../migrations/mail/0001_first.sql"), include_str!("../../../migrations/mail/0002_asks.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../../migrations/mail/0001_first.sql"),
+    include_str!("../../../migrations/mail/0002_asks.sql"),
+    include_str!("../../../migrations/mail/0003_strangers.sql"),
+];
 /// The name under which the place in the feed is kept.
 const FEED: &str = "feed";
 /// The name of the key tokens are signed with.
@@ -38,6 +42,22 @@ type Outcome<T> = Result<T, JournalError>;
 pub struct MailStore {
     writer: Writer,
     texts: Texts,
+    limits: Limits,
+}
+
+/// How much of mails nobody vouches for is kept: of strangers, and as much again of those who say to be somebody who may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Their texts together, in bytes.
+    pub bytes: u64,
+    /// Their number.
+    pub count: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 512 << 20, count: 10_000 }
+    }
 }
 
 impl MailStore {
@@ -70,7 +90,29 @@ impl MailStore {
         transaction.commit().map_err(sqlite)?;
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::start(connection, ()).map_err(io)?;
-        Ok(Self { writer, texts })
+        Ok(Self { writer, texts, limits: Limits::default() })
+    }
+
+    /// With other limits for mails nobody vouches for.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Removes texts of mails nobody vouches for, as far as they are too many. Their rows stay, and say so.
+    async fn shrink(&self) -> Outcome<()> {
+        const OPERATION: &str = "drop texts of strangers";
+        let limits = self.limits;
+        loop {
+            // Marked first: from then on nobody lets them pass. What a crash leaves marked is removed the next time.
+            let leaving = self.run(OPERATION, move |connection| unproven::mark(connection, limits)).await?;
+            if leaving.is_empty() {
+                return Ok(());
+            }
+            self.texts.remove(OPERATION, leaving.clone()).await?;
+            self.run(OPERATION, move |connection| unproven::removed(connection, &leaving)).await?;
+        }
     }
 
     async fn run<T, F>(&self, operation: &'static str, work: F) -> Outcome<T>

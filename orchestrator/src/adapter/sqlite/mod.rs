@@ -26,7 +26,7 @@ mod verify;
 mod writer;
 
 pub use feed::FeedPage;
-pub use mail::MailStore;
+pub use mail::{Limits as MailLimits, MailStore};
 pub use open::OpenError;
 pub use query::{ApplyStage, Backlog, LastApply, Thing};
 pub use slack::{SlackDesk, SlackStore};

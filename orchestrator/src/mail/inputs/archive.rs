@@ -1,9 +1,15 @@
 //! Archives, looked into before they come along: streamed, never written, and given up as soon as they are too much.
 
-use std::io::{Cursor, Read};
+use std::{
+    borrow::Cow,
+    io::{Cursor, Read},
+};
 
 use flate2::read::MultiGzDecoder;
+use tar::{EntryType, PaxExtensions};
 use zip::{ZipArchive, result::ZipError};
+
+use super::sealed;
 
 /// The most an archive may hold, in bytes, with the archives in it.
 const UNPACKED: u64 = 200 << 20;
@@ -24,15 +30,21 @@ enum Form {
 }
 
 /// How much was unpacked so far, of all levels.
-struct Meter {
+struct Meter<'a> {
+    /// Archives that come along though they cannot be looked into, by their endings.
+    allowed: &'a [String],
     packed: u64,
     unpacked: u64,
     entries: usize,
 }
 
-/// Says why a file does not come along, if it is an archive that should not be opened.
-pub(super) fn look_into(name: &str, bytes: &[u8]) -> Result<(), String> {
-    let mut meter = Meter { packed: bytes.len() as u64, unpacked: 0, entries: 0 };
+/// The longest name in a tar, in bytes, with all that is said beside it: the library would take any length into memory.
+const LONG: u64 = 64 << 10;
+
+/// Says why a file does not come along, if it is an archive that should not be opened, or one that cannot be looked into and is
+/// none of the `allowed` ones.
+pub(super) fn look_into(name: &str, bytes: &[u8], allowed: &[String]) -> Result<(), String> {
+    let mut meter = Meter { allowed, packed: bytes.len() as u64, unpacked: 0, entries: 0 };
     meter.look(name, bytes, 0)
 }
 
@@ -52,8 +64,9 @@ fn form(name: &str, bytes: &[u8]) -> Option<Form> {
     }
 }
 
-impl Meter {
+impl Meter<'_> {
     fn look(&mut self, name: &str, bytes: &[u8], depth: u32) -> Result<(), String> {
+        self.sealed(name, bytes)?;
         let Some(form) = form(name, bytes) else { return Ok(()) };
         if depth > DEPTH {
             return Err("it has archives in archives in archives".to_owned());
@@ -88,18 +101,21 @@ impl Meter {
     fn gzip(&mut self, name: &str, bytes: &[u8], depth: u32) -> Result<(), String> {
         let mut unpacked = MultiGzDecoder::new(bytes);
         let small = name.to_lowercase();
-        let inner = small.strip_suffix(".gz").map_or_else(|| "inner.tar".to_owned(), str::to_owned);
+        let inner = match small.strip_suffix(".gz") {
+            Some(inner) => inner.to_owned(),
+            None if small.ends_with(".tgz") => "inner.tar".to_owned(),
+            None => "inner".to_owned(),
+        };
         // `x.tar.gz` is one archive to people: what is in the tar is on the same level.
         let mut beginning = Vec::new();
         (&mut unpacked).take(512).read_to_end(&mut beginning).map_err(|_| broken())?;
-        if beginning.get(257..262) == Some(b"ustar") {
+        if beginning.get(257..262) == Some(b"ustar") || inner.ends_with(".tar") {
             let whole = Cursor::new(beginning).chain(unpacked);
             return self.tar_stream(whole, depth);
         }
         self.entry(&inner)?;
         let mut whole = Cursor::new(beginning).chain(unpacked);
-        let inner = if inner.ends_with(".tar") { "inner" } else { &inner };
-        self.content(inner, &mut whole, depth)
+        self.content(&inner, &mut whole, depth)
     }
 
     fn tar(&mut self, bytes: &[u8], depth: u32) -> Result<(), String> {
@@ -109,13 +125,31 @@ impl Meter {
     fn tar_stream(&mut self, stream: impl Read, depth: u32) -> Result<(), String> {
         // What stands between the entries is unpacked, too.
         let mut archive = tar::Archive::new(stream.take(UNPACKED + (64 << 20)));
-        for entry in archive.entries().map_err(|_| broken())? {
+        let mut said = Said::default();
+        // Raw: what stands before an entry (its long name) would be read whole, however long it says it is.
+        for entry in archive.entries().map_err(|_| broken())?.raw(true) {
             let mut entry = entry.map_err(|_| broken())?;
-            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            self.entry(&name)?;
             let kind = entry.header().entry_type();
+            if kind.is_gnu_longname()
+                || kind.is_gnu_longlink()
+                || kind.is_pax_local_extensions()
+                || kind.is_pax_global_extensions()
+            {
+                let text = self.long(&mut entry)?;
+                said.add(kind, text)?;
+                continue;
+            }
+            if kind.is_gnu_sparse() {
+                return Err("it has a file with holes, which can be larger than all of it".to_owned());
+            }
+            let header = |bytes: Option<Cow<'_, [u8]>>| bytes.map(Cow::into_owned);
+            let said = std::mem::take(&mut said);
+            let name = said.name.unwrap_or_else(|| entry.header().path_bytes().into_owned());
+            let name = String::from_utf8_lossy(&name).into_owned();
+            self.entry(&name)?;
             if kind.is_symlink() || kind.is_hard_link() {
-                let target = entry.link_name_bytes().map(|target| String::from_utf8_lossy(&target).into_owned());
+                let target = said.link.or_else(|| header(entry.header().link_name_bytes()));
+                let target = target.map(|target| String::from_utf8_lossy(&target).into_owned());
                 if target.is_some_and(|target| leaves(&target)) {
                     return Err(format!("it has a link that leaves it: {}", super::one_line(&name, 100)));
                 }
@@ -123,6 +157,29 @@ impl Meter {
             self.content(&name, &mut entry, depth)?;
         }
         Ok(())
+    }
+
+    /// What is said before an entry, if it is not too long.
+    fn long(&mut self, entry: &mut impl Read) -> Result<Vec<u8>, String> {
+        self.entry("")?;
+        let mut text = Vec::new();
+        entry.take(LONG + 1).read_to_end(&mut text).map_err(|_| broken())?;
+        if text.len() as u64 > LONG {
+            return Err(format!("it has a name that is longer than {} KiB", LONG >> 10));
+        }
+        self.count(text.len())?;
+        Ok(text)
+    }
+
+    /// Whether a file is an archive that nobody here looks into.
+    fn sealed(&self, name: &str, beginning: &[u8]) -> Result<(), String> {
+        let Some(form) = sealed::form(name, beginning) else { return Ok(()) };
+        if self.allowed.iter().any(|allowed| allowed.trim_start_matches('.').eq_ignore_ascii_case(form)) {
+            return Ok(());
+        }
+        Err(format!(
+            "archives of the type {form} cannot be looked into, so they are not taken: send it as .zip or .tar.gz, or without an archive"
+        ))
     }
 
     /// One more entry, with its name.
@@ -142,6 +199,7 @@ impl Meter {
         let mut beginning = Vec::with_capacity(512);
         entry.take(512).read_to_end(&mut beginning).map_err(|_| broken())?;
         self.count(beginning.len())?;
+        self.sealed(name, &beginning)?;
         if form(name, &beginning).is_none() {
             let mut piece = vec![0; 64 << 10];
             loop {
@@ -171,6 +229,43 @@ impl Meter {
         }
         if self.unpacked > GROWTH.1 && self.unpacked > self.packed.saturating_mul(GROWTH.0) {
             return Err(format!("it holds more than {} times its size", GROWTH.0));
+        }
+        Ok(())
+    }
+}
+
+/// What is said before an entry of a tar about it.
+#[derive(Default)]
+struct Said {
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+impl Said {
+    fn add(&mut self, kind: EntryType, text: Vec<u8>) -> Result<(), String> {
+        let until_nul = |text: Vec<u8>| text.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        if kind.is_gnu_longname() {
+            self.name = Some(until_nul(text));
+            return Ok(());
+        }
+        if kind.is_gnu_longlink() {
+            self.link = Some(until_nul(text));
+            return Ok(());
+        }
+        for record in PaxExtensions::new(&text) {
+            let record = record.map_err(|_| broken())?;
+            match record.key_bytes() {
+                b"path" if kind.is_pax_local_extensions() => self.name = Some(record.value_bytes().to_vec()),
+                b"linkpath" if kind.is_pax_local_extensions() => self.link = Some(record.value_bytes().to_vec()),
+                // Who unpacks it would see other files than those that were looked at.
+                b"path" | b"linkpath" | b"size" => {
+                    return Err("it says about its files what can be read in two ways".to_owned());
+                }
+                key if key.starts_with(b"GNU.sparse.") => {
+                    return Err("it has a file with holes, which can be larger than all of it".to_owned());
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ fn file(name: &str, bytes: &[u8]) -> Attachment {
 }
 
 fn taken(files: &[Attachment]) -> (Vec<String>, Vec<String>) {
-    let (inputs, left_out) = take(files, &["exe".to_owned(), "scr".to_owned()], Limits::default());
+    let (inputs, left_out) = take(files, &["exe".to_owned(), "scr".to_owned()], &[], Limits::default());
     (inputs.into_iter().map(|input| input.name).collect(), left_out)
 }
 
@@ -77,7 +77,7 @@ fn what_is_too_much_is_named() {
     assert!(left_out[0].starts_with("20.txt: only 20 files"), "{left_out:?}");
     let limits = Limits { files: 9, one: 10, all: 15 };
     let files = [file("a", &[1; 11]), file("b", &[1; 10]), file("c", &[1; 6]), file("d", &[1; 5])];
-    let (inputs, left_out) = take(&files, &[], limits);
+    let (inputs, left_out) = take(&files, &[], &[], limits);
     assert_eq!(inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["b", "d"]);
     assert_eq!(left_out.len(), 2);
 }
@@ -138,6 +138,103 @@ fn bombs_and_traps_are_refused() {
     let many: Vec<(&str, &[u8])> = many.iter().map(|(name, content)| (name.as_str(), *content)).collect();
     assert!(refused("a.zip", &zipped(&many)).contains("10000 files"));
     assert!(refused("a.zip", b"PK\x03\x04broken").contains("broken"));
+}
+
+/// Of 64 MiB of zeros, and a small tar, as the programs of a usual Linux pack them; of others, how they begin.
+const SEALED: [(&str, &[u8]); 12] = [
+    ("zeros.xz", include_bytes!("bombs/zeros.xz")),
+    ("zeros.bz2", include_bytes!("bombs/zeros.bz2")),
+    ("zeros.zst", include_bytes!("bombs/zeros.zst")),
+    ("zeros.lz4", include_bytes!("bombs/zeros.lz4")),
+    ("zeros.lzma", include_bytes!("bombs/zeros.lzma")),
+    ("small.tar.xz", include_bytes!("bombs/small.tar.xz")),
+    ("small.tar.zst", include_bytes!("bombs/small.tar.zst")),
+    ("x.7z", b"7z\xbc\xaf\x27\x1c\0\x04"),
+    ("x.rar", b"Rar!\x1a\x07\x01\0"),
+    ("x.cab", b"MSCF\0\0\0\0"),
+    ("x.z", b"\x1f\x9d\x90"),
+    ("x.lzh", b"\x20\x21-lh5-"),
+];
+
+#[test]
+fn archives_that_cannot_be_looked_into_are_refused_by_their_type() {
+    for (name, bytes) in SEALED {
+        let form = name.rsplit_once('.').unwrap().1;
+        let why = refused(name, bytes);
+        assert!(
+            why.contains(&format!("type {form} cannot be looked into")) && why.contains("send it as .zip"),
+            "{why}"
+        );
+        // LZMA has no mark of its own: it is known by its name only.
+        if form != "lzma" {
+            assert!(refused("innocent.txt", bytes).contains("cannot be looked into"), "{name}");
+            assert!(refused("a.zip", &zipped(&[("innocent", bytes)])).contains("cannot be looked into"), "{name}");
+        }
+        for archive in [zipped(&[(name, bytes)]), tarred(&[(name, bytes)]), gzipped(&tarred(&[(name, bytes)]))] {
+            assert!(refused("a", &archive).contains("cannot be looked into"), "{name} in an archive");
+        }
+        let (inputs, left_out) = take(&[file(name, bytes)], &[], &[form.to_uppercase()], Limits::default());
+        assert_eq!((inputs.len(), left_out), (1, Vec::new()), "{name} is allowed");
+    }
+    assert!(refused("x.bz2", b"not packed at all").contains("type bz2"), "by its name alone");
+    let texts: [(&str, &[u8]); 3] = [("a.txt", b"BZhello"), ("b.txt", b"LZIPped"), ("c.txt", b"xx-lhasa")];
+    for (name, text) in texts {
+        assert_eq!(taken(&[file(name, text)]).0, [name]);
+    }
+}
+
+/// A tar with one entry of this kind before `a.txt`.
+fn tarred_after(kind: tar::EntryType, said: &[u8]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (kind, content) in [(kind, said), (tar::EntryType::Regular, &b"hello"[..])] {
+        let mut header = tar::Header::new_ustar();
+        header.set_path("a.txt").unwrap();
+        header.set_size(content.len() as u64);
+        header.set_entry_type(kind);
+        header.set_cksum();
+        archive.append(&header, content).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn what_a_tar_says_about_its_names_is_bounded_and_believed() {
+    use tar::EntryType as Kind;
+    for kind in [Kind::GNULongName, Kind::GNULongLink, Kind::XHeader, Kind::XGlobalHeader] {
+        // 3 MiB of a name, packed into some KiB: less than what may grow, and far more than a name.
+        let long = tarred_after(kind, &vec![b'x'; 3 << 20]);
+        assert!(refused("a.tar.gz", &gzipped(&long)).contains("name that is longer than 64 KiB"), "{kind:?}");
+    }
+    for (kind, said) in
+        [(Kind::GNULongName, &b"../../etc/passwd\0"[..]), (Kind::XHeader, b"25 path=../../etc/passwd\n")]
+    {
+        assert!(refused("a.tar", &tarred_after(kind, said)).contains("leaves it"), "{kind:?}");
+    }
+    for (kind, said, why) in [
+        (Kind::XHeader, &b"12 size=999\n"[..], "two ways"),
+        (Kind::XGlobalHeader, b"14 path=x/y/z\n", "two ways"),
+        (Kind::XHeader, b"26 GNU.sparse.realsize=99\n", "holes"),
+        (Kind::GNUSparse, b"", "holes"),
+    ] {
+        assert!(refused("a.tar", &tarred_after(kind, said)).contains(why), "{kind:?}");
+    }
+    for (kind, said) in [
+        (Kind::GNULongName, &b"a/long/name.txt\0"[..]),
+        (Kind::XHeader, b"20 path=a/long/name\n"),
+        (Kind::XGlobalHeader, b"19 comment=0123456\n"),
+    ] {
+        assert_eq!(taken(&[file("a.tar", &tarred_after(kind, said))]).1, [""; 0], "{kind:?}");
+    }
+    let mut chain = tar::Builder::new(Vec::new());
+    for _ in 0..10_001 {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(Kind::XGlobalHeader);
+        header.set_size(0);
+        header.set_cksum();
+        chain.append(&header, &b""[..]).unwrap();
+    }
+    let chain = gzipped(&chain.into_inner().unwrap());
+    assert!(refused("a.tgz", &chain).contains("more than 10000 files"), "they have an end, too");
 }
 
 #[test]

@@ -103,7 +103,11 @@ fn what_is_wrong_in_a_block_is_named_and_nothing_guessed() {
 
 #[test]
 fn an_address_may_name_a_preset() {
-    let to = |address: &str, text: &str| order(&format!("Subject: x\nCc: Baton <{address}>"), text);
+    let presets = ["website".to_owned(), "Audit".to_owned()];
+    let to = |address: &str, text: &str| {
+        let raw = format!("From: ann@example.org\nTo: bob@example.org\nCc: Baton <{address}>\nSubject: x\n\n{text}\n");
+        of_new(&letter::read(raw.as_bytes()), &Delivery::default(), OURS, &presets)
+    };
     assert_eq!(to("baton+WebSite@works.example", "Go.").preset.as_deref(), Some("website"));
     assert!(to("baton+shop@works.example", "Go.").problems[0].contains("no preset `shop`"));
     assert!(to("baton+website@works.example", "preset: audit\n\nGo.").problems[0].contains("another one"));

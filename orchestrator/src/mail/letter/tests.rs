@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::mail::reply;
 
 #[test]
 fn a_mail_is_taken_apart() {
@@ -150,6 +151,27 @@ proptest! {
     #[test]
     fn any_bytes_are_read(raw in proptest::collection::vec(any::<u8>(), 0..3000)) {
         drop(read(&raw));
+    }
+
+    #[test]
+    fn broken_mails_are_read_with_work_that_grows_with_their_size_only(
+        (raw, harms) in mutate::mails("ann@example.org", "baton@works.example".to_owned())
+    ) {
+        reply::steps_taken();
+        let letter = read(&raw);
+        let steps = reply::steps_taken();
+        prop_assert!(steps <= 40 * raw.len() + 4_000, "{} steps for {} bytes: {:?}", steps, raw.len(), harms);
+        // What is handed on is no more than what came, but for letters of other charsets.
+        let files: usize = letter.attachments.iter().map(|file| file.bytes.len()).sum();
+        prop_assert!(files <= 4 * raw.len() && letter.text.len() <= 4 * raw.len() + 100, "{:?}", harms);
+        prop_assert!(letter.reply.text().len() <= letter.text.len() + 1, "{:?}", harms);
+        for (name, value) in &letter.headers {
+            prop_assert!(!name.contains('\n') && !value.contains(['\n', '\r']));
+        }
+        // Who is believed to have written it wrote the one line that says so.
+        if letter.author().is_some() {
+            prop_assert!(mutate::lines_named(&raw, "From") <= 1, "{:?}", harms);
+        }
     }
 
     #[test]

@@ -17,6 +17,6 @@ pub(super) fn tick(_steps: usize) {}
 
 /// What was noted since the last call.
 #[cfg(test)]
-pub(super) fn taken() -> usize {
+pub(in crate::mail) fn taken() -> usize {
     STEPS.with(|all| all.replace(0))
 }

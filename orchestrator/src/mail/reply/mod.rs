@@ -35,6 +35,8 @@ mod words;
 mod tests;
 
 pub use decide::Deciding;
+#[cfg(test)]
+pub(super) use meter::taken as steps_taken;
 pub(super) use mime::of_message;
 
 use std::ops::Range;

@@ -3,6 +3,7 @@
 //! A mail is believed for one reason only: the domain of its single From address vouches for it, by a signature that covers what
 //! we read, or by the address it came from. What a mail says about itself counts for nothing.
 
+mod asks;
 mod dns;
 mod fields;
 mod reason;

@@ -37,7 +37,7 @@ pub(super) fn narrow(message: &mut AuthenticatedMessage<'_>, domain: &str) -> Ve
 }
 
 /// Whether two domains can be of the same organisation: they end with the same two labels. (Whether they are, DMARC says.)
-fn is_kin(one: &str, other: &str) -> bool {
+pub(super) fn is_kin(one: &str, other: &str) -> bool {
     let end = |domain: &str| {
         let mut labels = domain.trim_end_matches('.').rsplit('.').map(str::to_ascii_lowercase);
         (labels.next(), labels.next())

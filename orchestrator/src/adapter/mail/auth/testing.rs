@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -34,12 +31,14 @@ pub(in crate::adapter::mail) enum Answer {
     Mx(u16, String),
     /// It cannot say.
     Trouble,
+    /// It says nothing, about this name and all below it.
+    Silence,
 }
 
 /// A name server on this machine.
 pub(in crate::adapter::mail) struct Zone {
     pub(in crate::adapter::mail) address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
     _serves: AbortOnDropHandle<()>,
 }
 
@@ -51,15 +50,17 @@ impl Zone {
         for (name, answer) in records {
             known.entry((*name).to_owned()).or_default().push(answer.clone());
         }
-        let asked = Arc::new(AtomicUsize::new(0));
+        let asked = Arc::<Mutex<Vec<String>>>::default();
         let counted = Arc::clone(&asked);
         let serves = tokio::spawn(async move {
             let mut buffer = [0; 4_096];
             loop {
                 let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
-                counted.fetch_add(1, Ordering::Relaxed);
-                let answer = answer(&buffer[..length], &known);
-                socket.send_to(&answer, from).await.unwrap();
+                let (name, answer) = answer(&buffer[..length], &known);
+                counted.lock().unwrap().push(name);
+                if let Some(answer) = answer {
+                    socket.send_to(&answer, from).await.unwrap();
+                }
             }
         });
         Self { address, asked, _serves: AbortOnDropHandle::new(serves) }
@@ -67,19 +68,32 @@ impl Zone {
 
     /// How often it was asked.
     pub(in crate::adapter::mail) fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+        self.asked.lock().unwrap().len()
+    }
+
+    /// How often it was asked about a name or one below it.
+    pub(in crate::adapter::mail) fn asked_about(&self, domain: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|name| is_below(name, domain)).count()
     }
 }
 
-fn answer(asked: &[u8], known: &HashMap<String, Vec<Answer>>) -> Vec<u8> {
+fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+fn answer(asked: &[u8], known: &HashMap<String, Vec<Answer>>) -> (String, Option<Vec<u8>>) {
     let asked = Message::from_vec(asked).unwrap();
     let query = asked.queries[0].clone();
-    let name = query.name().to_lowercase().to_ascii();
+    let name = query.name().to_lowercase().to_ascii().trim_end_matches('.').to_owned();
+    let is_silence = |records: &Vec<Answer>| matches!(records.as_slice(), [Answer::Silence]);
+    if known.iter().any(|(silent, records)| is_silence(records) && is_below(&name, silent)) {
+        return (name, None);
+    }
     let mut answer = Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
     answer.metadata.recursion_desired = true;
     answer.metadata.recursion_available = true;
     answer.add_query(query.clone());
-    match known.get(name.trim_end_matches('.')) {
+    match known.get(&name) {
         None => answer.metadata.response_code = ResponseCode::NXDomain,
         Some(records) => {
             for record in records {
@@ -101,7 +115,7 @@ fn answer(asked: &[u8], known: &HashMap<String, Vec<Answer>>) -> Vec<u8> {
             }
         }
     }
-    answer.to_vec().unwrap()
+    (name, Some(answer.to_vec().unwrap()))
 }
 
 /// A key to sign with.

@@ -3,11 +3,12 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use mail_auth::{
-    AuthenticatedMessage, DmarcResult, DnsError, Error, SpfOutput, SpfResult, common::to_a_label,
+    AuthenticatedMessage, DkimOutput, DmarcResult, DnsError, Error, SpfOutput, SpfResult, common::to_a_label,
     dmarc::verify::DmarcParameters, spf::verify::SpfParameters,
 };
 
 use super::{
+    asks,
     dns::Dns,
     fields::{self, Field},
     reason::Found,
@@ -18,12 +19,11 @@ use super::{
 use crate::{
     adapter::{
         clock::SystemClock,
-        mail::{Authentic, Verifier},
+        mail::{Asks, Authentic, Verifier},
     },
     mail::{
-        address,
-        letter::{Address, Delivery, Letter},
-        token,
+        address, addressed,
+        letter::{Delivery, Letter},
     },
     port::Clock,
 };
@@ -151,20 +151,12 @@ impl MailAuth {
         Ok(domain)
     }
 
-    /// Where our address stands: best with a token behind the `+`.
+    /// Where our address stands, in the line that counts.
     fn addressed(&self, fields: &[Field], letter: &Letter) -> Result<Addressed, String> {
-        let lists = [("To", &letter.to), ("Cc", &letter.cc)];
-        for is_detailed in [true, false] {
-            for (field, list) in lists.into_iter().filter(|(field, _)| fields::has(fields, field)) {
-                let is_ours = |known: &Address| {
-                    let detail = address::plus(&self.0.ours, &known.address);
-                    let is_token = detail.is_some_and(|detail| token::looks_like_plus(&detail));
-                    address::is_ours(&self.0.ours, &known.address) && is_token == is_detailed
-                };
-                if list.iter().any(is_ours) {
-                    return Ok(Addressed { field, is_detailed });
-                }
-            }
+        if let Some((line, is_detailed)) = addressed::line(letter, &self.0.ours)
+            && fields::has(fields, line.name())
+        {
+            return Ok(Addressed { field: line.name(), is_detailed });
         }
         let named: Vec<String> =
             letter.to.iter().chain(&letter.cc).take(3).map(|known| shown(&known.address)).collect();
@@ -199,7 +191,16 @@ impl MailAuth {
         }
         found.signatures.extend(signature::unreadable(message));
         found.strangers = others;
-        let (spf, mail_from) = self.spf(fields, delivery, &found.domain, &mut found.spf).await;
+        // Its own domain's signature is enough: the return path's domain needs not be asked as well.
+        let is_signed = counting
+            .iter()
+            .filter_map(DkimOutput::signature)
+            .any(|signature| to_a_label(&signature.d).eq_ignore_ascii_case(&found.domain));
+        let (spf, mail_from) = if is_signed {
+            (SpfOutput::new(String::new()), String::new())
+        } else {
+            self.spf(fields, delivery, &found.domain, &mut found.spf).await
+        };
         if spf.result() == SpfResult::TempError {
             later.push(format!("the SPF record of {} cannot be got now", spf.domain()));
         }
@@ -215,9 +216,8 @@ impl MailAuth {
             (signers.iter().any(|signer| speaks_for(signer, &found.domain)), spf_speaks)
         };
         // Whether another domain than its own may speak for it, the record says: without an answer, nobody knows.
-        let is_own = signers.iter().any(|signer| to_a_label(signer).eq_ignore_ascii_case(&found.domain));
         if let DmarcResult::TempError(error) = dmarc.dkim_result()
-            && !is_own
+            && !is_signed
         {
             later.push(format!("the DMARC record of {} cannot be got now: {}", found.domain, said(error)));
         } else if by_dkim || by_spf {
@@ -251,7 +251,7 @@ impl MailAuth {
                     .to_owned();
             return none();
         };
-        let Some(sender) = delivery.mail_from.clone().or_else(|| return_path(fields)) else {
+        let Some(sender) = delivery.mail_from.clone().or_else(|| asks::return_path(fields)) else {
             *note = "SPF cannot be looked at: its return path is not known".to_owned();
             return none();
         };
@@ -262,6 +262,11 @@ impl MailAuth {
         let mail_from = to_a_label(mail_from).into_owned();
         if !is_domain(&mail_from) {
             *note = "SPF cannot be looked at: its return path is no address".to_owned();
+            return none();
+        }
+        // It could not speak for the mail's sender, whatever it says: a stranger's name servers are not asked.
+        if !signature::is_kin(&mail_from, domain) {
+            *note = format!("SPF could only speak for {}, not for it", signature::shown(&mail_from));
             return none();
         }
         let dns = &self.0.dns;
@@ -281,6 +286,10 @@ impl MailAuth {
 }
 
 impl Verifier for MailAuth {
+    fn asks(&self, head: &[u8], delivery: &Delivery) -> Asks {
+        asks::of(head, delivery)
+    }
+
     async fn verify(&self, raw: &[u8], letter: &Letter, delivery: &Delivery) -> Authentic {
         match tokio::time::timeout(LONGEST, Box::pin(self.look(raw, letter, delivery))).await {
             Ok(Ok(found)) => found,
@@ -288,13 +297,6 @@ impl Verifier for MailAuth {
             Err(_) => Authentic::Unknown(format!("the name servers took longer than {} s", LONGEST.as_secs())),
         }
     }
-}
-
-/// The envelope's sender, as the server wrote it that delivered the mail: above all `Received` lines, else its sender wrote it.
-fn return_path(fields: &[Field]) -> Option<String> {
-    let above = fields.iter().take_while(|field| field.name != "received");
-    let path = above.filter(|field| field.name == "return-path").map(|field| field.value.trim());
-    path.map(|value| value.trim_matches(['<', '>']).to_owned()).next()
 }
 
 /// Whether a domain speaks for another without a DMARC record: itself, and one above it, which could say anything about it.

@@ -40,6 +40,8 @@ pub struct Settings {
     pub folders: Vec<PathBuf>,
     /// Endings of attachments that are not taken.
     pub refuse_types: Vec<String>,
+    /// Archives that are taken though they cannot be looked into, by their endings.
+    pub allow_packed: Vec<String>,
     /// Mails of one sender within an hour.
     pub per_sender: u32,
     /// Mails of all senders within an hour.

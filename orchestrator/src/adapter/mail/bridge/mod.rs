@@ -14,6 +14,7 @@ mod room;
 
 pub use self::{
     core::{Bridge, Settings, World},
+    inward::{Answered, Proof, Rules, answered, check},
     outward::{Recipient, Say},
     room::Room,
 };

@@ -107,7 +107,8 @@ impl<D: Desk> MailRoom for Room<D> {
     fn text<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Bytes, MailError>> {
         Box::pin(async move {
             let mail = self.find(id).await?;
-            self.desk.text(&mail.id).await?.ok_or(MailError::NotFound(mail.id))
+            let text = self.desk.text(&mail.id).await?;
+            text.ok_or_else(|| MailError::Cleared { why: cleared(&mail), id: mail.id })
         })
     }
 
@@ -133,11 +134,20 @@ fn became(mail: &InMail) -> String {
     let by = mail.by.as_deref().unwrap_or("an admin");
     match mail.verdict.state {
         InState::Kept => "it was not looked at yet".to_owned(),
+        InState::Quarantined if mail.is_cleared => cleared(mail),
         InState::Quarantined => "it was put aside this moment".to_owned(),
         InState::Released => format!("{by} released it"),
         InState::Dropped => format!("{by} dropped it"),
         InState::Done if mail.verdict.outcome.is_empty() => "it was acted on".to_owned(),
         InState::Done => format!("it was acted on: {}", mail.verdict.outcome),
+    }
+}
+
+/// Why a mail has no text any more.
+fn cleared(mail: &InMail) -> String {
+    match mail.verdict.outcome.rsplit_once("body dropped: ") {
+        Some((_, why)) => why.to_owned(),
+        None => "texts are removed 90 days after a mail was done".to_owned(),
     }
 }
 
@@ -152,7 +162,7 @@ const fn state_of(state: LetterState) -> InState {
 }
 
 fn letter(mail: InMail) -> LetterView {
-    let InMail { id, size, delivery, received_at, verdict, done_at, by } = mail;
+    let InMail { id, size, delivery, received_at, verdict, done_at, by, is_cleared: _ } = mail;
     LetterView {
         id,
         source: match delivery.source {

@@ -9,6 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{
     connect::{ImapError, Wire, failed, within},
+    fetch::{Fetched, Stuck},
     settings::ImapSettings,
 };
 use crate::{
@@ -16,12 +17,8 @@ use crate::{
     mail::letter::{Delivery, Source},
 };
 
-/// A mail that was not read because it is too large: only its header is kept, below this field with its size.
-pub const TOO_LARGE: &str = "X-Baton-Too-Large";
 /// So many mails, or bytes, are kept in one step.
 const TOGETHER: (usize, usize) = (25, 8 * 1024 * 1024);
-/// How often a mail the server does not hand out is asked for before it is left where it is.
-const TRIES: u32 = 5;
 /// In a mailbox that is new to us, mails older than this are left alone: nobody would believe them any more.
 const FRESH_MS: i64 = 9 * 24 * 3_600_000;
 
@@ -47,6 +44,13 @@ impl<D: Desk> Inbox for D {
     async fn keep_all(&self, mailbox: &str, mails: Vec<(Bytes, Delivery)>, position: Position, at: UnixMs) -> Kept<()> {
         Desk::keep_all(self, mailbox, mails, position, at).await.map(drop)
     }
+}
+
+/// A mail to be kept.
+struct Came {
+    raw: Bytes,
+    /// Its UID, if the server is to hear that it was read.
+    read: Option<u32>,
 }
 
 /// A mailbox that is open.
@@ -89,21 +93,30 @@ impl<'a, D: Inbox> Mailbox<'a, D> {
     pub(super) async fn take(
         &mut self,
         now: impl Fn() -> UnixMs,
-        tries: &mut HashMap<u32, u32>,
+        stuck: &mut Option<Stuck>,
         kept: impl Fn(),
     ) -> Result<usize, ImapError> {
         let mut count = 0;
         let wanted = self.wanted(now()).await?;
         for group in wanted.chunks(TOGETHER.0) {
             let sizes = self.sizes(group).await?;
-            let mut mails: Vec<(u32, Bytes)> = Vec::new();
+            let mut mails: Vec<Came> = Vec::new();
             let mut last = self.last.unwrap_or_default();
             for uid in group {
-                if let Some(raw) = self.fetch(*uid, sizes.get(uid).copied(), tries).await? {
-                    mails.push((*uid, raw));
+                match self.fetch(*uid, sizes.get(uid).copied(), stuck).await {
+                    Ok(Fetched::Whole(raw)) => mails.push(Came { raw, read: Some(*uid) }),
+                    Ok(Fetched::Stub(raw)) => mails.push(Came { raw, read: None }),
+                    Ok(Fetched::Gone) => {}
+                    Err(error) => {
+                        // What came before it need not come again.
+                        if !mails.is_empty() {
+                            self.keep_only(mails, last, now(), &kept).await?;
+                        }
+                        return Err(error);
+                    }
                 }
                 last = *uid;
-                if mails.iter().map(|(_, raw)| raw.len()).sum::<usize>() >= TOGETHER.1 {
+                if mails.iter().map(|came| came.raw.len()).sum::<usize>() >= TOGETHER.1 {
                     count += mails.len();
                     self.keep(std::mem::take(&mut mails), last, now(), &kept).await?;
                 }
@@ -139,70 +152,40 @@ impl<'a, D: Inbox> Mailbox<'a, D> {
         Ok(found.iter().filter_map(|one| Some((one.uid?, one.size?))).collect())
     }
 
-    async fn ask(&mut self, what: &str, set: &str, items: &str) -> Result<Vec<Fetch>, ImapError> {
+    pub(super) async fn ask(&mut self, what: &str, set: &str, items: &str) -> Result<Vec<Fetch>, ImapError> {
         let session = &mut self.session;
         let answer = async { session.uid_fetch(set, items).await?.try_collect().await };
         within(what, self.settings.timing.fetch, answer).await
     }
 
-    /// One mail; `None` if it is not there any more.
-    async fn fetch(
+    /// Keeps mails and how far the mailbox was read, in one step.
+    async fn keep_only(
         &mut self,
-        uid: u32,
-        size: Option<u32>,
-        tries: &mut HashMap<u32, u32>,
-    ) -> Result<Option<Bytes>, ImapError> {
-        let is_large = size.is_some_and(|size| u64::from(size) > self.settings.max_bytes);
-        let items = if is_large { "(UID BODY.PEEK[HEADER])" } else { "(UID BODY.PEEK[])" };
-        let tried = tries.entry(uid).or_default();
-        *tried += 1;
-        let is_last_try = *tried > TRIES;
-        if !is_last_try {
-            let found = self.ask("UID FETCH", &uid.to_string(), items).await?;
-            let body = found
-                .iter()
-                .filter(|one| one.uid == Some(uid))
-                .find_map(|one| if is_large { one.header() } else { one.body() });
-            if let Some(body) = body {
-                tries.remove(&uid);
-                let Some(size) = size.filter(|_| is_large) else { return Ok(Some(Bytes::copy_from_slice(body))) };
-                tracing::warn!(uid, size, "mail: a mail is too large: only its header is kept");
-                return Ok(Some(Bytes::from([format!("{TOO_LARGE}: {size}\r\n").as_bytes(), body].concat())));
-            }
-        }
-        // Nothing came: is it gone, or does the server not hand it out? A broken connection looks alike.
-        let limit = self.settings.timing.command;
-        let is_there = within("UID SEARCH", limit, self.session.uid_search(format!("UID {uid}"))).await?.contains(&uid);
-        within("NOOP", limit, self.session.noop()).await?;
-        if is_there && !is_last_try {
-            return Err(ImapError::Lost(format!("the server does not hand mail {uid} out")));
-        }
-        if is_there {
-            tracing::warn!(uid, "mail: the server does not hand this mail out; it is left in the mailbox unread");
-        }
-        tries.remove(&uid);
-        Ok(None)
-    }
-
-    /// Keeps mails and how far the mailbox was read, in one step; then the server hears that they were read.
-    async fn keep(
-        &mut self,
-        mails: Vec<(u32, Bytes)>,
+        mails: Vec<Came>,
         last: u32,
         now: UnixMs,
         kept: &impl Fn(),
-    ) -> Result<(), ImapError> {
-        let uids: Vec<String> = mails.iter().map(|(uid, _)| uid.to_string()).collect();
+    ) -> Result<Vec<String>, ImapError> {
+        let uids = mails.iter().filter_map(|came| came.read).map(|uid| uid.to_string()).collect();
+        let is_empty = mails.is_empty();
         let delivery = || Delivery { source: Source::Imap, ..Delivery::default() };
-        let mails = mails.into_iter().map(|(_, raw)| (raw, delivery())).collect();
+        let mails = mails.into_iter().map(|came| (came.raw, delivery())).collect();
         let position = Position { validity: self.validity, uid: last };
         let taken = self.desk.keep_all(&self.name, mails, position, now).await;
         taken.map_err(|error| ImapError::Store(format!("the store does not take what came: {error}")))?;
         self.last = Some(last);
+        if !is_empty {
+            kept();
+        }
+        Ok(uids)
+    }
+
+    /// The same; then the server hears that they were read.
+    async fn keep(&mut self, mails: Vec<Came>, last: u32, now: UnixMs, kept: &impl Fn()) -> Result<(), ImapError> {
+        let uids = self.keep_only(mails, last, now, kept).await?;
         if uids.is_empty() {
             return Ok(());
         }
-        kept();
         // For people who look into the mailbox; we do not go by it, so a folder that may not be written to is no trouble.
         let session = &mut self.session;
         let mark = async {

@@ -1,6 +1,6 @@
 //! The loop: connect, take what is new, wait for news; and all over again whenever something breaks.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 use async_imap::{
     extensions::idle::{Handle, IdleResponse},
@@ -11,11 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connect::{ImapError, Wire, connect, failed, within},
+    fetch::Stuck,
     mailbox::{Inbox, Mailbox},
     settings::ImapSettings,
 };
 use crate::{adapter::clock::SystemClock, port::Clock as _};
 
+/// What is logged when the server tells of news, in the moment it does: what comes after is our own time.
+pub const TOLD: &str = "mail: the mailbox has news";
 /// So much a server may tell between two looks; more may have been lost.
 const MANY: usize = 50;
 
@@ -43,10 +46,10 @@ pub async fn run<D: Inbox>(
     stop: CancellationToken,
 ) {
     let mut pause = settings.timing.again.0;
-    let mut tries = HashMap::new();
+    let mut stuck = None;
     loop {
         let mut was_open = false;
-        let follow = Box::pin(follow(&settings, &desk, &bell, &told, &mut tries, &mut was_open));
+        let follow = Box::pin(follow(&settings, &desk, &bell, &told, &mut stuck, &mut was_open));
         let Some(Err(error)) = unless(&stop, follow).await else { return };
         if was_open {
             pause = settings.timing.again.0;
@@ -79,14 +82,14 @@ async fn follow<D: Inbox>(
     desk: &D,
     bell: &(impl Fn() + Send + Sync),
     told: &watch::Sender<ImapState>,
-    tries: &mut HashMap<u32, u32>,
+    stuck: &mut Option<Stuck>,
     was_open: &mut bool,
 ) -> Result<Never, ImapError> {
     let (session, able) = connect(settings).await?;
     let is_told = able.has_str("IDLE");
     let mut mailbox = Mailbox::open(session, settings, desk).await?;
     loop {
-        mailbox.take(|| SystemClock.now(), tries, bell).await?;
+        mailbox.take(|| SystemClock.now(), stuck, bell).await?;
         *was_open = true;
         told.send_if_modified(|state| {
             let now = ImapState::Open { is_told };
@@ -119,18 +122,20 @@ async fn wait_for_news<D: Inbox>(mailbox: Mailbox<'_, D>) -> Result<Mailbox<'_, 
         // Where so much came, the rest was not kept for us.
         has_come |= matches!(said, UnsolicitedResponse::Exists(_)) || count > MANY;
     }
-    if !has_come {
-        wait(&mut handle, timing.idle).await?;
+    if has_come || wait(&mut handle, timing.idle).await? {
+        tracing::debug!("{TOLD}");
     }
     let session = within("DONE", timing.done, handle.done()).await?;
     Ok(Mailbox { session, settings, desk, name, validity, last })
 }
 
-async fn wait(handle: &mut Handle<Wire>, limit: Duration) -> Result<(), ImapError> {
+/// Whether the server said anything.
+async fn wait(handle: &mut Handle<Wire>, limit: Duration) -> Result<bool, ImapError> {
     // A server that says `still here` all the time must not keep us from looking.
     let (answer, _interrupt) = handle.wait_with_timeout(limit);
     match tokio::time::timeout(limit, answer).await {
-        Err(_) | Ok(Ok(IdleResponse::Timeout | IdleResponse::NewData(_))) => Ok(()),
+        Ok(Ok(IdleResponse::NewData(_))) => Ok(true),
+        Err(_) | Ok(Ok(IdleResponse::Timeout)) => Ok(false),
         Ok(Ok(IdleResponse::ManualInterrupt)) => Err(ImapError::Lost("the server hung up".to_owned())),
         Ok(Err(error)) => Err(failed("IDLE", &error)),
     }

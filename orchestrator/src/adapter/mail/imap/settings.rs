@@ -71,6 +71,8 @@ pub struct ImapSettings {
     pub folder: String,
     /// The largest mail that is read, in bytes.
     pub max_bytes: u64,
+    /// Of a mail that broke the connection, so many bytes are asked for at once.
+    pub piece: usize,
     /// How long is waited for what.
     pub timing: Timing,
 }
@@ -107,6 +109,7 @@ impl ImapSettings {
             access,
             folder: mail.folder.clone(),
             max_bytes: mail.max_mail_mib.saturating_mul(1024 * 1024),
+            piece: 256 * 1024,
             timing: Timing::default(),
         }))
     }

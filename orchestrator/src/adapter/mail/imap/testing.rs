@@ -37,6 +37,12 @@ pub(in crate::adapter::mail) struct State {
     pub(in crate::adapter::mail) is_silent_at: Option<&'static str>,
     /// A mail it does not hand out.
     pub(in crate::adapter::mail) keeps_back: Option<u32>,
+    /// A mail of which it hands out so many bytes and no more: it hangs up.
+    pub(in crate::adapter::mail) breaks_at: Option<(u32, usize)>,
+    /// It breaks off every second answer with a text, the first one, too: so many were given.
+    pub(in crate::adapter::mail) breaks_off: Option<u32>,
+    /// It hangs up at envelopes.
+    pub(in crate::adapter::mail) has_no_envelopes: bool,
     /// A mail that arrives while it answers UID STORE.
     pub(in crate::adapter::mail) arrives_at_store: Option<(u32, Vec<u8>)>,
     /// All commands that came, without tags.
@@ -199,10 +205,37 @@ impl Talk {
                         told = self.state.lock().unwrap().mails.len();
                     }
                     let answer = self.answer(tag, &name, command);
-                    wire.write_all(&answer).await.ok()?;
+                    let end = self.breaks(command, answer.len());
+                    wire.write_all(&answer[..end.unwrap_or(answer.len())]).await.ok()?;
+                    if end.is_some() {
+                        wire.flush().await.ok()?;
+                        return None;
+                    }
                 }
             }
         }
+    }
+
+    /// Where an answer is broken off.
+    fn breaks(&self, command: &str, length: usize) -> Option<usize> {
+        let mut state = self.state.lock().unwrap();
+        if command.contains("ENVELOPE") {
+            return state.has_no_envelopes.then_some(0);
+        }
+        if !command.contains("BODY.PEEK[]") {
+            return None;
+        }
+        if let Some(given) = &mut state.breaks_off {
+            *given += 1;
+            return (*given % 2 == 1).then_some(length / 2);
+        }
+        let (uid, limit) = state.breaks_at?;
+        let asked = command.rsplit_once('<').and_then(|(_, part)| {
+            let (from, count) = part.trim_end_matches(">)").split_once('.')?;
+            Some(from.parse::<usize>().ok()? + count.parse::<usize>().ok()?)
+        });
+        let is_it = command.starts_with(&format!("UID FETCH {uid} "));
+        (is_it && asked.is_none_or(|end| end > limit)).then_some(length / 2)
     }
 
     fn answer(&self, tag: &str, name: &str, command: &str) -> Vec<u8> {
@@ -254,7 +287,21 @@ impl Talk {
                     let (part, bytes) = match words[3] {
                         "(UID RFC822.SIZE)" => (format!("RFC822.SIZE {}", raw.len()), &b""[..]),
                         "(UID BODY.PEEK[])" => (format!("BODY[] {{{}}}\r\n", raw.len()), &raw[..]),
-                        _ => (format!("BODY[HEADER] {{{header}}}\r\n"), &raw[..header]),
+                        "(UID ENVELOPE)" => {
+                            let ann = "((NIL NIL \"ann\" \"example.org\"))";
+                            let text = format!(
+                                "ENVELOPE (NIL \"the subject\" {ann} {ann} {ann} NIL NIL NIL NIL \"<1@example.org>\")"
+                            );
+                            (text, &b""[..])
+                        }
+                        "(UID BODY.PEEK[HEADER])" => (format!("BODY[HEADER] {{{header}}}\r\n"), &raw[..header]),
+                        part => {
+                            let (_, part) = part.trim_end_matches(">)").split_once('<').unwrap();
+                            let (from, count) = part.split_once('.').unwrap();
+                            let from = from.parse::<usize>().unwrap().min(raw.len());
+                            let to = (from + count.parse::<usize>().unwrap()).min(raw.len());
+                            (format!("BODY[]<{from}> {{{}}}\r\n", to - from), &raw[from..to])
+                        }
                     };
                     out.extend_from_slice(format!("* 1 FETCH (UID {uid} {part}").as_bytes());
                     out.extend_from_slice(bytes);

@@ -32,6 +32,7 @@ fn settings(server: &Server, tls: Tls) -> ImapSettings {
         access: Access::Password(Secret::new(PASSWORD.to_owned())),
         folder: "INBOX".to_owned(),
         max_bytes: 1_000,
+        piece: 16,
         timing: timing(),
     }
 }
@@ -170,6 +171,27 @@ async fn what_comes_between_looking_and_waiting_is_seen() {
     followed.end().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_for_a_timer_between_the_news_and_the_mail() {
+    // Time stands still while this thread waits: whoever sleeps after the server told of a mail would sleep for ever.
+    let (holds_time, ends) = std::sync::mpsc::channel::<()>();
+    let held = tokio::task::spawn_blocking(move || ends.recv_timeout(Duration::from_secs(60)));
+    let server = Server::start(Tls::None).await;
+    let kit = Kit::new();
+    let mut followed = Followed::start(settings(&server, Tls::None), &kit);
+    followed.open().await;
+    let begun = tokio::time::Instant::now();
+    server.with(|state| assert!(state.mails.is_empty()));
+    for (count, mail) in [ONE, TWO, THREE].into_iter().enumerate() {
+        server.deliver(u32::try_from(count).unwrap() + 1, mail);
+        kit.until(count + 1).await;
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    drop(holds_time);
+    assert_eq!(held.await.unwrap(), Err(std::sync::mpsc::RecvTimeoutError::Disconnected), "it took no minute either");
+    followed.end().await;
+}
+
 #[tokio::test]
 async fn a_server_without_idle_is_asked() {
     let server = Server::start(Tls::None).await;
@@ -220,7 +242,7 @@ async fn of_a_mail_that_is_too_large_only_the_header_is_kept() {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_not_handed_out_does_not_hold_up_the_others() {
+async fn a_mail_that_is_not_handed_out_does_not_hold_up_the_others_and_a_note_stands_in_its_place() {
     let server = Server::start(Tls::None).await;
     server.with(|state| state.keeps_back = Some(1));
     server.deliver(1, ONE);
@@ -228,8 +250,47 @@ async fn a_mail_that_is_not_handed_out_does_not_hold_up_the_others() {
     let kit = Kit::new();
     let mut followed = Followed::start(settings(&server, Tls::None), &kit);
     assert!(followed.trouble().await.contains("does not hand mail 1 out"));
-    assert_eq!(kit.until(1).await, [TWO]);
+    let kept = kit.until(2).await;
+    let port = server.port;
+    let stub = format!(
+        "X-Baton-Unfetched: UID 1 of imap://baton@localhost:{port}/INBOX, validity 7, {} bytes: the server does not hand mail 1 \
+         out\r\nFrom: ann@example.org\r\nSubject: the subject\r\nMessage-ID: <1@example.org>\r\n\r\n",
+        ONE.len()
+    );
+    assert_eq!(kept, [stub.as_str(), TWO]);
+    followed.open().await;
     followed.end().await;
+    server.with(|state| assert!(!state.seen.contains(&1) && state.seen.contains(&2), "it stays unread"));
+}
+
+#[tokio::test]
+async fn a_mail_at_which_the_connection_breaks_is_noted_though_its_envelope_breaks_it_too() {
+    let server = Server::start(Tls::None).await;
+    server.with(|state| (state.breaks_at, state.has_no_envelopes) = (Some((1, 16)), true));
+    server.deliver(1, ONE);
+    server.deliver(2, TWO);
+    let kit = Kit::new();
+    let followed = Followed::start(settings(&server, Tls::None), &kit);
+    let kept = kit.until(2).await;
+    assert!(
+        kept[0].starts_with("X-Baton-Unfetched: UID 1 of ") && kept[0].contains("the connection broke"),
+        "{kept:?}"
+    );
+    assert_eq!((kept[0].matches("\r\n").count(), kept[1].as_str()), (2, TWO));
+    followed.end().await;
+}
+
+#[tokio::test]
+async fn a_network_that_breaks_off_again_and_again_loses_no_mail() {
+    let server = Server::start(Tls::None).await;
+    let long = format!("Subject: long\r\n\r\n{}\r\n", "a line of it\r\n".repeat(30));
+    server.deliver(1, &long);
+    server.with(|state| state.breaks_off = Some(0));
+    let kit = Kit::new();
+    let followed = Followed::start(settings(&server, Tls::None), &kit);
+    assert_eq!(kit.until(1).await, [long]);
+    followed.end().await;
+    server.with(|state| assert!(state.connections > 20, "more often than a mail is asked for in vain"));
 }
 
 #[tokio::test]

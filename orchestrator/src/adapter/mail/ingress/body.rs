@@ -20,7 +20,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// What room is counted in.
 const UNIT: usize = 1024;
 
-/// The memory that all bodies together may take.
+/// The memory that all bodies of a service together may take.
 pub(super) struct Room(Arc<Semaphore>);
 
 /// A body's part of it, for as long as it is held.
@@ -67,9 +67,7 @@ impl Room {
 impl Taken {
     fn add(&mut self, room: &Arc<Semaphore>, units: usize) -> Result<(), Refused> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let more = Arc::clone(room)
-            .try_acquire_many_owned(units)
-            .map_err(|_| Refused::Later("too many mails come in at the same time".to_owned()))?;
+        let more = Arc::clone(room).try_acquire_many_owned(units).map_err(|_| Refused::Full)?;
         match &mut self.0 {
             Some(permit) => permit.merge(more),
             None => self.0 = Some(more),
@@ -110,7 +108,7 @@ mod tests {
         let room = Room::new(2 * UNIT);
         let first = read(&room, &["ab"], 10).await.unwrap();
         let second = read(&room, &["ab"], 10).await.unwrap();
-        assert!(matches!(read(&room, &["ab"], 10).await, Err(Refused::Later(_))));
+        assert!(matches!(read(&room, &["ab"], 10).await, Err(Refused::Full)));
         drop(first);
         assert!(read(&room, &["ab"], 10).await.is_ok());
         drop(second);

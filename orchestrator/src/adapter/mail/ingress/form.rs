@@ -14,21 +14,16 @@ const BOUNDARY: usize = 70;
 pub(super) struct Form<'a>(Vec<(String, Cow<'a, [u8]>)>);
 
 impl<'a> Form<'a> {
+    /// Whether something of this type can be read.
+    pub(super) fn check(content_type: Option<&str>) -> Result<(), Refused> {
+        kind(content_type).map(drop)
+    }
+
     /// Reads `application/x-www-form-urlencoded` or `multipart/form-data`.
     pub(super) fn read(content_type: Option<&str>, body: &'a [u8]) -> Result<Self, Refused> {
-        let kind = content_type.unwrap_or_default();
-        let broken = |why: &str| Refused::Forged(format!("it is not a form: {why}"));
-        let (name, parameters) = kind.split_once(';').unwrap_or((kind, ""));
-        match name.trim().to_ascii_lowercase().as_str() {
-            "application/x-www-form-urlencoded" => Ok(Self::of_pairs(body)),
-            "multipart/form-data" => {
-                let boundary = parameter(parameters, "boundary").ok_or_else(|| broken("it has no boundary"))?;
-                if boundary.is_empty() || boundary.len() > BOUNDARY {
-                    return Err(broken("its boundary is too long"));
-                }
-                Self::of_parts(body, &boundary).map_err(broken)
-            }
-            _ => Err(broken("it is declared as something else")),
+        match kind(content_type)? {
+            None => Ok(Self::of_pairs(body)),
+            Some(boundary) => Self::of_parts(body, &boundary).map_err(broken),
         }
     }
 
@@ -88,6 +83,27 @@ impl<'a> Form<'a> {
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.bytes(name)?).ok()
     }
+}
+
+/// The boundary of a form in parts; `None` for one in pairs.
+fn kind(content_type: Option<&str>) -> Result<Option<String>, Refused> {
+    let kind = content_type.unwrap_or_default();
+    let (name, parameters) = kind.split_once(';').unwrap_or((kind, ""));
+    match name.trim().to_ascii_lowercase().as_str() {
+        "application/x-www-form-urlencoded" => Ok(None),
+        "multipart/form-data" => {
+            let boundary = parameter(parameters, "boundary").ok_or_else(|| broken("it has no boundary"))?;
+            if boundary.is_empty() || boundary.len() > BOUNDARY {
+                return Err(broken("its boundary is too long"));
+            }
+            Ok(Some(boundary))
+        }
+        _ => Err(broken("it is declared as something else")),
+    }
+}
+
+fn broken(why: &str) -> Refused {
+    Refused::Forged(format!("it is not a form: {why}"))
 }
 
 /// The name of a part, by its `Content-Disposition`.

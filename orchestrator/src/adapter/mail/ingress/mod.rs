@@ -32,6 +32,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::{
     body::Room,
+    form::Form,
     replay::{Known, Replays},
 };
 use super::Kept;
@@ -49,6 +50,8 @@ const WRAPPED: usize = 3;
 const EXTRAS: usize = 1 << 20;
 /// SNS sends 256 KiB at most.
 const SNS_BODY: usize = 1 << 20;
+/// All of SNS at the same time.
+const SNS_ROOM: usize = 16 << 20;
 
 /// Takes mails, for good.
 pub trait Intake: Clone + Send + Sync + 'static {
@@ -86,6 +89,8 @@ enum Refused {
     TooLarge,
     /// It did not come in time.
     Slow,
+    /// There is no room for it now.
+    Full,
     /// Genuine, but it cannot be taken now, or not as it is: what to do, for the log. It comes again.
     Later(String),
 }
@@ -113,15 +118,24 @@ impl<I, F> std::fmt::Debug for Doors<I, F> {
 /// The doors, with what is remembered between two webhooks.
 struct Ingress<I, F> {
     doors: Doors<I, F>,
-    room: Room,
+    rooms: Rooms,
     replays: Replays,
     certificates: sns::Certificates,
 }
 
+/// The memory for bodies: each service has its own, so that a flood at one door leaves the others open.
+struct Rooms {
+    postmark: Room,
+    mailgun: Room,
+    sendgrid: Room,
+    ses: Room,
+}
+
 /// The routes of the webhooks.
 pub fn router<I: Intake, F: Fetch>(doors: Doors<I, F>) -> Router {
-    let room = Room::new(2 * body_limit(doors.max_mail));
-    let ingress = Ingress { doors, room, replays: Replays::default(), certificates: sns::Certificates::default() };
+    let room = || Room::new(2 * body_limit(doors.max_mail));
+    let rooms = Rooms { postmark: room(), mailgun: room(), sendgrid: room(), ses: Room::new(SNS_ROOM) };
+    let ingress = Ingress { doors, rooms, replays: Replays::default(), certificates: sns::Certificates::default() };
     Router::new()
         .route("/in/postmark", post(take_postmark::<I, F>))
         .route("/in/mailgun", post(take_mailgun::<I, F>))
@@ -143,7 +157,7 @@ async fn take_postmark<I: Intake, F: Fetch>(State(ingress): Shared<I, F>, reques
         let secret = ingress.doors.webhooks.postmark.as_ref().ok_or(Refused::Off)?;
         // Who cannot say the password need not send a mail.
         postmark::check(secret, text(request.headers(), header::AUTHORIZATION.as_str()))?;
-        let (_, body, _room) = ingress.read(request, body_limit(ingress.doors.max_mail)).await?;
+        let (_, body, _room) = ingress.read(&ingress.rooms.postmark, request, ingress.limit()).await?;
         ingress.keep("Postmark", postmark::read(&body)?).await
     };
     respond("Postmark", answer.await)
@@ -152,7 +166,9 @@ async fn take_postmark<I: Intake, F: Fetch>(State(ingress): Shared<I, F>, reques
 async fn take_mailgun<I: Intake, F: Fetch>(State(ingress): Shared<I, F>, request: Request) -> Response {
     let answer = async {
         let secret = ingress.doors.webhooks.mailgun.as_ref().ok_or(Refused::Off)?;
-        let (headers, body, _room) = ingress.read(request, body_limit(ingress.doors.max_mail)).await?;
+        // Its signature is in the body; what is no form at all need not be read for it.
+        Form::check(text(request.headers(), header::CONTENT_TYPE.as_str()))?;
+        let (headers, body, _room) = ingress.read(&ingress.rooms.mailgun, request, ingress.limit()).await?;
         let said = mailgun::read(secret, text(&headers, header::CONTENT_TYPE.as_str()), &body, ingress.now())?;
         ingress.keep("Mailgun", said).await
     };
@@ -162,9 +178,10 @@ async fn take_mailgun<I: Intake, F: Fetch>(State(ingress): Shared<I, F>, request
 async fn take_sendgrid<I: Intake, F: Fetch>(State(ingress): Shared<I, F>, request: Request) -> Response {
     let answer = async {
         let key = ingress.doors.webhooks.sendgrid.as_deref().ok_or(Refused::Off)?;
-        let (headers, body, _room) = ingress.read(request, body_limit(ingress.doors.max_mail)).await?;
-        let signed = (text(&headers, sendgrid::TIMESTAMP), text(&headers, sendgrid::SIGNATURE));
-        sendgrid::check(key, signed, &body, ingress.now())?;
+        // Who has no signature of these minutes need not send a mail.
+        let signed = sendgrid::signed(key, request.headers(), ingress.now())?;
+        let (headers, body, _room) = ingress.read(&ingress.rooms.sendgrid, request, ingress.limit()).await?;
+        signed.check(&body)?;
         ingress.keep("SendGrid", sendgrid::read(text(&headers, header::CONTENT_TYPE.as_str()), &body)?).await
     };
     respond("SendGrid", answer.await)
@@ -173,7 +190,8 @@ async fn take_sendgrid<I: Intake, F: Fetch>(State(ingress): Shared<I, F>, reques
 async fn take_ses<I: Intake, F: Fetch>(State(ingress): Shared<I, F>, request: Request) -> Response {
     let answer = async {
         let topic = ingress.doors.webhooks.ses.as_deref().ok_or(Refused::Off)?;
-        let (_, body, _room) = ingress.read(request, SNS_BODY).await?;
+        sns::is_of(topic, text(request.headers(), sns::TOPIC))?;
+        let (_, body, _room) = ingress.read(&ingress.rooms.ses, request, SNS_BODY).await?;
         let message = sns::read(&body, topic)?;
         ingress.certificates.check(&ingress.doors.fetch, &message, topic, ingress.now()).await?;
         let said = match message.kind.as_str() {
@@ -191,9 +209,18 @@ impl<I: Intake, F: Fetch> Ingress<I, F> {
         self.doors.clock.now()
     }
 
-    async fn read(&self, request: Request, limit: usize) -> Result<(HeaderMap, Bytes, body::Taken), Refused> {
+    fn limit(&self) -> usize {
+        body_limit(self.doors.max_mail)
+    }
+
+    async fn read(
+        &self,
+        room: &Room,
+        request: Request,
+        limit: usize,
+    ) -> Result<(HeaderMap, Bytes, body::Taken), Refused> {
         let (parts, body) = request.into_parts();
-        let (body, taken) = self.room.read(&parts.headers, body, limit).await?;
+        let (body, taken) = room.read(&parts.headers, body, limit).await?;
         Ok((parts.headers, body, taken))
     }
 
@@ -229,6 +256,8 @@ impl<I: Intake, F: Fetch> Ingress<I, F> {
     }
 }
 
+const UNSIGNED: &str = "This is not signed as this service signs.\n";
+
 fn respond(service: &str, answer: Result<(), Refused>) -> Response {
     let refused = match answer {
         Ok(()) => return StatusCode::OK.into_response(),
@@ -237,28 +266,35 @@ fn respond(service: &str, answer: Result<(), Refused>) -> Response {
     match refused {
         Refused::Off => {
             tracing::warn!(service, "mail: a webhook of a service that [mail.webhooks] has no key for");
-            StatusCode::NOT_FOUND.into_response()
+            (StatusCode::NOT_FOUND, "This service is not set up here.\n").into_response()
         }
         Refused::Forged(why) => {
             tracing::warn!(service, why, "mail: a webhook was refused");
             let basic = [(header::WWW_AUTHENTICATE, "Basic realm=\"mail\"")];
             match service {
-                "Postmark" => (StatusCode::UNAUTHORIZED, basic).into_response(),
-                _ => StatusCode::UNAUTHORIZED.into_response(),
+                "Postmark" => (StatusCode::UNAUTHORIZED, basic, UNSIGNED).into_response(),
+                _ => (StatusCode::UNAUTHORIZED, UNSIGNED).into_response(),
             }
         }
         Refused::Replayed => {
             tracing::warn!(service, "mail: a webhook's signature came a second time, with another mail");
-            StatusCode::FORBIDDEN.into_response()
+            (StatusCode::FORBIDDEN, "This signature came before, with another mail.\n").into_response()
         }
         Refused::TooLarge => {
             tracing::warn!(service, "mail: a webhook is larger than mail.max_mail_mib allows");
-            StatusCode::PAYLOAD_TOO_LARGE.into_response()
+            (StatusCode::PAYLOAD_TOO_LARGE, "This is larger than a mail may be here.\n").into_response()
         }
-        Refused::Slow => StatusCode::REQUEST_TIMEOUT.into_response(),
+        Refused::Slow => (StatusCode::REQUEST_TIMEOUT, "It did not come in time.\n").into_response(),
+        // Some services throw away what is answered with 429: this is 503, which all of them send again.
+        Refused::Full => {
+            tracing::warn!(service, "mail: more webhooks come in at the same time than there is room for");
+            let text = "Too many mails of this service come in at the same time. Send it again.\n";
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], text).into_response()
+        }
         Refused::Later(why) => {
             tracing::error!(service, why, "mail: a webhook was not taken; the service sends it again");
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")]).into_response()
+            let text = "It cannot be taken now; the log of the receiver says why. Send it again.\n";
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], text).into_response()
         }
     }
 }

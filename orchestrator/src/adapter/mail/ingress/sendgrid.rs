@@ -1,12 +1,13 @@
 //! SendGrid's Inbound Parse: a form, and an ECDSA signature (P-256) over a time and the whole body.
 
+use axum::http::HeaderMap;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bus_schemas::time::UnixMs;
 use bytes::Bytes;
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use serde::Deserialize;
 
-use super::{Mail, Refused, Said, form::Form, fresh};
+use super::{Mail, Refused, Said, form::Form, fresh, text};
 use crate::mail::letter::{Delivery, Source};
 
 /// The header with the signature.
@@ -27,23 +28,50 @@ struct Envelope {
     to: Vec<String>,
 }
 
-/// Whether it is signed: (time, signature).
-pub(super) fn check(key: &str, signed: (Option<&str>, Option<&str>), body: &[u8], now: UnixMs) -> Result<(), Refused> {
+/// The longest signature (two numbers of 33 bytes, and what is around them).
+const LONGEST: usize = 72;
+
+/// What is to be checked once the body is there.
+#[derive(Debug)]
+pub(super) struct Signed {
+    timestamp: String,
+    signature: Vec<u8>,
+    point: Vec<u8>,
+}
+
+/// What its headers say about its signature: that there is one, of these minutes.
+pub(super) fn signed(key: &str, headers: &HeaderMap, now: UnixMs) -> Result<Signed, Refused> {
     let forged = |why: &str| Refused::Forged(why.to_owned());
-    let (Some(timestamp), Some(signature)) = signed else { return Err(forged("it is not signed")) };
+    let (Some(timestamp), Some(signature)) = (text(headers, TIMESTAMP), text(headers, SIGNATURE)) else {
+        return Err(forged("it is not signed"));
+    };
     let signature = BASE64_STANDARD.decode(signature).map_err(|_| forged("the signature is not in base64"))?;
+    if signature.is_empty() || signature.len() > LONGEST {
+        return Err(forged("the signature is none of P-256"));
+    }
     let point = point(key).ok_or_else(|| {
         Refused::Later(
             "mail.webhooks.sendgrid is not a public key: take the base64 text of the security policy".to_owned(),
         )
     })?;
-    let mut message = Vec::with_capacity(timestamp.len() + body.len());
-    message.extend_from_slice(timestamp.as_bytes());
-    message.extend_from_slice(body);
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(&message, &signature).map_err(|_| {
-        forged("the signature is not right: compare mail.webhooks.sendgrid with the security policy's public key")
-    })?;
-    fresh(timestamp, now).map(drop)
+    fresh(timestamp, now)?;
+    Ok(Signed { timestamp: timestamp.to_owned(), signature, point })
+}
+
+impl Signed {
+    /// Whether this was signed.
+    pub(super) fn check(&self, body: &[u8]) -> Result<(), Refused> {
+        let mut message = Vec::with_capacity(self.timestamp.len() + body.len());
+        message.extend_from_slice(self.timestamp.as_bytes());
+        message.extend_from_slice(body);
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point);
+        key.verify(&message, &self.signature).map_err(|_| {
+            Refused::Forged(
+                "the signature is not right: compare mail.webhooks.sendgrid with the security policy's public key"
+                    .to_owned(),
+            )
+        })
+    }
 }
 
 /// The point of a public key: base64 of a `SubjectPublicKeyInfo`, with or without the lines of PEM.

@@ -39,6 +39,18 @@ pub(super) struct Message {
     token: Option<String>,
 }
 
+/// The header in which SNS names the topic.
+pub(super) const TOPIC: &str = "x-amz-sns-topic-arn";
+
+/// Whether a message says to be of our topic, by its header: nothing else is read.
+pub(super) fn is_of(topic: &str, said: Option<&str>) -> Result<(), Refused> {
+    match said {
+        Some(said) if said == topic => Ok(()),
+        Some(said) => Err(Refused::Forged(format!("it is of the topic {said:?}, not of mail.webhooks.ses"))),
+        None => Err(Refused::Forged(format!("it has no header {TOPIC}, which SNS writes"))),
+    }
+}
+
 /// Reads a message of a topic. Nothing in it is believed yet.
 pub(super) fn read(body: &[u8], topic: &str) -> Result<Message, Refused> {
     let message: Message =

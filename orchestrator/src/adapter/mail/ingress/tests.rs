@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::net::TcpListener;
 
+mod flood;
+
 use super::*;
 use crate::{config::Secret, mail::letter::Source, port::journal::JournalError};
 
@@ -368,8 +370,8 @@ mod ses {
 
     async fn send(server: &Server, message: &Value) -> u16 {
         // SNS declares its JSON as text.
-        status(server.post("/in/ses").header("content-type", "text/plain; charset=UTF-8").body(message.to_string()))
-            .await
+        let request = server.post("/in/ses").header("content-type", "text/plain; charset=UTF-8");
+        status(request.header(sns::TOPIC, TOPIC).body(message.to_string())).await
     }
 
     #[tokio::test]
@@ -411,7 +413,7 @@ mod ses {
             assert_eq!(send(&server, &with(key, value)).await, 401, "{key} {value}");
         }
         assert_eq!(server.fake.world().fetched, [CERTIFICATE], "nobody else is asked for anything");
-        assert_eq!(status(server.post("/in/ses").body("{}")).await, 401);
+        assert_eq!(status(server.post("/in/ses").header(sns::TOPIC, TOPIC).body("{}")).await, 401);
         let mut old = message(&received(Some(RAW), "UTF8"));
         old["Timestamp"] = "2027-01-15T10:00:00.000Z".into();
         assert_eq!(send(&server, &signed(old)).await, 503, "genuine, of another time");

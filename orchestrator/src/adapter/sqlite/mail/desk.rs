@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::{MailStore, advance, cursor, key, letters, outgoing, threads};
 use crate::{
-    adapter::mail::{Desk, InMail, InState, Kept, LetterFilter, News, OutMail, OutText, Position, Thread, Verdict},
+    adapter::mail::{
+        Desk, InMail, InState, Kept, LetterFilter, News, OutMail, OutText, Position, Standing, Thread, Verdict,
+    },
     digest,
     mail::letter::Delivery,
     port::journal::JournalError,
@@ -104,6 +106,10 @@ impl Desk for MailStore {
         }
     }
 
+    async fn head(&self, id: &str, most: usize) -> Kept<Option<Bytes>> {
+        self.texts.head("read a mail's beginning", id.to_owned(), most).await
+    }
+
     async fn letter(&self, id: &str) -> Kept<Option<InMail>> {
         let id = id.to_owned();
         self.run("look up a mail", move |connection| letters::one(connection, &id)).await
@@ -119,7 +125,13 @@ impl Desk for MailStore {
 
     async fn finish(&self, id: &str, verdict: Verdict, at: UnixMs) -> Kept<()> {
         let id = id.to_owned();
-        self.run("finish a mail", move |connection| letters::finish(connection, &id, &verdict, at)).await
+        let has_limits = verdict.standing != Standing::Known;
+        self.run("finish a mail", move |connection| letters::finish(connection, &id, &verdict, at)).await?;
+        if has_limits && let Err(error) = self.shrink().await {
+            // The mail is finished; the next one of its kind drops what this one could not.
+            tracing::warn!(%error, "mail: texts of strangers could not be dropped");
+        }
+        Ok(())
     }
 
     async fn judge(&self, id: &str, state: InState, by: &str, at: UnixMs) -> Kept<bool> {

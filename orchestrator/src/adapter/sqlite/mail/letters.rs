@@ -4,9 +4,9 @@ use bus_schemas::{id::ProjectId, time::UnixMs};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::row::{get_id_opt, get_json, get_word, json, word};
-use crate::adapter::mail::{InMail, InState, LetterFilter, Position, Verdict};
+use crate::adapter::mail::{InMail, InState, LetterFilter, Position, Standing, Verdict};
 
-const LETTER: &str = "id, size, delivery, received_at, state, outcome, sender, person, subject, message_id, project_id, is_trusted, done_at, judged_by";
+const LETTER: &str = "id, size, delivery, received_at, state, outcome, sender, person, subject, message_id, project_id, is_trusted, done_at, judged_by, standing, is_cleared";
 
 /// Writes a mail down; `false` says it is known already.
 pub(super) fn add(connection: &Connection, mail: &InMail) -> rusqlite::Result<bool> {
@@ -23,10 +23,18 @@ pub(super) fn one(connection: &Connection, id: &str) -> rusqlite::Result<Option<
     connection.prepare_cached(&format!("SELECT {LETTER} FROM letter WHERE id = ?1"))?.query_row([id], letter).optional()
 }
 
+const fn standing(standing: Standing) -> i64 {
+    match standing {
+        Standing::Known => 0,
+        Standing::Stranger => 1,
+        Standing::Claims => 2,
+    }
+}
+
 /// Whether its text was cleared; `None` for a mail nobody knows.
 pub(super) fn is_cleared(connection: &Connection, id: &str) -> rusqlite::Result<Option<bool>> {
     connection
-        .prepare_cached("SELECT is_cleared FROM letter WHERE id = ?1")?
+        .prepare_cached("SELECT is_cleared <> 0 FROM letter WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
         .optional()
 }
@@ -59,7 +67,7 @@ pub(super) fn finish(connection: &Connection, id: &str, verdict: &Verdict, at: U
     connection
         .prepare_cached(
             "UPDATE letter SET state = CASE WHEN ?2 = 'kept' THEN state ELSE ?2 END, outcome = ?3, sender = ?4, person = ?5,
-                 subject = ?6, message_id = ?7, project_id = ?8, is_trusted = ?9, done_at = ?10
+                 subject = ?6, message_id = ?7, project_id = ?8, is_trusted = ?9, done_at = ?10, standing = ?11
              WHERE id = ?1 AND done_at IS NULL",
         )?
         .execute(params![
@@ -72,7 +80,8 @@ pub(super) fn finish(connection: &Connection, id: &str, verdict: &Verdict, at: U
             verdict.message_id,
             verdict.project_id.map(|id| id.to_string()),
             verdict.trusted,
-            done_at
+            done_at,
+            standing(verdict.standing)
         ])
         .map(drop)
 }
@@ -139,8 +148,14 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<InMail> {
             message_id: row.get(9)?,
             project_id: get_id_opt(row, 10)?.map(ProjectId::from_uuid),
             trusted: row.get(11)?,
+            standing: match row.get::<_, i64>(14)? {
+                1 => Standing::Stranger,
+                2 => Standing::Claims,
+                _ => Standing::Known,
+            },
         },
         done_at: row.get::<_, Option<i64>>(12)?.map(UnixMs),
         by: row.get(13)?,
+        is_cleared: row.get::<_, i64>(15)? != 0,
     })
 }

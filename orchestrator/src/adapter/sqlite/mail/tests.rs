@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    adapter::mail::{Desk as _, InState, LetterFilter, News, OutKind, OutMail, OutState, Position, Thread, Verdict},
+    adapter::mail::{
+        Desk as _, InState, LetterFilter, News, OutKind, OutMail, OutState, Position, Standing, Thread, Verdict,
+    },
     digest,
     mail::letter::{Delivery, Source},
 };
@@ -40,6 +42,7 @@ fn trusted(person: &str, message_id: &str) -> Verdict {
         message_id: Some(own(message_id)),
         project_id: Some(project(1)),
         trusted: true,
+        standing: Standing::Known,
     }
 }
 
@@ -353,4 +356,70 @@ async fn a_later_programs_file_is_left_alone() {
     file.pragma_update(None, "user_version", 99).unwrap();
     drop(file);
     assert!(matches!(MailStore::open(dir.path()), Err(OpenError::TooNew { found: 99, .. })));
+}
+
+#[tokio::test]
+async fn texts_of_strangers_have_limits_and_those_of_people_who_are_known_have_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { bytes: 50, count: 3 };
+    let store = MailStore::open(dir.path()).unwrap().with_limits(limits);
+    let of = |standing| Verdict {
+        state: InState::Quarantined,
+        outcome: own("may not write"),
+        standing,
+        ..Verdict::default()
+    };
+    let keep = async |text: &str, verdict: Verdict| {
+        let (mail, _) = store.keep(Bytes::from(text.to_owned()), Delivery::default(), UnixMs(1)).await.unwrap();
+        store.finish(&mail.id, verdict, UnixMs(2)).await.unwrap();
+        mail.id
+    };
+    let member = keep("a member's, with more than fifty bytes: never dropped", of(Standing::Known)).await;
+    let claim = keep("in ann's name", of(Standing::Claims)).await;
+    let mut strangers = Vec::new();
+    for number in 0..5 {
+        strangers.push(keep(&format!("stranger {number}"), of(Standing::Stranger)).await);
+    }
+    let has_text = async |id: &str| store.text(id).await.unwrap().is_some();
+    let mut have = Vec::new();
+    for id in &strangers {
+        have.push(has_text(id).await);
+        assert_eq!(store.texts.path(id).exists(), *have.last().unwrap(), "the file is gone, too");
+    }
+    assert_eq!(have, [false, false, true, true, true], "the oldest go first");
+    let gone = store.letter(&strangers[0]).await.unwrap().unwrap();
+    assert!(gone.is_cleared && gone.verdict.outcome.starts_with("may not write; body dropped: "), "{gone:?}");
+    assert!(!store.judge(&gone.id, InState::Released, "ann", UnixMs(3)).await.unwrap(), "there is nothing to release");
+    keep(&"x".repeat(40), of(Standing::Stranger)).await;
+    assert!(!has_text(&strangers[3]).await && has_text(&strangers[4]).await, "bytes count, too");
+    // Of a flood in somebody's name, what came last is dropped: what lay there before stays.
+    let mut flood = Vec::new();
+    for number in 0..4 {
+        flood.push(keep(&format!("flood {number}"), of(Standing::Claims)).await);
+    }
+    assert!(has_text(&member).await && has_text(&claim).await && has_text(&flood[1]).await);
+    assert!(!has_text(&flood[2]).await && !has_text(&flood[3]).await);
+    assert!(store.judge(&strangers[4], InState::Released, "ann", UnixMs(3)).await.unwrap());
+    for number in 0..5 {
+        keep(&format!("another {number}"), of(Standing::Stranger)).await;
+    }
+    assert!(has_text(&strangers[4]).await, "what an admin let pass is not dropped");
+}
+
+#[tokio::test]
+async fn a_text_that_a_crash_left_marked_is_removed_the_next_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = MailStore::open(dir.path()).unwrap().with_limits(Limits { bytes: 9, count: 1 });
+    let stranger = Verdict { state: InState::Quarantined, standing: Standing::Stranger, ..Verdict::default() };
+    let (mail, _) = store.keep(raw("one"), Delivery::default(), UnixMs(1)).await.unwrap();
+    store.finish(&mail.id, Verdict { state: InState::Quarantined, ..Verdict::default() }, UnixMs(1)).await.unwrap();
+    let id = mail.id.clone();
+    let mark =
+        move |connection: &Connection| connection.execute("UPDATE letter SET is_cleared = 2 WHERE id = ?1", [id]);
+    store.run("mark", mark).await.unwrap();
+    let store = again(store, dir.path());
+    assert!(store.texts.path(&mail.id).exists());
+    let (next, _) = store.keep(raw("two"), Delivery::default(), UnixMs(2)).await.unwrap();
+    store.finish(&next.id, stranger, UnixMs(2)).await.unwrap();
+    assert!(!store.texts.path(&mail.id).exists());
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, ErrorKind, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -119,6 +119,21 @@ impl Texts {
             let detail =
                 "its content is not what its name says: put it back from a backup of the data directory".to_owned();
             Err(JournalError::Malformed { operation, what: path.display().to_string(), detail })
+        })
+        .await
+    }
+
+    /// Reads the beginning of a text, whatever its name says of it.
+    pub(super) async fn head(&self, operation: &'static str, sha256: String, most: usize) -> Outcome<Option<Bytes>> {
+        let path = self.path(&sha256);
+        blocking(operation, move || {
+            let mut head = Vec::new();
+            let most = u64::try_from(most).unwrap_or(u64::MAX);
+            match File::open(&path).and_then(|file| file.take(most).read_to_end(&mut head)) {
+                Ok(_) => Ok(Some(Bytes::from(head))),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(failed(operation, &path, &error)),
+            }
         })
         .await
     }

@@ -9,8 +9,8 @@ use super::{
     work::{Inward, Later},
 };
 use crate::{
-    adapter::mail::{Desk, OutKind, OutMail, Story, Verifier},
-    mail::{intent::our_details, token},
+    adapter::mail::{Desk, Kept, OutKind, OutMail, Story, Verifier},
+    mail::{addressed, letter::Letter, token},
     port::Service,
 };
 
@@ -19,7 +19,7 @@ const LOOKED_UP: usize = 20;
 
 /// What a mail answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answered {
+pub enum Answered {
     /// Nothing of ours: it begins something.
     Nothing,
     /// This mail.
@@ -91,45 +91,61 @@ impl Thread {
 impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     /// Finds the mail of ours that a mail answers.
     pub(super) async fn answered(&self, mail: &Genuine) -> Result<Answered, Later> {
+        let Genuine { letter, delivery, sender, .. } = mail;
         let settings = &self.0.settings;
-        let details = our_details(&mail.letter, &mail.delivery, &settings.address);
-        let mut found: Vec<OutMail> = Vec::new();
-        let mut is_forged = false;
-        for detail in details.iter().filter(|detail| token::looks_like_plus(detail)) {
-            match token::read_plus(&settings.key, detail) {
-                Some(id) => found.extend(self.0.desk.out(id).await?),
-                None => is_forged = true,
-            }
-        }
-        if found.is_empty() {
-            found.extend(self.in_thread(&mail.letter.in_reply_to, &mail.letter.references).await?);
-        }
-        // Who answers to all answers also what was sent to others: their own one is theirs.
-        if found.iter().any(|out| out.person == mail.sender.person) {
-            found.retain(|out| out.person == mail.sender.person);
-        }
-        let Some(newest) = found.iter().max_by_key(|out| out.created_at).cloned() else {
-            return Ok(if is_forged { Answered::Forged } else { Answered::Nothing });
-        };
-        let is_same = |out: &OutMail| {
-            (out.project_id, out.approval_id, &out.digest) == (newest.project_id, newest.approval_id, &newest.digest)
-        };
-        Ok(if found.iter().all(is_same) { Answered::Mail(Box::new(newest)) } else { Answered::Several })
+        let details = addressed::details(letter, delivery, &settings.address);
+        Ok(answered(&self.0.desk, &settings.key, &details, letter, &sender.person).await?)
     }
+}
 
-    async fn in_thread(&self, in_reply_to: &[String], references: &[String]) -> Result<Vec<OutMail>, Later> {
-        let mut found = Vec::new();
-        for id in in_reply_to.iter().take(LOOKED_UP) {
-            found.extend(self.0.desk.out_by_message_id(std::slice::from_ref(id)).await?);
+/// Finds the mail of ours that a person's mail answers; `details` is what stands behind our `+` in it.
+///
+/// # Errors
+/// The store does not answer.
+pub async fn answered<D: Desk>(
+    desk: &D,
+    key: &[u8; 32],
+    details: &[String],
+    letter: &Letter,
+    person: &str,
+) -> Kept<Answered> {
+    let mut found: Vec<OutMail> = Vec::new();
+    let mut has_token = false;
+    for detail in details.iter().filter(|detail| token::looks_like_plus(detail)) {
+        has_token = true;
+        if let Some(id) = token::read_plus(key, detail) {
+            found.extend(desk.out(id).await?);
         }
-        if found.is_empty() {
-            for id in references.iter().rev().take(LOOKED_UP) {
-                if let Some(out) = self.0.desk.out_by_message_id(std::slice::from_ref(id)).await? {
-                    found.push(out);
-                    break;
-                }
+    }
+    // Where a token stands, a signature need not cover the thread: anybody could have written that.
+    if !has_token {
+        found.extend(in_thread(desk, &letter.in_reply_to, &letter.references).await?);
+    }
+    // Who answers to all answers also what was sent to others: their own one is theirs.
+    if found.iter().any(|out| out.person == person) {
+        found.retain(|out| out.person == person);
+    }
+    let Some(newest) = found.iter().max_by_key(|out| out.created_at).cloned() else {
+        return Ok(if has_token { Answered::Forged } else { Answered::Nothing });
+    };
+    let is_same = |out: &OutMail| {
+        (out.project_id, out.approval_id, &out.digest) == (newest.project_id, newest.approval_id, &newest.digest)
+    };
+    Ok(if found.iter().all(is_same) { Answered::Mail(Box::new(newest)) } else { Answered::Several })
+}
+
+async fn in_thread<D: Desk>(desk: &D, in_reply_to: &[String], references: &[String]) -> Kept<Vec<OutMail>> {
+    let mut found = Vec::new();
+    for id in in_reply_to.iter().take(LOOKED_UP) {
+        found.extend(desk.out_by_message_id(std::slice::from_ref(id)).await?);
+    }
+    if found.is_empty() {
+        for id in references.iter().rev().take(LOOKED_UP) {
+            if let Some(out) = desk.out_by_message_id(std::slice::from_ref(id)).await? {
+                found.push(out);
+                break;
             }
         }
-        Ok(found)
     }
+    Ok(found)
 }

@@ -6,12 +6,13 @@ use bus_schemas::{time::UnixMs, v1::api::Problem};
 
 use super::{
     Outlet, answers,
+    check::{self, Proof},
     work::{Inward, Later, apart},
 };
 use crate::{
-    adapter::mail::{Authentic, Desk, InMail, InState, Story, Verdict, Verifier},
+    adapter::mail::{Authentic, Desk, InMail, InState, Standing, Story, Verdict, Verifier},
     mail::{
-        address::{is_ours, normal, one_line},
+        address::{normal, one_line},
         bounce,
         letter::{Delivery, Letter},
         noise::{self, Noise},
@@ -19,12 +20,11 @@ use crate::{
     port::{Service, journal::JournalError},
 };
 
-/// How long a mail waits for its sender to be checked, in milliseconds, before it is put aside.
-const UNSURE_MS: u64 = 3_600_000;
 /// The window of the rates, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
-/// The header of a mail of which only the headers were kept.
+/// The header of a mail of which only the headers were kept, and of what is kept in place of one that did not come.
 const TOO_LARGE: &str = "x-baton-too-large";
+const UNFETCHED: &str = "x-baton-unfetched";
 
 /// Somebody whose mail is genuine, and who may write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn aside(outcome: String) -> Verdict {
 
 impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     /// Looks at a mail and does what it wants; what became of it.
-    pub(super) async fn look(&self, mail: &InMail, again: bool) -> Result<Verdict, Later> {
+    pub(super) async fn look(&self, mail: &InMail, again: bool, proof: Option<&Proof>) -> Result<Verdict, Later> {
         let raw = match self.0.desk.text(&mail.id).await {
             Ok(Some(raw)) => raw,
             Ok(None) => return Ok(aside("its text is gone: nothing was done".to_owned())),
@@ -84,7 +84,8 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             message_id: letter.message_id.clone(),
             ..Verdict::default()
         };
-        match self.judge(mail, &raw, Arc::clone(&letter), again).await? {
+        let standing = self.standing(mail, &letter, proof);
+        match self.judge(mail, &raw, Arc::clone(&letter), again, proof).await? {
             Judged::Over(outcome) => (verdict.state, verdict.outcome) = (InState::Done, outcome),
             Judged::Aside(why) => (verdict.state, verdict.outcome) = (InState::Quarantined, why),
             Judged::Genuine(genuine) => {
@@ -94,11 +95,39 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                 (verdict.outcome, verdict.project_id) = (done.outcome, done.project_id);
             }
         }
+        if !verdict.trusted {
+            verdict.standing = standing;
+        }
         Ok(verdict)
     }
 
-    async fn judge(&self, mail: &InMail, raw: &[u8], letter: Arc<Letter>, again: bool) -> Result<Judged, Later> {
+    /// Whose mail it is, as far as anybody vouches for it.
+    fn standing(&self, mail: &InMail, letter: &Letter, proof: Option<&Proof>) -> Standing {
+        let is_proven = proof.is_some_and(|proof| matches!(proof.authentic, Authentic::Yes(_)));
+        let is_note = letter.header(UNFETCHED).next().is_some();
+        let may_write = || letter.author().is_some_and(|author| self.0.allow.who(author).is_some());
+        if is_proven || is_note || mail.verdict.state == InState::Released {
+            Standing::Known
+        } else if may_write() {
+            Standing::Claims
+        } else {
+            Standing::Stranger
+        }
+    }
+
+    async fn judge(
+        &self,
+        mail: &InMail,
+        raw: &[u8],
+        letter: Arc<Letter>,
+        again: bool,
+        proof: Option<&Proof>,
+    ) -> Result<Judged, Later> {
         let ours = &self.0.settings.address;
+        // An admin can let a mail pass, and not what is missing of it.
+        if let Some(why) = missing(&letter) {
+            return Ok(Judged::Aside(why));
+        }
         match noise::judge(&letter, &mail.delivery, ours) {
             Some(Noise::Bounce) => {
                 let outcome = match bounce::read(raw, &letter) {
@@ -115,13 +144,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             return Ok(Judged::Aside(format!("nobody knows whom it is from: {}", letter.defects.join("; "))));
         };
         let sender = self.sender(author);
-        // An admin can let a mail pass, and not what is missing of it.
-        if let Some(size) = letter.header(TOO_LARGE).next() {
-            let size = one_line(size, 40);
-            let why = format!("it is too large ({size}), so only its headers were kept: see `max_mail_mib` in [mail]");
-            return Ok(Judged::Aside(why));
-        }
-        if !is_released && let Some(why) = self.doubt(mail, raw, &letter, &sender).await? {
+        if !is_released && let Some(why) = self.doubt(mail, &letter, &sender, proof).await? {
             return Ok(Judged::Aside(why));
         }
         // The same id from somebody else is another mail.
@@ -146,39 +169,19 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     async fn doubt(
         &self,
         mail: &InMail,
-        raw: &[u8],
         letter: &Letter,
         sender: &Sender,
+        proof: Option<&Proof>,
     ) -> Result<Option<String>, Later> {
-        let inner = &*self.0;
         let author = sender.address.as_str();
-        if let Some(name) = letter.doubled() {
-            let why = format!(
-                "it has the header {name} twice: what it says depends on who reads it, and a signature may cover the other one"
-            );
+        if let Some(why) = check::doubt(letter, author, self.rules()) {
             return Ok(Some(why));
         }
-        let names_us = letter.to.iter().chain(&letter.cc).any(|to| is_ours(&inner.settings.address, &to.address));
-        if !names_us {
-            let why =
-                "neither To nor Cc names our address: it may be a genuine mail to somebody else that was sent on to us";
-            return Ok(Some(why.to_owned()));
-        }
-        if inner.allow.who(author).is_none() {
-            let like = inner.allow.lookalike(author);
-            let like =
-                like.map_or_else(String::new, |like| format!("; beware, it looks like {like}, which is allowed"));
-            let why = format!(
-                "{author} may not write: no member has this address, and `allow` in [mail] does not name it{like}"
-            );
-            return Ok(Some(why));
-        }
-        match inner.verifier.verify(raw, letter, &mail.delivery).await {
+        // What was found out about somebody else says nothing about this one.
+        let proof = proof.filter(|proof| proof.author == author).ok_or(Later::Unproven)?;
+        match &proof.authentic {
             Authentic::Yes(how) => tracing::debug!(mail.id = %mail.id, %how, "mail: genuine"),
             Authentic::No(why) => return Ok(Some(format!("{author} may not have written it: {why}"))),
-            Authentic::Unknown(why) if inner.clock.now().since(mail.received_at) < UNSURE_MS => {
-                return Err(Later::Unsure(why));
-            }
             Authentic::Unknown(why) => {
                 return Ok(Some(format!("for an hour, it could not be checked who wrote it: {why}")));
             }
@@ -213,14 +216,14 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 
     /// Tells its sender that it was tried several times; only somebody whose mail is genuine is told anything.
-    pub(super) async fn give_up(&self, mail: &InMail, problem: &Problem) -> Verdict {
+    pub(super) async fn give_up(&self, mail: &InMail, problem: &Problem, proof: Option<&Proof>) -> Verdict {
         let outcome = format!("given up: {}", one_line(&problem.detail, 300));
         let mut verdict = Verdict { state: InState::Done, outcome, ..Verdict::default() };
         let Ok(Some(raw)) = self.0.desk.text(&mail.id).await else { return verdict };
         let Ok(letter) = apart(raw.clone()).await else { return verdict };
         (verdict.from, verdict.subject) = (from(&letter), letter.subject.clone());
         verdict.message_id.clone_from(&letter.message_id);
-        if let Ok(Judged::Genuine(genuine)) = self.judge(mail, &raw, letter, true).await {
+        if let Ok(Judged::Genuine(genuine)) = self.judge(mail, &raw, letter, true, proof).await {
             verdict.person.clone_from(&genuine.sender.person);
             verdict.trusted = true;
             let story = answers::given_up(problem);
@@ -235,6 +238,16 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     pub(super) async fn answer(&self, mail: &Genuine, of: &super::about::Thread, story: Story) -> Result<(), Later> {
         Ok(self.0.outlet.say(of.say(mail, story)).await?)
     }
+}
+
+/// What is not there of a mail.
+pub(super) fn missing(letter: &Letter) -> Option<String> {
+    if let Some(size) = letter.header(TOO_LARGE).next() {
+        let size = one_line(size, 40);
+        return Some(format!("it is too large ({size}), so only its headers were kept: see `max_mail_mib` in [mail]"));
+    }
+    let what = one_line(letter.header(UNFETCHED).next()?, 500);
+    Some(format!("it could not be got out of the mailbox, where it lies unread; look at it there ({what})"))
 }
 
 /// Who a mail says wrote it, for people.

@@ -67,8 +67,9 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
 
     async fn ordered(&self, mail: &Genuine, order: Order) -> Result<(NewProject, Vec<String>), Later> {
         let (letter, refuse) = (Arc::clone(&mail.letter), self.0.settings.refuse_types.clone());
+        let allow = self.0.settings.allow_packed.clone();
         // Archives are looked into, which may take a while.
-        let take = move || inputs::take(&letter.attachments, &refuse, Limits::default());
+        let take = move || inputs::take(&letter.attachments, &refuse, &allow, Limits::default());
         let (mut files, left_out) = aside(take).await?;
         if let Some(mut text) = order.forwarded {
             if text.len() > FORWARDED_BYTES {

@@ -17,11 +17,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{super::core::Settings, Outlet, answers};
+use super::{
+    super::core::Settings,
+    Outlet, answers,
+    check::{Gate, Proof},
+};
 use crate::{
     adapter::{
         lanes::Lanes,
-        mail::{Desk, InMail, InState, Verdict, Verifier},
+        mail::{Authentic, Desk, InMail, InState, Verdict, Verifier},
     },
     mail::{address, allow::Allow, letter},
     people::People,
@@ -38,6 +42,8 @@ const UNSURE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_se
 const UNREAD: Duration = Duration::from_secs(2);
 /// How much mail is looked at at the same time, in MiB: a mail that is taken apart is in memory several times.
 const ROOM_MIB: u32 = 128;
+/// The same of mails whose senders may not write, or did not: what becomes of those is soon known.
+const STRANGERS_MIB: u32 = 64;
 /// The most of a mail in which its sender is looked for, in bytes, to put it into their lane.
 const HEADERS: usize = 64 << 10;
 
@@ -65,6 +71,8 @@ pub(super) enum Later {
     Store(JournalError),
     /// Whether its sender is genuine cannot be known now.
     Unsure(String),
+    /// Whether its sender is genuine was not looked at: its beginning did not say that they may write.
+    Unproven,
 }
 
 impl From<JournalError> for Later {
@@ -75,6 +83,19 @@ impl From<JournalError> for Later {
 
 /// What came of it.
 pub(super) type Outcome = Result<Done, Later>;
+
+/// A mail, and what is known of its way so far.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) mail: InMail,
+    /// It was begun before: some of it may be done.
+    pub(super) again: bool,
+    /// How often it had to wait for name servers.
+    pub(super) tries: u32,
+    /// Whose mails it waits for.
+    pub(super) lane: String,
+    pub(super) proof: Option<Proof>,
+}
 
 /// A mail that is worked on.
 #[derive(Clone, Copy, Debug)]
@@ -94,9 +115,14 @@ pub(super) struct Inner<S, D, V, O> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
     pub(super) allow: Allow,
-    pub(super) lanes: Lanes<(InMail, bool)>,
+    /// Those who may write, each in their own lane.
+    lanes: Lanes<Job>,
+    /// All others.
+    strangers: Lanes<Job>,
+    pub(super) gate: Gate,
     states: Mutex<HashMap<String, State>>,
     room: Semaphore,
+    strangers_room: Semaphore,
     /// A lane has put something back: look again.
     put_back: Notify,
     stop: CancellationToken,
@@ -138,9 +164,12 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             clock,
             settings,
             allow,
-            lanes: Lanes::new(tasks, stop.clone()),
+            lanes: Lanes::new(tasks.clone(), stop.clone()),
+            strangers: Lanes::new(tasks.clone(), stop.clone()),
+            gate: Gate::new(&tasks, &stop),
             states: Mutex::default(),
             room: Semaphore::new(ROOM_MIB as usize),
+            strangers_room: Semaphore::new(STRANGERS_MIB as usize),
             put_back: Notify::new(),
             stop,
         }))
@@ -193,48 +222,65 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                 Some(State::Waits(..)) | None => {}
             }
             let waited = matches!(self.states().get(&mail.id), Some(State::Waits(..)));
-            let lane = self.lane(&mail).await;
             let tries = self.tries(&mail.id);
             self.states().insert(mail.id.clone(), State::InWork);
-            let inward = self.clone();
-            self.0.lanes.push(lane, (mail, again || waited), move |(mail, again)| {
-                let inward = inward.clone();
-                async move { inward.work(mail, again, tries).await }
-            });
+            // Trouble with its text is met again by who works on it.
+            let head = self.0.desk.head(&mail.id, HEADERS).await.ok().flatten().unwrap_or_default();
+            // Who cannot be read so simply waits for nobody.
+            let lane = sender_of(&head).unwrap_or_else(|| mail.id.clone());
+            let job = Job { mail, again: again || waited, tries, lane, proof: None };
+            if self.is_candidate(&job.mail, &head) {
+                self.check_in_turn(job, &head);
+            } else {
+                self.act_in_turn(job);
+            }
         }
         Ok(next)
     }
 
-    /// Whose mails it waits for: those of the sender it names, true or not.
-    async fn lane(&self, mail: &InMail) -> String {
-        // Trouble with its text is met again by who works on it.
-        let raw = self.0.desk.text(&mail.id).await.ok().flatten().unwrap_or_default();
-        let head = raw.get(..HEADERS).unwrap_or(&raw);
-        // Long lines go on in the next one, behind a blank.
-        let head = String::from_utf8_lossy(head).replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ");
-        let from = head.lines().take_while(|line| !line.is_empty()).find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.trim().eq_ignore_ascii_case("from").then(|| address::parse(value)).flatten()
+    /// Puts a mail behind the others of its sender: who may write, and who is let pass, does not wait for strangers.
+    pub(super) fn act_in_turn(&self, job: Job) {
+        let is_expected = job.proof.is_some() || job.mail.verdict.state == InState::Released;
+        let lanes = if is_expected { &self.0.lanes } else { &self.0.strangers };
+        let inward = self.clone();
+        lanes.push(job.lane.clone(), job, move |job| {
+            let inward = inward.clone();
+            async move {
+                let id = job.mail.id.clone();
+                inward.guarded(&id, inward.work_out(job)).await;
+            }
         });
-        // Who cannot be read so simply waits for nobody.
-        from.map_or_else(|| mail.id.clone(), |from| from.address)
     }
 
-    async fn work(&self, mail: InMail, again: bool, tries: u32) {
-        let id = mail.id.clone();
-        let looked = AssertUnwindSafe(self.work_out(mail, again, tries)).catch_unwind().await;
+    /// Does something about a mail; if that stumbles, the mail is put aside, and nothing else is hurt.
+    pub(super) async fn guarded<R>(&self, id: &str, work: impl Future<Output = R>) -> Option<R> {
+        let looked = AssertUnwindSafe(work).catch_unwind().await;
         if looked.is_err() {
             tracing::error!(mail.id = %id, "mail: this one brought the program to a stumble; it is put aside");
             let why = "it could not be handled because of an error in Baton: look at it with `baton mail show`, and report it";
-            self.finish(&id, Verdict { state: InState::Quarantined, outcome: why.to_owned(), ..Verdict::default() })
+            self.finish(id, Verdict { state: InState::Quarantined, outcome: why.to_owned(), ..Verdict::default() })
                 .await;
         }
+        looked.ok()
     }
 
-    async fn work_out(&self, mail: InMail, mut again: bool, tries: u32) {
+    /// It cannot be checked now: it waits outside of all lanes.
+    pub(super) fn put_back(&self, job: &Job, later: &Later) {
+        let why = match later {
+            Later::Unsure(why) => why.clone(),
+            later => format!("{later:?}"),
+        };
+        let wait = (UNSURE.0 * 2_u32.saturating_pow(job.tries.min(8))).min(UNSURE.1);
+        tracing::info!(mail.id = %job.mail.id, why, wait_s = wait.as_secs(), "mail: its sender cannot be checked now");
+        self.states().insert(job.mail.id.clone(), State::Waits(job.tries + 1, Instant::now() + wait));
+        self.0.put_back.notify_one();
+    }
+
+    async fn work_out(&self, mut job: Job) {
         let (mut wait, mut failed) = (BACKOFF.0, 0);
         loop {
-            let later = match self.look_again(&mail.id, again).await {
+            let mail = &job.mail;
+            let later = match self.look_again(&job).await {
                 Ok(Some(verdict)) => return self.finish(&mail.id, verdict).await,
                 Ok(None) => {
                     self.states().remove(&mail.id);
@@ -242,20 +288,15 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                 }
                 Err(later) => later,
             };
-            again = true;
             failed += 1;
             match later {
+                // Nobody who may write was found at its beginning, and yet it is from one.
+                Later::Unproven => return self.check_in_turn(job, &[]),
                 // Others need not wait for a name server that this one waits for.
-                Later::Unsure(why) => {
-                    let wait = (UNSURE.0 * 2_u32.saturating_pow(tries.min(8))).min(UNSURE.1);
-                    tracing::info!(mail.id = %mail.id, %why, wait_s = wait.as_secs(), "mail: its sender cannot be checked now");
-                    self.states().insert(mail.id, State::Waits(tries + 1, Instant::now() + wait));
-                    self.0.put_back.notify_one();
-                    return;
-                }
+                Later::Unsure(_) => return self.put_back(&job, &later),
                 Later::Problem(problem) if failed >= TRIES && !answers::is_ours(&problem) => {
                     tracing::warn!(mail.id = %mail.id, problem = %problem.detail, "mail: given up");
-                    let verdict = self.give_up(&mail, &problem).await;
+                    let verdict = self.give_up(mail, &problem, job.proof.as_ref()).await;
                     return self.finish(&mail.id, verdict).await;
                 }
                 Later::Problem(problem) => {
@@ -265,6 +306,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                     tracing::warn!(mail.id = %mail.id, %error, wait_s = wait.as_secs(), "mail: kept for later");
                 }
             }
+            job.again = true;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 // Kept: the next start does it.
@@ -275,13 +317,19 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 
     /// Looks at a mail if it still waits: it may have been finished while it was being lined up.
-    async fn look_again(&self, id: &str, again: bool) -> Result<Option<Verdict>, Later> {
-        let Some(mail) = self.0.desk.letter(id).await? else { return Ok(None) };
+    async fn look_again(&self, job: &Job) -> Result<Option<Verdict>, Later> {
+        let Some(mail) = self.0.desk.letter(&job.mail.id).await? else { return Ok(None) };
         match mail.verdict.state {
             InState::Kept | InState::Released => {
-                let mib = u32::try_from(mail.size >> 20).unwrap_or(ROOM_MIB).saturating_add(1).min(ROOM_MIB);
-                let _room = self.0.room.acquire_many(mib).await;
-                self.look(&mail, again).await.map(Some)
+                let is_genuine = job.proof.as_ref().is_some_and(|proof| matches!(proof.authentic, Authentic::Yes(_)));
+                let (room, most) = if is_genuine || mail.verdict.state == InState::Released {
+                    (&self.0.room, ROOM_MIB)
+                } else {
+                    (&self.0.strangers_room, STRANGERS_MIB)
+                };
+                let mib = u32::try_from(mail.size >> 20).unwrap_or(most).saturating_add(1).min(most);
+                let _room = room.acquire_many(mib).await;
+                self.look(&mail, job.again, job.proof.as_ref()).await.map(Some)
             }
             InState::Quarantined | InState::Done | InState::Dropped => Ok(None),
         }
@@ -307,6 +355,17 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         }
     }
 
+    /// Waits until nothing is in work.
+    #[cfg(test)]
+    pub(super) async fn idle(&self) {
+        let inner = &*self.0;
+        for _ in 0..2 {
+            inner.strangers.idle().await;
+            inner.gate.idle().await;
+            inner.lanes.idle().await;
+        }
+    }
+
     fn tries(&self, id: &str) -> u32 {
         match self.states().get(id) {
             Some(State::Waits(tries, _)) => *tries,
@@ -319,20 +378,29 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 }
 
+/// Who a mail's first From line names, true or not.
+pub(super) fn sender_of(head: &[u8]) -> Option<String> {
+    // Long lines go on in the next one, behind a blank.
+    let head = String::from_utf8_lossy(head).replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ");
+    let from = head.lines().take_while(|line| !line.is_empty()).find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("from").then(|| address::parse(value)).flatten()
+    });
+    from.map(|from| from.address)
+}
+
 /// Takes a mail apart where that may take its time.
-pub(super) async fn apart(raw: Bytes) -> Result<Arc<letter::Letter>, Later> {
+pub(super) async fn apart(raw: Bytes) -> Result<Arc<letter::Letter>, JournalError> {
     aside(move || Arc::new(letter::read(&raw))).await
 }
 
 /// Does what may take its time beside everything else. A stumble in it is one of the mail it is for.
-pub(super) async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Later> {
+pub(super) async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, JournalError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Ok(done),
         Err(error) => match error.try_into_panic() {
             Ok(stumble) => std::panic::resume_unwind(stumble),
-            Err(error) => {
-                Err(Later::Store(JournalError::Store { operation: "look at a mail", detail: error.to_string() }))
-            }
+            Err(error) => Err(JournalError::Store { operation: "look at a mail", detail: error.to_string() }),
         },
     }
 }

@@ -94,6 +94,7 @@ fn rig() -> Rig {
         news: None,
         folders: Vec::new(),
         refuse_types: Vec::new(),
+        allow_packed: Vec::new(),
         per_sender: 1,
         per_hour: 1,
         per_thread: 1,

@@ -41,6 +41,47 @@ async fn a_thread_names_the_request_where_the_address_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_foreign_token_put_into_a_genuine_mail_changes_nothing() {
+    // A genuine mail is sent once more, with another token wherever a signature does not reach: the first decides what it was
+    // written for.
+    for to in ["token", "thread"] {
+        for place in ["Cc", "Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To"] {
+            let rig = Rig::new();
+            let one = rig.asked("ann", &samples::request()).await;
+            let mut other = samples::request();
+            other.approval_id = ApprovalId::from_uuid(Uuid::from_u128(6));
+            other.digest = "f".repeat(64);
+            let two = rig.asked("ann", &other).await;
+            let foreign = tokened(&two);
+            let (to, thread) = match to {
+                "token" => (tokened(&one), String::new()),
+                // A Cc with a token would have to be covered, see the tests of the verifier.
+                _ if place == "Cc" => continue,
+                _ => (OURS.to_owned(), format!("In-Reply-To: <{}>\r\n", one.message_id)),
+            };
+            let raw = mail(ANN, &to, &format!("{thread}{place}: {foreign}\r\n"), "approve");
+            let delivery = Delivery { rcpt_to: vec![foreign], ..Delivery::default() };
+            let id = rig.kept(&raw, delivery).await;
+            rig.calm().await;
+            assert_eq!(rig.mail(&id).await.verdict.state, InState::Done);
+            let digests: Vec<String> =
+                rig.service.with(|known| known.decided.iter().map(|one| one.digest.clone()).collect());
+            assert_eq!(digests, std::slice::from_ref(&one.digest), "{to} {place}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_a_token_the_thread_says_nothing() {
+    let rig = Rig::new();
+    let out = rig.asked("ann", &samples::request()).await;
+    let old = token::plus(&[9; 32], out.id);
+    let thread = format!("In-Reply-To: <{}>\r\n", out.message_id);
+    rig.comes(&mail(ANN, &format!("baton+{old}@works.example"), &thread, "approve")).await;
+    assert_eq!(decided(&rig).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_decides_with_anothers_mail() {
     let rig = Rig::new();
     let out = rig.asked("ann", &samples::request()).await;

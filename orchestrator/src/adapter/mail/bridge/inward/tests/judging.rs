@@ -27,6 +27,22 @@ async fn strangers_are_put_aside_with_the_one_they_look_like() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whose_mail_it_is_is_written_down() {
+    let rig = Rig::new();
+    let of = async |raw: String| rig.comes(&raw).await.verdict.standing;
+    assert_eq!(of(mail("eve@elsewhere.net", OURS, "", "Make a page")).await, Standing::Stranger);
+    assert_eq!(of(mail("eve@elsewhere.net", OURS, "Precedence: bulk\r\n", "Buy")).await, Standing::Stranger);
+    assert_eq!(
+        of(mail(ANN, OURS, "Precedence: bulk\r\n", "Buy")).await,
+        Standing::Claims,
+        "nobody looked who wrote it"
+    );
+    assert_eq!(of(mail(ANN, OURS, "", "Make a page")).await, Standing::Known);
+    rig.says(Authentic::No("nothing says so".to_owned()));
+    assert_eq!(of(mail(ANN, OURS, "", "Make another page")).await, Standing::Claims);
+}
+
+#[tokio::test(start_paused = true)]
 async fn mails_that_can_be_read_in_two_ways_are_put_aside() {
     let rig = Rig::new();
     let out = rig.asked("ann", &samples::request()).await;
@@ -41,6 +57,10 @@ async fn mails_that_can_be_read_in_two_ways_are_put_aside() {
         (mail(ANN, "else@example.org", "", "approve"), "neither To nor Cc names our address"),
         (mail(ANN, "else@example.org", &format!("Delivered-To: {to}\r\n"), "approve"), "neither To nor Cc"),
         (mail(ANN, &to, "X-Baton-Too-Large: 99 MiB\r\n", "approve"), "too large"),
+        (
+            "X-Baton-Unfetched: UID 7 of imap://x, 9 bytes: it broke\r\n\r\n".to_owned(),
+            "lies unread; look at it there (UID 7",
+        ),
     ] {
         is(&rig.comes(&raw).await, InState::Quarantined, why);
     }

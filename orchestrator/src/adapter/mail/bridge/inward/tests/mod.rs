@@ -1,5 +1,7 @@
 //! The inward half between an orchestrator, a memory, a verifier and a way out that are all in this process.
 
+mod broken;
+mod checking;
 mod deciding;
 mod desk;
 mod judging;
@@ -26,7 +28,7 @@ use uuid::Uuid;
 use self::{desk::MemoryDesk, outlet::Recorder, service::FakeService};
 use super::{super::core::Settings, Inward, work::Around};
 use crate::{
-    adapter::mail::{Authentic, Desk as _, InMail, InState, OutKind, OutMail, Verdict, Verifier},
+    adapter::mail::{Authentic, Desk as _, InMail, InState, OutKind, OutMail, Standing, Verdict, Verifier},
     mail::{
         letter::{Delivery, Letter},
         token,
@@ -97,6 +99,7 @@ impl Rig {
             news: None,
             folders: Vec::new(),
             refuse_types: vec!["exe".to_owned()],
+            allow_packed: Vec::new(),
             per_sender: 60,
             per_hour: 600,
             per_thread: 30,
@@ -116,13 +119,13 @@ impl Rig {
     async fn restarted(&mut self) {
         self.inward = half(&self.service, &self.desk, &self.outlet, &self.says, &self.now, &self.settings);
         self.inward.line_up(true).await.unwrap();
-        self.inward.0.lanes.idle().await;
+        self.inward.idle().await;
     }
 
     /// What is kept is looked at, until nothing is in work.
     async fn calm(&self) {
         self.inward.line_up(false).await.unwrap();
-        self.inward.0.lanes.idle().await;
+        self.inward.idle().await;
     }
 
     /// A mail is kept, and everything is done about it.
@@ -191,12 +194,23 @@ fn half(
     now: &Arc<Mutex<UnixMs>>,
     settings: &Settings,
 ) -> Half {
+    half_with(Scripted(Arc::clone(says)), service, desk, outlet, now, settings)
+}
+
+fn half_with<V: Verifier>(
+    verifier: V,
+    service: &FakeService,
+    desk: &MemoryDesk,
+    outlet: &Recorder,
+    now: &Arc<Mutex<UnixMs>>,
+    settings: &Settings,
+) -> Inward<FakeService, MemoryDesk, V, Recorder> {
     let member = |email: &str, admin| Member { email: vec![email.to_owned()], admin, ..Member::default() };
     let members = BTreeMap::from([("ann".to_owned(), member(ANN, true)), ("bob".to_owned(), member(BOB, false))]);
     let around = Around {
         service: service.clone(),
         desk: desk.clone(),
-        verifier: Scripted(Arc::clone(says)),
+        verifier,
         outlet: outlet.clone(),
         people: Arc::new(People::new(members).unwrap()),
         clock: Arc::new(HandClock(Arc::clone(now))),

@@ -147,6 +147,7 @@ fn settings() -> Settings {
         news: Some(Duration::from_secs(3600)),
         folders: Vec::new(),
         refuse_types: Vec::new(),
+        allow_packed: Vec::new(),
         per_sender: 60,
         per_hour: 600,
         per_thread: 30,

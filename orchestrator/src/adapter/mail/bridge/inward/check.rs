@@ -1,0 +1,193 @@
+//! Is a mail genuine: the only thing that asks strangers' name servers, so it is done apart from everything else.
+//!
+//! Who may not write is never asked about. Of the others, mails for which only their own domain is asked wait in lanes of that
+//! domain; mails that name other domains beside it wait in lanes of these, with room of their own. A domain whose name servers
+//! do not answer holds up nobody but those who named it.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Outlet,
+    judge::missing,
+    work::{Inward, Job, Later, apart, sender_of},
+};
+use crate::{
+    adapter::{
+        lanes::Lanes,
+        mail::{Authentic, Desk, InMail, InState, Verifier},
+    },
+    mail::{
+        addressed,
+        allow::Allow,
+        letter::{Delivery, Letter},
+        noise,
+    },
+    port::{Service, journal::JournalError},
+};
+
+/// How much mail is checked at the same time, in MiB: of each of the two kinds.
+const ROOM_MIB: u32 = 64;
+/// A check that takes longer is given up, and done again later.
+const LONGEST: Duration = Duration::from_secs(30);
+/// How long a mail waits for its sender to be checked, in milliseconds, before it is put aside.
+const UNSURE_MS: u64 = 3_600_000;
+/// Lanes of one domain.
+const SHARDS: u8 = 4;
+
+/// What was found out about a mail's sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The address it is about.
+    pub author: String,
+    /// Whether the mail is from there.
+    pub authentic: Authentic,
+}
+
+/// Who may write, and to whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// Our address.
+    pub address: &'a str,
+    /// Who may write.
+    pub allow: &'a Allow,
+}
+
+/// Takes a mail apart and finds out who wrote it, if that matters: no proof is sought for what is a machine's, not whole, or of
+/// somebody who may not write. What the bridge does with every mail before it acts.
+///
+/// # Errors
+/// The mail could not be taken apart now.
+pub async fn check<V: Verifier>(
+    verifier: &V,
+    rules: Rules<'_>,
+    raw: &Bytes,
+    delivery: &Delivery,
+) -> Result<(Arc<Letter>, Option<Proof>), JournalError> {
+    let letter = apart(raw.clone()).await?;
+    let author = letter.author().filter(|author| {
+        missing(&letter).is_none()
+            && noise::judge(&letter, delivery, rules.address).is_none()
+            && doubt(&letter, author, rules).is_none()
+    });
+    let Some(author) = author.map(str::to_owned) else { return Ok((letter, None)) };
+    let looked = tokio::time::timeout(LONGEST, verifier.verify(raw, &letter, delivery)).await;
+    let authentic = looked
+        .unwrap_or_else(|_| Authentic::Unknown(format!("no answer of name servers within {} s", LONGEST.as_secs())));
+    Ok((letter, Some(Proof { author, authentic })))
+}
+
+/// Why a mail is put aside, whoever wrote it: what can be seen without asking anybody.
+pub(super) fn doubt(letter: &Letter, author: &str, rules: Rules<'_>) -> Option<String> {
+    if let Some(name) = letter.doubled() {
+        return Some(format!(
+            "it has the header {name} twice: what it says depends on who reads it, and a signature may cover the other one"
+        ));
+    }
+    if addressed::line(letter, rules.address).is_none() {
+        let why =
+            "neither To nor Cc names our address: it may be a genuine mail to somebody else that was sent on to us";
+        return Some(why.to_owned());
+    }
+    if rules.allow.who(author).is_none() {
+        let like = rules.allow.lookalike(author);
+        let like = like.map_or_else(String::new, |like| format!("; beware, it looks like {like}, which is allowed"));
+        return Some(format!(
+            "{author} may not write: no member has this address, and `allow` in [mail] does not name it{like}"
+        ));
+    }
+    None
+}
+
+/// Where mails are checked.
+pub(super) struct Gate {
+    /// Those for which only their own domain is asked.
+    own: (Lanes<Job>, Arc<Semaphore>),
+    /// Those for which others are asked, too.
+    others: (Lanes<Job>, Arc<Semaphore>),
+}
+
+impl Gate {
+    pub(super) fn new(tasks: &TaskTracker, stop: &CancellationToken) -> Self {
+        let one = || {
+            (Lanes::new(tasks.clone(), stop.clone()), Arc::new(Semaphore::new(usize::try_from(ROOM_MIB).unwrap_or(1))))
+        };
+        Self { own: one(), others: one() }
+    }
+
+    #[cfg(test)]
+    pub(super) async fn idle(&self) {
+        self.own.0.idle().await;
+        self.others.0.idle().await;
+    }
+}
+
+impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
+    /// Lines a mail up to be checked; then it goes into its sender's lane. `head` is its beginning.
+    pub(super) fn check_in_turn(&self, job: Job, head: &[u8]) {
+        let asks = self.0.verifier.asks(head, &job.mail.delivery);
+        let gate = &self.0.gate;
+        // Who names their own domain only shares its lanes with those who do; what else they name picks one of them.
+        let (lanes, room, lane) = if asks.is_own {
+            let shard = asks.evidence.bytes().fold(0_u8, u8::wrapping_add) % SHARDS;
+            (&gate.own.0, &gate.own.1, format!("{}#{shard}", asks.domains.join(" ")))
+        } else {
+            (&gate.others.0, &gate.others.1, asks.domains.join(" "))
+        };
+        let (inward, room) = (self.clone(), Arc::clone(room));
+        lanes.push(lane, job, move |job| {
+            let (inward, room) = (inward.clone(), Arc::clone(&room));
+            async move { inward.checked(job, &room).await }
+        });
+    }
+
+    async fn checked(&self, mut job: Job, room: &Semaphore) {
+        let Some(proved) = self.guarded(&job.mail.id, self.prove(&job.mail, room)).await else { return };
+        match proved {
+            Ok(proof) => {
+                job.proof = proof;
+                self.act_in_turn(job);
+            }
+            Err(later) => self.put_back(&job, &later),
+        }
+    }
+
+    /// Who wrote it, if that matters; `None` if what becomes of it does not depend on it.
+    async fn prove(&self, mail: &InMail, room: &Semaphore) -> Result<Option<Proof>, Later> {
+        let inner = &*self.0;
+        match inner.desk.letter(&mail.id).await? {
+            Some(now) if now.verdict.state == InState::Kept => {}
+            _ => return Ok(None),
+        }
+        let mib = u32::try_from(mail.size >> 20).unwrap_or(ROOM_MIB).saturating_add(1).min(ROOM_MIB);
+        let _room = room.acquire_many(mib).await;
+        let raw = match inner.desk.text(&mail.id).await {
+            Ok(Some(raw)) => raw,
+            // Said when it is its turn.
+            Ok(None) | Err(JournalError::Malformed { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let (_, proof) = check(&inner.verifier, self.rules(), &raw, &mail.delivery).await?;
+        match proof {
+            Some(Proof { authentic: Authentic::Unknown(why), .. })
+                if inner.clock.now().since(mail.received_at) < UNSURE_MS =>
+            {
+                Err(Later::Unsure(why))
+            }
+            proof => Ok(proof),
+        }
+    }
+
+    pub(super) fn rules(&self) -> Rules<'_> {
+        Rules { address: &self.0.settings.address, allow: &self.0.allow }
+    }
+
+    /// Whether a mail has to be checked before it is acted on: its sender may write, by what its beginning says.
+    pub(super) fn is_candidate(&self, mail: &InMail, head: &[u8]) -> bool {
+        let may_write = || sender_of(head).is_some_and(|from| self.0.allow.who(&from).is_some());
+        mail.verdict.state == InState::Kept && may_write()
+    }
+}

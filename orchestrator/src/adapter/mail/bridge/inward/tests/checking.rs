@@ -1,0 +1,121 @@
+//! Name servers of strangers are not asked, and those that do not answer hold up nobody else.
+
+use super::*;
+use crate::adapter::mail::auth::{
+    MailAuth,
+    testing::{Answer, Key, Zone, at},
+};
+
+const COVERS: [&str; 5] = ["From", "To", "Subject", "Date", "Message-ID"];
+const BORDER: &str =
+    "Received: from m.evil.test (m.evil.test [192.0.2.66]) by mx.works.example (Postfix) with ESMTP id 1; x\r\n";
+
+struct Post {
+    zone: Zone,
+    key: Key,
+    desk: MemoryDesk,
+    inward: Inward<FakeService, MemoryDesk, MailAuth, Recorder>,
+}
+
+impl Post {
+    /// `evil.test` and `evil.co.test` never answer; `example.org` and `big.co.test` sign.
+    async fn new(allow: &[&str]) -> Self {
+        let key = Key::new();
+        let zone = Zone::start(&[
+            ("s1._domainkey.example.org", key.record()),
+            ("s1._domainkey.big.co.test", key.record()),
+            ("evil.test", Answer::Silence),
+            ("evil.co.test", Answer::Silence),
+        ])
+        .await;
+        let mut rig = Rig::new();
+        rig.settings.allow = allow.iter().map(|rule| (*rule).to_owned()).collect();
+        let border = ["mx.works.example".to_owned()];
+        let auth = MailAuth::new(&[zone.address], &[], &border, OURS).unwrap().with_clock(at(samples::NOW.0));
+        let inward = half_with(auth, &rig.service, &rig.desk, &rig.outlet, &rig.now, &rig.settings);
+        Self { zone, key, desk: rig.desk, inward }
+    }
+
+    async fn kept(&self, raw: String) -> String {
+        self.desk.keep(Bytes::from(raw), Delivery::default(), samples::NOW).await.unwrap().0.id
+    }
+
+    fn signed(&self, from: &str, domain: &str) -> String {
+        self.key.sign(domain, &COVERS, &dated(from, "Make a page"))
+    }
+
+    async fn states(&self, ids: &[String], state: InState) -> usize {
+        let mut count = 0;
+        for id in ids {
+            count += usize::from(self.desk.letter(id).await.unwrap().unwrap().verdict.state == state);
+        }
+        count
+    }
+
+    async fn until_done(&self, id: &str) -> InMail {
+        loop {
+            let mail = self.desk.letter(id).await.unwrap().unwrap();
+            if mail.verdict.state != InState::Kept {
+                return mail;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn dated(from: &str, text: &str) -> String {
+    let date = jiff::Timestamp::from_millisecond(samples::NOW.0).unwrap().strftime("%a, %d %b %Y %H:%M:%S +0000");
+    mail(from, OURS, &format!("Date: {date}\r\n"), text)
+}
+
+#[tokio::test]
+async fn strangers_cost_no_question() {
+    let post = Post::new(&[]).await;
+    let mut ids = Vec::new();
+    for number in 0..20 {
+        let raw = dated(&format!("eve{number}@evil.test"), "Make a page");
+        let signed = post.key.sign("evil.test", &COVERS, &raw);
+        ids.push(post.kept(format!("Return-Path: <eve@evil.test>\r\n{BORDER}{signed}")).await);
+    }
+    post.inward.line_up(false).await.unwrap();
+    post.inward.idle().await;
+    assert_eq!((post.states(&ids, InState::Quarantined).await, post.zone.asked()), (20, 0));
+}
+
+#[tokio::test]
+async fn a_return_path_that_cannot_speak_for_the_sender_is_not_asked_about() {
+    let post = Post::new(&[]).await;
+    let mut ids = Vec::new();
+    for number in 0..200 {
+        let raw = dated(ANN, &format!("Make page {number}"));
+        ids.push(post.kept(format!("Return-Path: <eve@evil.test>\r\n{BORDER}{raw}")).await);
+    }
+    let genuine = post.kept(post.signed(ANN, "example.org")).await;
+    post.inward.line_up(false).await.unwrap();
+    is(&post.until_done(&genuine).await, InState::Done, "started");
+    post.inward.idle().await;
+    assert_eq!((post.states(&ids, InState::Quarantined).await, post.zone.asked_about("evil.test")), (200, 0));
+}
+
+#[tokio::test]
+async fn name_servers_that_never_answer_hold_up_only_who_named_them() {
+    let post = Post::new(&["@evil.test", "@big.co.test"]).await;
+    let mut ids = Vec::new();
+    for number in 0..200 {
+        // From an allowed domain whose name servers are gone, each with another selector and another name.
+        let raw = dated(&format!("eve{number}@evil.test"), "Make a page");
+        let signed = post.key.sign("evil.test", &COVERS, &raw).replace("s=s1;", &format!("s=k{number};"));
+        ids.push(post.kept(signed).await);
+        // As somebody who may write, with the signature of a neighbour whose name servers never answer.
+        ids.push(
+            post.kept(post.key.sign("evil.co.test", &COVERS, &dated("kim@big.co.test", &number.to_string()))).await,
+        );
+    }
+    let member = post.kept(post.signed(ANN, "example.org")).await;
+    let partner = post.kept(post.signed("kim@big.co.test", "big.co.test")).await;
+    post.inward.line_up(false).await.unwrap();
+    is(&post.until_done(&member).await, InState::Done, "started");
+    is(&post.until_done(&partner).await, InState::Done, "started");
+    assert_eq!(post.states(&ids, InState::Kept).await, 400, "they wait for their own name servers, meanwhile");
+    assert!(post.zone.asked_about("evil.test") > 0 && post.zone.asked_about("evil.co.test") > 0);
+}
