@@ -1,22 +1,31 @@
 //! Requests to people: ten thousand that wait are listed, and decided at a steady rate, each with its entries in the audit log.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail, ensure};
-use bus_schemas::v1::{
-    api::{ApprovalView, DecisionRequest, Problem},
-    approval::Verdict,
+use bus_schemas::{
+    id::ProjectId,
+    time::UnixMs,
+    v1::{
+        api::{ApprovalView, DecisionRequest, Problem},
+        approval::Verdict,
+        policy::Policy,
+    },
 };
 use futures::{StreamExt as _, stream};
 use harness::hostsim::HostSim;
 use orchestrator::{
     adapter::web::{Client, Endpoint, Listeners, serve},
-    port::Service as _,
+    policy::{self, Approvals, Asking, Facts, Rules},
+    port::{Service as _, waiting::Waiting},
 };
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     report::Report,
@@ -39,8 +48,22 @@ const TOGETHER: usize = 16;
 /// How often it is looked whether all wait.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Conditions, each as costly as its kind gets: what a policy may say before it is refused, over so many paths as it is not.
+const CONDITIONS: [(&str, &str); 6] = [
+    ("a test of each path", r#"paths.exists(p, p.startsWith("deploy/"))"#),
+    ("a loop in a loop", "!paths.all(p, paths.exists(q, q == p))"),
+    ("a search in the list for each path", "!paths.all(p, p in paths)"),
+    ("a new text for each path", r#"paths.map(p, p + "x").size() == 0"#),
+    ("a copy of the list for each path", "paths.map(p, paths).size() == 0"),
+    ("lists compared for each path", "!paths.all(p, [paths, paths] == [paths, paths])"),
+];
+/// Paths that are tried at most, and how often the most that are admitted are measured.
+const MOST_PATHS: usize = 200_000;
+const ROUTES: usize = 50;
+
 /// Measures listing and deciding.
 pub async fn ledger(report: &mut Report) -> Result<()> {
+    conditions(report)?;
     let rig = Rig::start().await?;
     for _ in 0..PROJECTS {
         rig.project(plan()).await?;
@@ -63,6 +86,48 @@ pub async fn ledger(report: &mut Report) -> Result<()> {
     drop(host);
     rig.stop().await;
     Ok(())
+}
+
+/// How long everybody else waits while a request is routed under the costliest condition that is admitted.
+fn conditions(report: &mut Report) -> Result<()> {
+    let (mut worst, mut worst_name) = (Vec::new(), String::new());
+    for (what, when) in CONDITIONS {
+        let policy: Policy = serde_json::from_value(json!({
+            "decide": "ask", "rules": [{ "name": "costly", "when": when, "decide": "ask" }]
+        }))?;
+        let policies = BTreeMap::from([("p".to_owned(), policy)]);
+        let rules = Rules::new(BTreeMap::new(), policies, Approvals::default(), BTreeMap::new())?;
+        let admitted = |count: usize| (routed(&rules, &facts(count)).1, count);
+        let (mut most, mut refused) = (1, MOST_PATHS);
+        ensure!(admitted(most).0 && !admitted(refused).0, "{what}: not bounded within {MOST_PATHS} paths");
+        while most + 1 < refused {
+            let middle = most.midpoint(refused);
+            if admitted(middle).0 { most = middle } else { refused = middle }
+        }
+        let facts = facts(most);
+        let mut times: Vec<Duration> = (0..ROUTES).map(|_| routed(&rules, &facts).0).collect();
+        times.sort_unstable();
+        if times.get(ROUTES / 2) > worst.get(ROUTES / 2) {
+            (worst, worst_name) = (times, format!("{what}, {most} paths"));
+        }
+    }
+    let name = format!("ledger: a request routed under the costliest condition admitted ({worst_name})");
+    report.spread(&name, &mut worst, None, None);
+    Ok(())
+}
+
+fn facts(paths: usize) -> Facts {
+    let paths = (0..paths).map(|number| format!("src/module/file{number}.rs")).collect();
+    Facts { paths, ..Facts::default() }
+}
+
+/// How long it took, and whether the condition was admitted.
+fn routed(rules: &Rules, facts: &Facts) -> (Duration, bool) {
+    let (own, project_id) = (BTreeMap::new(), ProjectId::from_uuid(Uuid::nil()));
+    let asking = Asking { rules, own: &own, facts, project_id, remembered: &[], now: UnixMs(0) };
+    let start = Instant::now();
+    let route = policy::route(&asking, "p");
+    (start.elapsed(), route.problem.is_none())
 }
 
 fn plan() -> String {
@@ -107,6 +172,19 @@ async fn list(report: &mut Report, rig: &Rig, client: &Client) -> Result<()> {
     }
     report.spread("ledger: 10,000 pending approvals listed as JSON", &mut served, Some(50.0), None);
     report.spread("ledger: the same, over the socket and read by a client", &mut read, None, None);
+    let mut found = Vec::new();
+    for _ in 0..LISTS {
+        let start = Instant::now();
+        let waits = told(rig.service.waiting(Waiting::For("bench".to_owned()), 20).await)?;
+        found.push(start.elapsed());
+        ensure!(
+            waits.requests.len() == 20 && waits.count == PENDING,
+            "{} of {} wait",
+            waits.requests.len(),
+            waits.count
+        );
+    }
+    report.spread("ledger: the first 20 of the 10,000 that wait for one person", &mut found, None, None);
     Ok(())
 }
 
