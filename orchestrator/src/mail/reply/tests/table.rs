@@ -1,6 +1,6 @@
 //! Every form of heading, header block and ending, in mails built around it.
 
-use crate::mail::reply::{Kind, of_text};
+use crate::mail::reply::{Deciding, Kind, of_text};
 
 /// Blocks of lines with a blank line between them.
 fn blocks(text: &str) -> Vec<&str> {
@@ -117,4 +117,28 @@ fn attributions_wrapped_as_programs_wrap_them() {
     }
     assert!(count > 700, "{count}");
     assert!(wrong.is_empty(), "{} of {count} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn no_heading_makes_or_unmakes_a_decision() {
+    let all = [include_str!("fixtures/attributions.txt"), include_str!("fixtures/headers.txt")];
+    let quotes = ["\n\nreject\n", "\n> reject\n", "\n\n> reject\n> approve\n"];
+    let mut wrong = Vec::new();
+    for heading in all.into_iter().flat_map(blocks).map(|heading| heading.replace("\n.\n", "\n\n")) {
+        for quote in quotes {
+            for gap in ["\n", "\n\n"] {
+                let mail = format!("approve{gap}{heading}{quote}");
+                if of_text(&mail).decision() != Deciding::Approve {
+                    wrong.push(mail);
+                }
+            }
+            for above in ["", "What is it?\n\n"] {
+                let mail = format!("{above}{heading}{quote}");
+                if matches!(of_text(&mail).decision(), Deciding::Approve | Deciding::Reject(_) | Deciding::Changes(_)) {
+                    wrong.push(mail);
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n---\n"));
 }
