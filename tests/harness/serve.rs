@@ -106,6 +106,12 @@ impl Serve {
         self.home.path().join("state/baton.db")
     }
 
+    /// What it logged since it was started the last time.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log(self.starts)).unwrap_or_default()
+    }
+
     /// Runs a `baton` command to its end.
     ///
     /// # Panics
