@@ -32,7 +32,7 @@ use uuid::Uuid;
 mod agents;
 
 /// Golden files of agents' messages: offers, pauses, a tell, calls, answers, objects; and those of the guest channel.
-const AGENTS: usize = (1 + 4 + 1 + 5 + 9 + 2) + 12;
+const AGENTS: usize = (2 + 5 + 1 + 5 + 9 + 2) + 12;
 
 const AT: UnixMs = UnixMs(1_795_000_000_000);
 

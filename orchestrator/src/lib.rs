@@ -6,6 +6,7 @@ pub mod config;
 pub mod digest;
 pub mod doctor;
 pub mod driver;
+pub mod effects;
 pub mod figures;
 pub mod ledger;
 pub mod mail;

@@ -1,6 +1,7 @@
 //! What the orchestrator needs of the world, as traits.
 
 pub mod bus;
+pub mod effect;
 pub mod journal;
 pub mod mail;
 mod rows;

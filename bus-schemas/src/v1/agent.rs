@@ -55,6 +55,9 @@ pub struct AgentWork {
     /// It may propose changes of the plan.
     #[serde(default)]
     pub may_replan: bool,
+    /// What it may ask to be done outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<super::effect::EffectBrief>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]

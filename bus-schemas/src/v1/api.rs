@@ -47,6 +47,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::apply::{ApplyRequest, ApplyView, Conflict, DiffView, UndoRequest};
+pub use super::effect::{EffectBrief, EffectOrder, ParameterBrief};
 pub use super::ledger::{
     ApplyOffer, ApprovalView, AskRequest, AskedView, AuditEntry, AuditFinding, AuditReport, BatchItem, BatchOutcome,
     BatchRequest, Capability, CapabilityView, DecisionRequest, DelegateRequest, DelegationView, FatigueView, Remember,

@@ -447,6 +447,14 @@ pub enum Capability {
         /// `host` or `host:port`.
         host: String,
     },
+    /// Something that is done outside, once, as the configuration of the orchestrator defines it.
+    Effect {
+        /// Its name.
+        name: String,
+        /// What is said with it, by parameter.
+        #[serde(default)]
+        arguments: BTreeMap<String, String>,
+    },
 }
 
 /// An agent asks for something beyond its task.
@@ -457,6 +465,9 @@ pub struct CapabilityView {
     pub capability: Capability,
     /// Why. Untrusted text.
     pub reason: String,
+    /// What exactly would be run, for an effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<super::effect::EffectOrder>,
 }
 
 /// The result of a project, before it is put into the folder.

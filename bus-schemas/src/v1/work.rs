@@ -90,6 +90,14 @@ pub struct QuestionView {
     /// It is stuck: it repeats itself, or its answers make no sense.
     #[serde(default)]
     pub stuck: bool,
+    /// The orchestrator asks, not the agent: what became of an effect whose end it did not see.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub by_baton: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_no(yes: &bool) -> bool {
+    !*yes
 }
 
 /// A limit that was reached.

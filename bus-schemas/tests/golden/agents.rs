@@ -7,7 +7,9 @@ use bus_schemas::v1::{
     },
     api::{Finding, Severity},
     call::{Answer, Call, GuestAnswer, GuestCall, HostAnswer, HostCall, PlanPatch},
+    effect::{EffectBrief, ParameterBrief},
     guest::{Service, StreamAnswer},
+    ledger::Capability,
 };
 
 use super::*;
@@ -46,6 +48,7 @@ fn work() -> AgentWork {
         resume_after: 0,
         resume_task: None,
         may_replan: true,
+        effects: Vec::new(),
     }
 }
 
@@ -69,12 +72,24 @@ fn agents_on_the_bus() {
         notes: vec![Note { id: "n-1".into(), ..note() }],
         ..offer()
     };
-    holds("attempt.offered-agent", &Envelope::new(MessageId::from_uuid(id(9)), AT, offer));
+    holds("attempt.offered-agent", &Envelope::new(MessageId::from_uuid(id(9)), AT, offer.clone()));
+    let tag = ParameterBrief { pattern: Some("^v[0-9.]+$".into()), ..ParameterBrief::default() };
+    let parameters = [("tag".to_owned(), tag)].into();
+    let effect = EffectBrief { name: "deploy".into(), about: "Deploys the site.".into(), parameters };
+    let offer = Offer { program: Program::Agent(AgentWork { effects: vec![effect], ..work() }), ..offer };
+    holds("attempt.offered-effects", &Envelope::new(MessageId::from_uuid(id(9)), AT, offer));
     let pauses = [
         Pause::Question { question: "Which one?".into(), options: vec!["a".into(), "b".into()], stuck: false },
         Pause::Budget { task_key: "inventory".into(), resource: Resource::Usd, used: 10, limit: 9 },
         Pause::RateLimited { provider: "anthropic".into(), resume_at: AT },
         Pause::Bounce { need: "scan".into(), question: "Where is the list?".into() },
+        Pause::Capability {
+            capability: Capability::Effect {
+                name: "deploy".into(),
+                arguments: [("tag".to_owned(), "v1.2".to_owned())].into(),
+            },
+            reason: "The suite passes.".into(),
+        },
     ];
     for (number, pause) in pauses.into_iter().enumerate() {
         let usage = Usage { spend: spend(), tool_calls: 4, ..usage() };

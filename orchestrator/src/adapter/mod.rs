@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod clock;
+pub mod effects;
 mod folder;
 mod lanes;
 pub mod mail;

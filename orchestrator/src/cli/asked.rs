@@ -61,8 +61,11 @@ pub(super) fn show(style: Style, approval: &ApprovalView) -> String {
 }
 
 fn show_question(style: Style, question: &QuestionView, approval: &ApprovalView) -> String {
-    let heading =
-        if question.stuck { "It is stuck (said by its worker)" } else { "The question (the agent's own words)" };
+    let heading = match (question.by_baton, question.stuck) {
+        (true, _) => "What became of it? (asked by Baton)",
+        (_, true) => "It is stuck (said by its worker)",
+        _ => "The question (the agent's own words)",
+    };
     let mut text = format!("\n{}\n", style.paint(Paint::Bold, heading));
     for line in clean(question.question.trim()).lines() {
         text.push_str(&format!("  {line}\n"));

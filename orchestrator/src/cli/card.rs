@@ -1,11 +1,12 @@
 //! How a request is decided, as text: the part of its card that is the same for everything that can be asked.
 
-use bus_schemas::v1::api::{ApplyOffer, ApprovalView, Capability, CapabilityView, Risk};
+use bus_schemas::v1::api::{ApplyOffer, ApprovalView, Capability, CapabilityView, EffectOrder, Risk};
 
 use super::{
     render::{ago, changed, clock, count, now, span},
     style::{Paint, Style, clean, clean_line},
 };
+use crate::words::effect::{command, facts};
 
 /// Risk, who must agree, the deadline, votes, questions: a line for each that has something to say.
 pub(super) fn route(style: Style, approval: &ApprovalView) -> String {
@@ -85,13 +86,38 @@ pub(super) const fn risk(risk: Risk) -> (&'static str, Paint) {
 
 /// What an agent asks for.
 pub(super) fn capability(style: Style, view: &CapabilityView) -> String {
-    let Capability::Host { host } = &view.capability;
-    let mut text = format!("\n{} {}\n", style.paint(Paint::Bold, "It asks to reach the host"), clean_line(host));
+    let (mut text, follows) = match &view.capability {
+        Capability::Host { host } => (
+            format!("\n{} {}\n", style.paint(Paint::Bold, "It asks to reach the host"), clean_line(host)),
+            "approved, this task may reach it from now on; rejected, it goes on without\n",
+        ),
+        Capability::Effect { name, .. } => {
+            let heading = style.paint(Paint::Bold, "It asks for the effect");
+            let order = view.effect.as_ref().map(|order| outside(style, order)).unwrap_or_default();
+            (
+                format!("\n{heading} {}\n{order}", clean_line(name)),
+                "approved, exactly this is run once, outside any VM; rejected, it goes on without\n",
+            )
+        }
+    };
     text.push_str(&format!("{}\n", style.paint(Paint::Dim, "why (the agent's own words)")));
     for line in clean(view.reason.trim()).lines() {
         text.push_str(&format!("  {line}\n"));
     }
-    text.push_str("approved, this task may reach it from now on; rejected, it goes on without\n");
+    text.push_str(follows);
+    text
+}
+
+/// What exactly would be run.
+fn outside(style: Style, order: &EffectOrder) -> String {
+    let mut text = String::new();
+    if !order.about.trim().is_empty() {
+        text.push_str(&format!("  {}\n", clean_line(&order.about)));
+    }
+    text.push_str(&format!("{} {}\n", style.paint(Paint::Dim, "runs"), clean_line(&command(&order.argv))));
+    for (what, value) in facts(order) {
+        text.push_str(&format!("{} {}\n", style.paint(Paint::Dim, what), clean_line(&value)));
+    }
     text
 }
 
@@ -101,4 +127,27 @@ pub(super) fn offer(style: Style, offer: &ApplyOffer) -> String {
     let heading =
         format!("{} in {}  {lines}", count(offer.changed_paths.len(), "changed path"), clean_line(&offer.folder));
     format!("\n{}\n{}", style.paint(Paint::Bold, heading), changed(style, &offer.changed_paths))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::samples;
+
+    #[test]
+    fn an_effect_is_shown_as_it_would_be_run() {
+        let shown = capability(Style { colour: false }, &samples::effect().capability.unwrap());
+        let wanted = r#"
+It asks for the effect deploy
+  Deploys the site.
+runs ./deploy.sh --to=staging "v1 \u{60}id\u{60} <@U1> & \u{202e}x"
+in /srv/site
+at most 10m 00s
+with DEPLOY_TOKEN of Baton's environment
+why (the agent's own words)
+  Every check passed. Please *hurry*.
+approved, exactly this is run once, outside any VM; rejected, it goes on without
+"#;
+        assert_eq!(shown, wanted);
+    }
 }

@@ -128,6 +128,10 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
     // A configuration that was loaded has been checked.
     options.rules =
         config.rules().map_err(|error| CliError::new(Exit::Invalid, "config_invalid", error.to_string(), None))?;
+    options.effects =
+        config.effects().map_err(|error| CliError::new(Exit::Invalid, "config_invalid", error.to_string(), None))?;
+    options.env = context.env.clone();
+    options.secrets = secrets(config);
     options.home = context.env.get(OsStr::new("HOME")).map(PathBuf::from);
     options.data_home = paths::data_home(&context.env);
     options.bundled_skills = paths::bundled_skills();

@@ -11,6 +11,7 @@ use toml::{Table, Value, de::DeTable};
 
 use super::{Config, ConfigError, SLACK_VARIABLES};
 use crate::{
+    effects::EFFECT_KEYS,
     paths::{Env, Paths},
     people::MEMBER_KEYS,
     planfile::policies::check_toml,
@@ -39,7 +40,8 @@ const RESERVED: [&str; 6] =
     ["BATON_HOME", "BATON_CONFIG", "BATON_SOCKET", "BATON_TOKEN", "BATON_LOG", "BATON_NATS_SERVER"];
 
 /// Sections of named things, with the keys of each. They are written in files only.
-const NAMED: [(&str, &[&str]); 3] = [("members", &MEMBER_KEYS), ("presets", &PRESET_KEYS), ("policies", &[])];
+const NAMED: [(&str, &[&str]); 4] =
+    [("members", &MEMBER_KEYS), ("presets", &PRESET_KEYS), ("policies", &[]), ("effects", &EFFECT_KEYS)];
 
 /// Loads the configuration: defaults, then `baton.toml` of `paths` if it exists, then `extra` (which must exist), then
 /// the environment, then `flags`. Says which layers there were.
@@ -150,6 +152,7 @@ fn known_keys() -> Vec<(String, String)> {
     keys.extend(PROVIDER_KEYS.map(|key| ("providers".to_owned(), key.to_owned())));
     keys.extend(MEMBER_KEYS.map(|key| ("members".to_owned(), key.to_owned())));
     keys.extend(PRESET_KEYS.map(|key| ("presets".to_owned(), key.to_owned())));
+    keys.extend(EFFECT_KEYS.map(|key| ("effects".to_owned(), key.to_owned())));
     keys.push(("policies".to_owned(), "decide".to_owned()));
     keys
 }
@@ -304,6 +307,7 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
     if config.pool.slots == Some(0) {
         return invalid("pool.slots", "a host without slots takes no attempt: use at least 1");
     }
+    config.effects().map(drop).or_else(|error| invalid(&error.at, &error.message))?;
     config.rules().map(drop).or_else(|error| invalid(&error.at, &error.message))
 }
 

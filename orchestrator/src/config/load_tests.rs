@@ -240,3 +240,27 @@ fn slacks_secrets_come_from_the_environment_and_are_not_shown() {
     assert!(error("[slack]\nevents_listen = '0.0.0.0:80'\n").contains("set SLACK_SIGNING_SECRET"));
     assert!(error("[slack]\nchanel = 'C1'\n").contains("did you mean `slack.channel`?"));
 }
+
+#[test]
+fn effects_are_checked_with_their_place() {
+    let text = "[effects.deploy]\nabout = \"x\"\nrun = [\"./d.sh\", \"{to}\"]\nfolder = \"/srv\"\ntimeout = \"5m\"\nparameters = { to = { one_of = [\"a\"] } }\n";
+    let (_dir, paths) = world(Some(text));
+    let (config, _) = load(&paths, None, &Env::new(), Vec::new()).unwrap();
+    assert_eq!(config.effects().unwrap().briefs()[0].parameters["to"].one_of, ["a"]);
+    let wrong = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        error(&text.replace(from, to))
+    };
+    assert_eq!(
+        wrong("timeout", "timeuot"),
+        "C/baton.toml:5:1: unknown key `effects.deploy.timeuot`; did you mean `effects.deploy.timeout`?"
+    );
+    assert_eq!(
+        wrong("\"{to}\"", "\"{two}\""),
+        "configuration effects.deploy.run: `{two}` is no parameter: define it below `parameters`, or write `{{` for a brace"
+    );
+    assert_eq!(
+        wrong("/srv", "srv"),
+        "configuration effects.deploy.folder: write an absolute path of at most 250 bytes"
+    );
+}

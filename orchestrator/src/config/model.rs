@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Mail, Slack};
 use crate::{
+    effects::{Effect, EffectError, Effects},
     people::Member,
     policy::{Approvals, Preset, Rules, RulesError},
 };
@@ -38,6 +39,8 @@ pub struct Config {
     pub approvals: Approvals,
     /// Ways to start a project with one word.
     pub presets: BTreeMap<String, Preset>,
+    /// What may be done outside for agents, each time people allow it.
+    pub effects: BTreeMap<String, Effect>,
     /// Slack.
     pub slack: Slack,
     /// Mail.
@@ -49,6 +52,14 @@ impl Config {
     #[must_use]
     pub fn model_setup(&self) -> ModelSetup {
         ModelSetup { models: self.models.clone(), providers: self.providers.clone() }
+    }
+
+    /// What may be done outside.
+    ///
+    /// # Errors
+    /// [`EffectError`]; a loaded configuration has none.
+    pub fn effects(&self) -> Result<Effects, EffectError> {
+        Effects::new(self.effects.clone())
     }
 
     /// People, policies and presets.

@@ -51,6 +51,22 @@ pub(super) fn entries(happened: &Happened<'_>) -> Vec<Change> {
         }
         Fact::ApplyResumed { by, channel } => Some(deed("result.resumed", whole("result"), by, channel, json!({}))),
         Fact::ApplyUndone { by, channel } => Some(deed("result.undone", whole("result"), by, channel, json!({}))),
+        Fact::EffectStarted(started) => {
+            Some(effect(happened, "effect.started", started.approval_id, json!({ "argv": started.argv })))
+        }
+        Fact::EffectVoided(voided) => {
+            Some(effect(happened, "effect.voided", voided.approval_id, json!({ "reason": voided.reason })))
+        }
+        Fact::EffectEnded(ended) => Some(effect(
+            happened,
+            "effect.ended",
+            ended.approval_id,
+            json!({ "ending": ended.ending, "output_sha256": ended.output_sha256, "output_bytes": ended.output_bytes }),
+        )),
+        Fact::EffectUnknown(unknown) => {
+            let question = happened.plan.approval(unknown.question_id).map(|_| unknown.question_id);
+            Some(effect(happened, "effect.unknown", unknown.approval_id, json!({ "question": question })))
+        }
         Fact::PlanProposed { task_id: None, plan_digest, approval_id, tasks, by, channel, .. } => Some(Deed {
             approval_id: *approval_id,
             digest: plan_digest,
@@ -76,6 +92,14 @@ pub(super) fn entries(happened: &Happened<'_>) -> Vec<Change> {
         })
     });
     done.into_iter().chain(admitted).map(|deed| entry(happened, deed)).collect()
+}
+
+/// What became of an effect: bound to the request that was approved, and to its digest.
+fn effect<'a>(happened: &Happened<'a>, kind: &'static str, approval_id: ApprovalId, detail: Value) -> Deed<'a> {
+    let name = happened.plan.effect(approval_id).map(|effect| effect.name.as_str()).unwrap_or_default();
+    let digest = happened.plan.approval(approval_id).map(|approval| approval.digest.as_str()).unwrap_or_default();
+    let subject = format!("effect {name}");
+    Deed { kind, approval_id, subject, digest, by: "orchestrator", channel: "policy", detail }
 }
 
 /// The key of the task it is about, or that it is about the project.

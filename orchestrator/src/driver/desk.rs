@@ -30,7 +30,7 @@ use crate::{
         lower::{POLICY_ASK, approval_of, title_of},
         patch,
     },
-    policy::{Asking, CapabilityFacts, CheckFacts, Facts, ProjectFacts, Rules, SpendFacts, TaskFacts, route},
+    policy::{Asking, CapabilityFacts, CheckFacts, EFFECT, Facts, ProjectFacts, Rules, SpendFacts, TaskFacts, route},
     port::journal::{Change, RememberedRow},
 };
 
@@ -105,6 +105,10 @@ impl Desk {
             }
             Fact::SkillProposed { task_id, route, .. } => {
                 *route = Some(Box::new(self.plain(&about, Asked::Skill, *task_id)));
+            }
+            Fact::EffectUnknown(unknown) => {
+                let effect = room.and_then(|room| room.plan.effect(unknown.approval_id));
+                unknown.route = effect.map(|effect| Box::new(self.plain(&about, Asked::Question, effect.task_id)));
             }
             Fact::PatchProposed { task_id, route, .. } => *route = self.patch(&about, *task_id, detail),
             Fact::ApplyOffered { route, .. } => **route = self.apply(&about, detail),
@@ -193,9 +197,20 @@ impl Desk {
                 let named = about.project.plan.capabilities.as_deref();
                 self.decide(about, &facts, named.unwrap_or_else(|| self.rules.default_for(Asked::Capability)))
             }
-            PauseSpec::RateLimited { .. } | PauseSpec::Bounce { .. } => return None,
+            PauseSpec::Effect { name, problem: None } => self.effect(about, task, name),
+            PauseSpec::Effect { problem: Some(_), .. } | PauseSpec::RateLimited { .. } | PauseSpec::Bounce { .. } => {
+                return None;
+            }
         };
         Some(Box::new(route))
+    }
+
+    fn effect(&self, about: &About<'_>, task: &Task, name: &str) -> Route {
+        let mut facts = about.facts_of(Asked::Capability, task);
+        facts.capability = CapabilityFacts { kind: EFFECT.to_owned(), name: name.to_owned() };
+        let plan = &about.project.plan;
+        let named = plan.capabilities.as_deref().unwrap_or_else(|| self.rules.default_for(Asked::Capability));
+        self.decide(about, &facts, named)
     }
 
     /// What people are always asked about.

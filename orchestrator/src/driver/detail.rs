@@ -10,7 +10,7 @@ use bus_schemas::{
     json::Json,
     v1::{
         agent::{Pause, Spend},
-        api::{ApplyOffer, SkillProposal},
+        api::{ApplyOffer, EffectOrder, QuestionView, SkillProposal},
         call::PlanPatch,
         handoff::{CheckEvidence, Handoff, Usage},
         plan,
@@ -49,6 +49,8 @@ pub enum Detail {
     Skill(Box<SkillProposal>),
     /// Beside `ApplyOffered`.
     Apply(Box<ApplyOffer>),
+    /// Beside `EffectUnknown`: what people are asked.
+    Question(Box<QuestionView>),
     /// Beside `ApprovalQuestioned`: the task that answers.
     Clarifier(Box<plan::Task>),
 }
@@ -109,6 +111,9 @@ pub struct PauseDetail {
     /// The task that answers, if the handoff of a needed one goes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clarifier: Option<plan::Task>,
+    /// What exactly would be run, if its agent asks for an effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<EffectOrder>,
 }
 
 /// What is kept of a change of the plan.
@@ -148,6 +153,8 @@ pub(super) struct Details {
     patches: HashMap<ApprovalId, PatchDetail>,
     /// Skills that wait.
     skills: HashMap<ApprovalId, SkillProposal>,
+    /// Effects that people were asked about: what is run, to the letter.
+    effects: HashMap<ApprovalId, EffectOrder>,
     /// Tasks that called a model whose price is not known.
     assumed: HashSet<TaskId>,
 }
@@ -162,6 +169,7 @@ impl Details {
             elements: HashMap::new(),
             patches: HashMap::new(),
             skills: HashMap::new(),
+            effects: HashMap::new(),
             assumed: HashSet::new(),
         }
     }
@@ -213,6 +221,16 @@ impl Details {
     /// A proposed skill.
     pub(super) fn skill(&self, approval_id: ApprovalId) -> Option<&SkillProposal> {
         self.skills.get(&approval_id)
+    }
+
+    /// Remembers what people were asked to allow.
+    pub(super) fn offer_effect(&mut self, approval_id: ApprovalId, order: EffectOrder) {
+        self.effects.insert(approval_id, order);
+    }
+
+    /// What people were asked to allow.
+    pub(super) fn effect(&self, approval_id: ApprovalId) -> Option<&EffectOrder> {
+        self.effects.get(&approval_id)
     }
 
     /// A task called a model whose price is not known.

@@ -150,6 +150,10 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
             let why = match pause {
                 PauseSpec::Question { question } => format!("asks: {}", first_line(question)),
                 PauseSpec::Capability { host } => format!("asks for {host}"),
+                PauseSpec::Effect { name, problem: None } => format!("asks for the effect {name}"),
+                PauseSpec::Effect { name, problem: Some(problem) } => {
+                    format!("asks for the effect {name}, which cannot be done: {}", first_line(problem))
+                }
                 PauseSpec::Budget => "waits: its budget is used up".to_owned(),
                 PauseSpec::RateLimited { .. } => "waits for its provider, which lets nobody through".to_owned(),
                 PauseSpec::Bounce { need, .. } => format!("asks {} back", name(need)),
@@ -185,6 +189,16 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
         Fact::SkillProposed { task_id, .. } => {
             ("skill.proposed", Some(*task_id), format!("{} proposes a skill", name(task_id)))
         }
+        Fact::EffectStarted(started) => effect("effect.started", plan, started.approval_id, "is started"),
+        Fact::EffectVoided(voided) => {
+            let what = format!("is not started, its approval is void: {}", voided.reason);
+            effect("effect.voided", plan, voided.approval_id, &what)
+        }
+        Fact::EffectEnded(ended) => effect("effect.ended", plan, ended.approval_id, &ended.ending.words()),
+        Fact::EffectUnknown(unknown) => {
+            let what = "was started and its end was not seen: it is not run again";
+            effect("effect.unknown", plan, unknown.approval_id, what)
+        }
         Fact::LimitReached { task_id, number, limit } => {
             ("attempt.limit", Some(*task_id), format!("{} attempt {number}: {}", name(task_id), limit_text(*limit)))
         }
@@ -211,6 +225,18 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
         Fact::ApplyResumed { by, .. } => ("apply.resumed", None, format!("{by} lets the apply go on")),
         Fact::ApplyUndone { by, .. } => ("apply.undone", None, format!("{by} took the apply back")),
     }
+}
+
+/// What became of an effect.
+fn effect(
+    kind: &'static str,
+    plan: &Plan,
+    approval_id: ApprovalId,
+    what: &str,
+) -> (&'static str, Option<TaskId>, String) {
+    let Some(effect) = plan.effect(approval_id) else { return (kind, None, format!("an effect {what}")) };
+    let text = format!("the effect {} for {} {what}", effect.name, key(plan, effect.task_id));
+    (kind, Some(effect.task_id), text)
 }
 
 /// What happened to a request by itself.

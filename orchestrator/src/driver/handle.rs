@@ -21,12 +21,14 @@ use super::{
     tell,
 };
 use crate::{
+    effects::Effects,
     plan::event::Fact,
     planfile::ModelConfig,
     policy::Rules,
     port::{
         Clock, Folder, Ids, Shadow,
         bus::{Bus, Inbound, IntakeStart},
+        effect::EffectRunner,
         journal::{Journal, JournalError},
         skills::SkillShelf,
     },
@@ -52,6 +54,10 @@ pub struct World<J, B> {
     pub models: Arc<ModelConfig>,
     /// People and policies.
     pub rules: Arc<Rules>,
+    /// What may be done outside.
+    pub effects: Arc<Effects>,
+    /// Who does it.
+    pub runner: Arc<dyn EffectRunner>,
     /// The installation's id: what ids on the bus are derived from.
     pub installation: Uuid,
 }
@@ -119,7 +125,7 @@ pub async fn start<J: Journal, B: Bus>(world: World<J, B>) -> Result<(Handle<J, 
     let (begin, intake) = watch::channel(IntakeStart::default());
     let bells = Bells::default();
     let hands = Arc::new(Hands::new(&world));
-    let World { journal, bus, clock, ids, rules, installation, .. } = world;
+    let World { journal, bus, clock, ids, rules, effects, installation, .. } = world;
     // The runner first: loading hands it more than its queue may hold.
     let runner = tokio::spawn(outbox::run(Arc::clone(&hands), taken, inputs.clone()));
     let parts = Parts {
@@ -127,6 +133,7 @@ pub async fn start<J: Journal, B: Bus>(world: World<J, B>) -> Result<(Handle<J, 
         clock,
         ids,
         rules,
+        effects,
         installation,
         inputs: waiting,
         inbound: heard,

@@ -4,7 +4,7 @@ use bus_schemas::{
     id::{ApprovalId, AttemptRef, ClaimNonce, ProjectId, TaskId},
     v1::{
         agent::{AttemptPaused, Pause},
-        api::Capability,
+        api::{Capability, EffectOrder},
         handoff::Handoff,
         plan,
     },
@@ -13,11 +13,13 @@ use serde::Serialize;
 
 use super::{
     detail::{Detail, FailureDetail, PauseDetail},
+    effect,
     room::Room,
     words,
 };
 use crate::{
     digest,
+    effects::Effects,
     plan::{
         event::{Fact, PauseSpec, PolicySpec, TaskKind, TaskSpec},
         policy::bounded,
@@ -32,6 +34,8 @@ const TEXT_BYTES: usize = 16 * 1024;
 /// The longest question, in bytes; and how many answers may be suggested.
 const QUESTION_BYTES: usize = 8 * 1024;
 const OPTIONS: usize = 20;
+/// The most arguments of an effect that are looked at: more than one can have.
+const ARGUMENTS: usize = 100;
 
 /// What the core is told of an observation, and what belongs beside it. `room` is its project, if that is open.
 ///
@@ -41,6 +45,7 @@ pub(super) fn fact_of(
     observation: Observation,
     room: Option<&Room>,
     ids: &dyn Ids,
+    effects: &Effects,
 ) -> Result<(ProjectId, Fact, Option<Detail>), String> {
     match observation {
         Observation::Claimed(claimed) => {
@@ -54,7 +59,7 @@ pub(super) fn fact_of(
             Ok((project_id, Fact::AttemptStaged { task_id, number, nonce: progress.nonce, stage }, None))
         }
         Observation::Handoff(ready) => handoff(ready.attempt, ready.nonce, ready.handoff, room, ids),
-        Observation::Paused(paused) => pause(*paused, room, ids),
+        Observation::Paused(paused) => pause(*paused, room, ids, effects),
         Observation::Failed(failed) => {
             let AttemptRef { project_id, task_id, number } = failed.attempt;
             let fact = Fact::AttemptFailed {
@@ -117,16 +122,26 @@ fn pause(
     paused: AttemptPaused,
     room: Option<&Room>,
     ids: &dyn Ids,
+    effects: &Effects,
 ) -> Result<(ProjectId, Fact, Option<Detail>), String> {
     #[derive(Serialize)]
     struct Shown<'a> {
         attempt: AttemptRef,
         pause: &'a Pause,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        effect: Option<&'a EffectOrder>,
     }
     let AttemptPaused { attempt, nonce, pause, saved_turn, usage } = paused;
     let pause = only_hosts(bounded_pause(pause));
-    let digest = digest::of(&Shown { attempt, pause: &pause }).map_err(|e| format!("pause of {attempt}: {e}"))?;
+    let asked = effect::asked(&pause, attempt, room, effects);
+    let (wanted, order) = asked.map_or((None, None), |(spec, order)| (Some(spec), order));
+    let shown = Shown { attempt, pause: &pause, effect: order.as_ref() };
+    let digest = digest::of(&shown).map_err(|e| format!("pause of {attempt}: {e}"))?;
     let (spec, clarifier) = match &pause {
+        Pause::Capability { capability: Capability::Effect { name, .. }, .. } => {
+            let none = || PauseSpec::Effect { name: name.clone(), problem: Some("it is not known".to_owned()) };
+            (wanted.unwrap_or_else(none), None)
+        }
         Pause::Question { question, .. } => (PauseSpec::Question { question: question.clone() }, None),
         Pause::Capability { capability: Capability::Host { host }, .. } => {
             (PauseSpec::Capability { host: host.clone() }, None)
@@ -146,7 +161,11 @@ fn pause(
         saved_turn,
         route: None,
     };
-    Ok((attempt.project_id, fact, Some(Detail::Pause(Box::new(PauseDetail { pause, usage, clarifier })))))
+    Ok((
+        attempt.project_id,
+        fact,
+        Some(Detail::Pause(Box::new(PauseDetail { pause, usage, clarifier, effect: order }))),
+    ))
 }
 
 /// Only one host by its name can be granted: whatever else a guest names becomes a question, which grants nothing.
@@ -169,6 +188,12 @@ fn bounded_pause(pause: Pause) -> Pause {
             stuck,
         },
         Pause::Bounce { need, question } => Pause::Bounce { need, question: bounded(&question, QUESTION_BYTES) },
+        Pause::Capability { capability: Capability::Effect { name, arguments }, reason } => {
+            let short = |text: &str| bounded(text, QUESTION_BYTES / 8);
+            let arguments = arguments.iter().take(ARGUMENTS).map(|(key, value)| (short(key), short(value))).collect();
+            let capability = Capability::Effect { name: short(&name), arguments };
+            Pause::Capability { capability, reason: bounded(&reason, QUESTION_BYTES) }
+        }
         Pause::Capability { capability, reason } => {
             Pause::Capability { capability, reason: bounded(&reason, QUESTION_BYTES) }
         }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - `run` is the loop (`hear` and `fail` belong to it), `turn` the plain function inside it, `room` one open project.
-//! - `outbox`, `perform`, `work`, `offer`, `bounded`, `adopt` and `result` carry out commands; their answers come back as inputs.
+//! - `outbox`, `perform`, `work`, `offer`, `bounded`, `adopt`, `result` and `effect` carry out commands; their answers come back as inputs.
 //! - `hosts` keeps slots and leases. `feed`, `route` and `words` turn what happened into what readers see.
 //!
 //! **Invariant:** nobody is answered and nothing leaves before the transaction is durable. If it fails, the rooms it moved
@@ -21,6 +21,7 @@ mod clarify;
 mod deeds;
 mod desk;
 mod detail;
+mod effect;
 mod fail;
 mod feed;
 mod folders;

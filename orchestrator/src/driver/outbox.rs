@@ -23,9 +23,10 @@ use super::{
     work::{Lane, Work},
 };
 use crate::{
+    effects::Effects,
     planfile::ModelConfig,
     policy::Rules,
-    port::{Folder, Ids, Shadow, bus::Bus, journal::Journal, skills::SkillShelf},
+    port::{Folder, Ids, Shadow, bus::Bus, effect::EffectRunner, journal::Journal, skills::SkillShelf},
 };
 
 /// Work on its way from the driver to the runner; the runner takes it at once, so this is only slack.
@@ -61,6 +62,8 @@ pub(super) struct Hands<J, B> {
     pub(super) shelf: Arc<dyn SkillShelf>,
     pub(super) models: Arc<ModelConfig>,
     pub(super) rules: Arc<Rules>,
+    pub(super) effects: Arc<Effects>,
+    pub(super) runner: Arc<dyn EffectRunner>,
     /// Commits (and objects of skills) that are in the object store, parents included.
     pub(super) stored: Remembered<String>,
     /// Commits that are in the shadow repositories.
@@ -83,6 +86,8 @@ impl<J: Journal, B: Bus> Hands<J, B> {
             shelf: Arc::clone(&world.shelf),
             models: Arc::clone(&world.models),
             rules: Arc::clone(&world.rules),
+            effects: Arc::clone(&world.effects),
+            runner: Arc::clone(&world.runner),
             stored: Remembered::default(),
             kept: Remembered::default(),
             gits: Semaphore::new(GITS),

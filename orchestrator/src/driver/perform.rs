@@ -15,13 +15,13 @@ use bus_schemas::{
 use super::{
     adopt,
     detail::Detail,
-    offer,
+    effect, offer,
     outbox::Hands,
     result, words,
     work::{Act, Brief, Resume},
 };
 use crate::{
-    plan::event::Fact,
+    plan::event::{Fact, TaskKind},
     planfile::{
         expression::{Expression, ExpressionError, Input, elements},
         lower::child_spec,
@@ -159,6 +159,11 @@ pub(super) async fn act<J: Journal, B: Bus>(
             let said = result::apply(hands, project_id, outcome, (by, channel)).await;
             or_failed(said, tries, |detail| Fact::ApplyRefused { detail })
         }
+        Act::StartEffect { approval_id, order } => Ok(Some((effect::start(&hands.effects, *approval_id, order), None))),
+        Act::RunEffect { approval_id, order, left } => {
+            let fresh = !left && tries == 1;
+            effect::run(hands, project_id, *approval_id, order, fresh).await
+        }
         Act::WriteFolder { seq, folder, before, after } => {
             write_folder(hands, project_id, *seq, folder, before, after).await
         }
@@ -240,9 +245,13 @@ async fn offer<J: Journal, B: Bus>(
     (notes, resume): (&[Note], Resume),
 ) -> Result<(), Again> {
     let needs = offer::needs(&hands.journal, brief).await?;
-    let composed = offer::compose(brief, attempt, base_commit.to_owned(), notes.to_vec(), needs, resume, &hands.models)
-        .map_err(|e| BusError::Refused { operation: "compose an offer", detail: e.to_string() })?;
-    if let Program::Agent(work) = &composed.program {
+    let mut composed =
+        offer::compose(brief, attempt, base_commit.to_owned(), notes.to_vec(), needs, resume, &hands.models)
+            .map_err(|e| BusError::Refused { operation: "compose an offer", detail: e.to_string() })?;
+    if let Program::Agent(work) = &mut composed.program {
+        if brief.spec.kind == TaskKind::Agent {
+            work.effects = hands.effects.briefs();
+        }
         for skill in &work.skills {
             give(hands, skill).await?;
         }

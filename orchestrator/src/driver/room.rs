@@ -130,7 +130,8 @@ impl Room {
                 let planner = self.plan.planner().map(|task| task.spec.key.clone());
                 self.details.replace(ProjectDetail::clone(project), planner.as_deref());
             }
-            (Fact::AttemptPaused { .. }, Some(Detail::Pause(pause))) => {
+            (Fact::AttemptPaused { approval_id, .. }, Some(Detail::Pause(pause))) => {
+                pause.effect.iter().cloned().for_each(|order| self.details.offer_effect(*approval_id, order));
                 pause.clarifier.iter().cloned().for_each(|task| self.details.help(task));
             }
             (Fact::ApprovalQuestioned { .. }, Some(Detail::Clarifier(task))) => {
@@ -263,12 +264,15 @@ impl Room {
                     question: question.clone(),
                     options: options.clone(),
                     stuck: *stuck,
+                    by_baton: false,
                 })),
                 Pause::Capability { capability, reason } => {
-                    Some(About::Capability(CapabilityView { capability: capability.clone(), reason: reason.clone() }))
+                    let (capability, reason, effect) = (capability.clone(), reason.clone(), pause.effect.clone());
+                    Some(About::Capability(CapabilityView { capability, reason, effect }))
                 }
                 _ => None,
             },
+            Detail::Question(question) => Some(About::Question(question.as_ref().clone())),
             Detail::Patch(patch) => Some(About::Patch(patch.patch.clone(), patch.plan.clone())),
             Detail::Skill(skill) => Some(About::Skill(skill.as_ref().clone())),
             Detail::Apply(offer) => Some(About::Apply(offer.as_ref().clone())),
@@ -319,6 +323,7 @@ impl Room {
 fn approval_is_new(fact: &Fact, approval: &Approval) -> bool {
     match fact {
         Fact::ProjectCreated(created) => created.approval_id == approval.approval_id,
+        Fact::EffectUnknown(unknown) => unknown.question_id == approval.approval_id,
         Fact::HandoffReceived { approval_id, .. }
         | Fact::AttemptPaused { approval_id, .. }
         | Fact::BudgetReached { approval_id, .. }

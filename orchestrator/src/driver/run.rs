@@ -21,6 +21,7 @@ use super::{
     work,
 };
 use crate::{
+    effects::Effects,
     plan::event::Fact,
     policy::Rules,
     port::{
@@ -51,6 +52,7 @@ pub(super) struct Parts<J> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) rules: Arc<Rules>,
+    pub(super) effects: Arc<Effects>,
     pub(super) installation: Uuid,
     pub(super) inputs: mpsc::Receiver<Input>,
     pub(super) inbound: mpsc::Receiver<Inbound>,
@@ -96,6 +98,7 @@ impl<J: Journal> Driver<J> {
             hosts: Hosts::new(),
             last_seq: parts.journal.last_seq().await?,
             ids: Arc::clone(&parts.ids),
+            effects: Arc::clone(&parts.effects),
             desk: Desk::new(Arc::clone(&parts.rules), parts.journal.remembered().await?),
             caught_up: false,
             run: 1,
@@ -122,7 +125,7 @@ impl<J: Journal> Driver<J> {
                 room.pending += 1;
             }
         }
-        driver.order(&undone).await;
+        driver.order(&undone, true).await;
         driver.parts.intake.send_replace(IntakeStart { run: 1, cursor: driver.cursor.clone() });
         tracing::info!(projects = driver.state.rooms.len(), undone = undone.len(), "driver loaded");
         Ok(driver)
@@ -336,16 +339,16 @@ impl<J: Journal> Driver<J> {
                 room.pending += 1;
             }
         }
-        self.order(&outbox).await;
+        self.order(&outbox, false).await;
         self.parts.bells.ring(turn.touched.iter().copied());
         Ok(())
     }
 
-    /// Hands rows to the runner.
-    async fn order(&self, rows: &[OutboxRow]) {
+    /// Hands rows to the runner: each once; those that were `left` by an earlier process may have been performed.
+    async fn order(&self, rows: &[OutboxRow], left: bool) {
         for row in rows {
             let Some(room) = self.state.rooms.get(&row.project_id) else { continue };
-            let work = work::of_row(room, self.parts.installation, row);
+            let work = work::of_row(room, self.parts.installation, row, left);
             drop(self.parts.orders.send(Order::Perform(Box::new(work))).await);
         }
     }

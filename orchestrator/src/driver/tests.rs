@@ -27,7 +27,7 @@ use crate::{
     plan::event::{Fact, ProjectCreated},
     planfile::lower::lower,
     port::{
-        Bundle, Folder, FolderError,
+        Bundle,
         bus::{Bus, BusError, Delivery, FeedMessage, Inbound, Observation},
         journal::{Journal, JournalError},
     },
@@ -35,6 +35,7 @@ use crate::{
 
 mod agents;
 mod audit;
+mod effects;
 mod interleaving;
 mod repository;
 mod results;
@@ -49,6 +50,7 @@ struct Notes {
     /// How many offers panic from now on.
     panics: Arc<AtomicU32>,
     looked: Arc<AtomicU32>,
+    outside: effects::Outside,
 }
 
 impl Notes {
@@ -100,20 +102,6 @@ impl Bus for Notes {
     }
 }
 
-impl Folder for Notes {
-    fn write(&self, _: ProjectId, _: &str, after: &str, _: &str) -> Result<(), FolderError> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(after.to_owned());
-        match after {
-            "half" => Err(FolderError::HalfWritten("the disk is full".to_owned())),
-            "nothing" => Err(FolderError::Untouched("out is in the way".to_owned())),
-            _ => Ok(()),
-        }
-    }
-    fn work_out(&self, _: ProjectId, _: &str, _: &str, folder: &str) -> Result<(String, String), String> {
-        if folder == "/gone" { Err("/gone is not there".to_owned()) } else { Ok(("now".to_owned(), "then".to_owned())) }
-    }
-}
-
 struct Rig {
     store: Store,
     notes: Notes,
@@ -134,6 +122,8 @@ impl Rig {
             ids: Arc::new(RandomIds),
             shelf: Arc::new(Shelf::default()),
             rules: Arc::default(),
+            effects: effects::configured(&notes.outside),
+            runner: Arc::new(notes.outside.clone()),
             models: Arc::default(),
             installation: store.installation(),
         };

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     digest,
+    effects::Effects,
     plan::{
         self,
         event::{Event, Fact, Limit},
@@ -44,6 +45,8 @@ pub(super) struct State {
     pub(super) hosts: Hosts,
     pub(super) last_seq: u64,
     pub(super) ids: Arc<dyn Ids>,
+    /// What may be done outside.
+    pub(super) effects: Arc<Effects>,
     /// Who is asked.
     pub(super) desk: Desk,
     /// The intake has delivered all that waited for it: deadlines may be judged, attempts offered.
@@ -184,7 +187,7 @@ impl State {
         }
         let read = observation.and_then(|observation| {
             let room = self.rooms.get(&observation.project_id());
-            inbound::fact_of(observation, room, self.ids.as_ref())
+            inbound::fact_of(observation, room, self.ids.as_ref(), &self.effects)
         });
         match read {
             Err(reason) => {

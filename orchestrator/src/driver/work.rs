@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use bus_schemas::{
-    id::{AttemptRef, MessageId, ProjectId, TaskId},
+    id::{ApprovalId, AttemptRef, MessageId, ProjectId, TaskId},
     json::Json,
     v1::{
-        api::SkillProposal,
+        api::{EffectOrder, SkillProposal},
         plan,
         task::{Note, TaskState as WireTaskState},
     },
@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{
     detail::ProjectDetail,
+    effect,
     result::{self, Outcome},
     room::Room,
     words,
@@ -54,6 +55,8 @@ pub(super) enum Lane {
     Project(ProjectId),
     /// A commit's.
     Commit(ProjectId, CommitId),
+    /// An effect's, by its request.
+    Effect(ApprovalId),
 }
 
 /// What to do.
@@ -155,6 +158,22 @@ pub(super) enum Act {
         /// As it shall be.
         after: CommitId,
     },
+    /// See [`Command::StartEffect`].
+    StartEffect {
+        /// The request that was approved.
+        approval_id: ApprovalId,
+        /// What people were shown.
+        order: Box<EffectOrder>,
+    },
+    /// See [`Command::RunEffect`].
+    RunEffect {
+        /// The request that was approved.
+        approval_id: ApprovalId,
+        /// What people were shown.
+        order: Box<EffectOrder>,
+        /// An earlier process may have run it.
+        left: bool,
+    },
     /// The command is out of date: only to be struck off.
     Nothing,
 }
@@ -229,9 +248,12 @@ pub(super) fn derived_id(installation: Uuid, purpose: &str, seq: u64, number: u3
     MessageId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// What performing a row needs.
-pub(super) fn of_row(room: &Room, installation: Uuid, row: &OutboxRow) -> Work {
-    let (lane, act) = act(room, row.project_id, row.seq, &row.command);
+/// What performing a row needs. One that was `left` by an earlier process may have been performed.
+pub(super) fn of_row(room: &Room, installation: Uuid, row: &OutboxRow, left: bool) -> Work {
+    let (lane, act) = match &row.command {
+        Command::RunEffect { approval_id } => (Lane::Effect(*approval_id), effect::run_act(room, *approval_id, left)),
+        command => act(room, row.project_id, row.seq, command),
+    };
     Work {
         key: Some((row.seq, row.number)),
         id: derived_id(installation, "outbox", row.seq, row.number),
@@ -308,9 +330,12 @@ fn act(room: &Room, project_id: ProjectId, seq: u64, command: &Command) -> (Lane
             let skill = room.details.skill(*approval_id).cloned().map(Box::new);
             (Lane::Project(project_id), skill.map_or(Act::Nothing, |skill| Act::AdmitSkill { skill }))
         }
+        Command::StartEffect { approval_id } => (Lane::Effect(*approval_id), effect::start_act(room, *approval_id)),
         Command::OfferResult => (Lane::Project(project_id), result::offer_act(room)),
         Command::ApplyResult { approval_id } => (Lane::Project(project_id), result::apply_act(room, *approval_id)),
-        Command::Ask { .. }
+        // Only [`of_row`] knows whether it may have run before.
+        Command::RunEffect { .. }
+        | Command::Ask { .. }
         | Command::Tell { .. }
         | Command::Reshow { .. }
         | Command::Remind { .. }

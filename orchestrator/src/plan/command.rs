@@ -122,6 +122,17 @@ pub enum Command {
         /// Its name.
         name: String,
     },
+    /// An effect was approved: see whether it is still what would be run. Answered by `EffectStarted` or `EffectVoided`.
+    StartEffect {
+        /// The request that was approved.
+        approval_id: ApprovalId,
+    },
+    /// Run it, unless it may have run before (a command that is performed again after a restart). Answered by `EffectEnded` or
+    /// `EffectUnknown`.
+    RunEffect {
+        /// The request that was approved.
+        approval_id: ApprovalId,
+    },
     /// Warn people: so much of a limit is used (publish it on the feed).
     Warn {
         /// Whose limit; `None` for the project's.

@@ -9,6 +9,7 @@ use bus_schemas::{
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Amount, BudgetSpec};
+pub use super::effect::{EffectEnded, EffectStarted, EffectUnknown, EffectVoided};
 pub use super::spec::{
     Limit, LimitSpec, PatchSpec, PauseSpec, PolicySpec, ProjectCreated, RememberScope, RememberSpec, TaskKind,
     TaskSpec, Verdict,
@@ -375,6 +376,14 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         route: Option<Box<Route>>,
     },
+    /// Answer to [`super::Command::StartEffect`]: it runs from here on.
+    EffectStarted(EffectStarted),
+    /// Answer to [`super::Command::StartEffect`]: it does not run.
+    EffectVoided(EffectVoided),
+    /// Answer to [`super::Command::RunEffect`].
+    EffectEnded(EffectEnded),
+    /// Answer to [`super::Command::RunEffect`] after a restart: it may have run, and is not run again.
+    EffectUnknown(EffectUnknown),
     /// An attempt ran into one of the four limits.
     LimitReached {
         /// The task.

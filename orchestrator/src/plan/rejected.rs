@@ -281,6 +281,14 @@ pub enum Rejected {
         /// The request about it.
         approval_id: ApprovalId,
     },
+    /// The effect is not where the event belongs: there is none, or it started or ended before.
+    #[error("{event}: the effect of request {approval_id} is not where that belongs")]
+    WrongEffect {
+        /// The request.
+        approval_id: ApprovalId,
+        /// The event.
+        event: &'static str,
+    },
     /// There is nothing of the kind to apply, finish or undo.
     #[error("{event}: {problem}")]
     WrongApply {

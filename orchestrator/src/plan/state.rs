@@ -12,6 +12,7 @@ use bus_schemas::{
 
 use super::{
     budget::{BudgetSpec, Ledger, Resource, Stopwatch},
+    effect::Effect,
     event::{CommitId, PatchSpec, PolicySpec},
     graph::TaskGraph,
     request::Approval,
@@ -172,6 +173,10 @@ pub struct Plan {
     pub(super) patches: BTreeMap<ApprovalId, Patch>,
     /// Every proposed skill's name.
     pub(super) skills: BTreeMap<ApprovalId, String>,
+    /// Every effect people were asked about, by the request.
+    pub(super) effects: BTreeMap<ApprovalId, Effect>,
+    /// Those that may run now.
+    pub(super) running_effects: BTreeSet<ApprovalId>,
     /// Every apply there was, oldest first; only the last can stand.
     pub(super) applies: Vec<Apply>,
     /// People are asked whether the result is put into the folder.
@@ -237,7 +242,7 @@ impl Plan {
     /// Nothing more happens by itself.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.state.is_final() && !self.offering_result && self.timers.is_empty()
+        self.state.is_final() && !self.offering_result && self.running_effects.is_empty() && self.timers.is_empty()
     }
 
     /// The digest over the plan as it was shown.
@@ -345,6 +350,12 @@ impl Plan {
     #[must_use]
     pub fn skill(&self, approval_id: ApprovalId) -> Option<&str> {
         self.skills.get(&approval_id).map(String::as_str)
+    }
+
+    /// An effect, by the request about it.
+    #[must_use]
+    pub fn effect(&self, approval_id: ApprovalId) -> Option<&Effect> {
+        self.effects.get(&approval_id)
     }
 
     /// The planner, in a project that began with one.

@@ -57,9 +57,14 @@
 //!     `BudgetRaised`): *→ ready*. A question nobody wants to answer: arrow 12. A limit nobody wants to raise: *→ failed*,
 //!     and whoever reaches that limit later fails, too. A host that was refused is not asked about again: the task goes on
 //!     at once, with a note that says no.
+//!     An effect that is allowed: arrow 20.
 //! 16. *submitted, working → blocked → ready*: the handoff of a needed task goes back with a question. A clarifier, a new
 //!     task for the agent of the needed one, answers; when it ends, well or badly, the task goes on with its answer as a
 //!     note. Once per needed task; a question that cannot be put is a failed attempt (arrow 6).
+//!
+//! 20. *input_required → blocked → ready*: an effect its agent asked for was allowed and is done outside; the task waits until
+//!     that is over (`EffectEnded`) or given up before it began (`EffectVoided`). *blocked → input_required*: it was started and
+//!     its end was not seen (`EffectUnknown`): it is not run again, a person says what became of it, as for any question.
 //!
 //! Requests: every one is the [ledger](crate::ledger)'s, which says who decides, when, and once. A vote, a delegation, a
 //! reminder moves no task; the decision does, in the same step. Whoever waits for a decision can ask the agent whose handoff
@@ -96,6 +101,7 @@ mod attempt;
 mod budget;
 mod cancel;
 mod capability;
+mod effect;
 mod limit;
 mod patch;
 mod pause;
@@ -224,6 +230,10 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             let asking = asking(*approval_id, digest, route.as_deref());
             change.skill_proposed(*task_id, name, &Offering { number: *number, nonce: *nonce, asking })
         }
+        Fact::EffectStarted(started) => change.effect_started(started.approval_id),
+        Fact::EffectVoided(voided) => change.effect_voided(voided.approval_id, &voided.reason),
+        Fact::EffectEnded(ended) => change.effect_ended(ended),
+        Fact::EffectUnknown(unknown) => change.effect_unknown(unknown),
         Fact::LimitReached { task_id, number, limit } => change.limit_reached(*task_id, *number, *limit),
         Fact::CancelRequested { task_id, by, reason, .. } => change.cancel_requested(*task_id, by, reason),
         Fact::ResultMerged { commit } => change.result_merged(commit),
@@ -322,6 +332,8 @@ impl Plan {
             budgets_asked: BTreeMap::new(),
             patches: BTreeMap::new(),
             skills: BTreeMap::new(),
+            effects: BTreeMap::new(),
+            running_effects: BTreeSet::new(),
             merging_result: false,
             applies: Vec::new(),
             offers_result: created.offers_result,

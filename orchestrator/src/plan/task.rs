@@ -179,6 +179,8 @@ pub(super) enum Asked {
     Merge,
     /// [`super::Command::AdoptPlan`].
     Adopt,
+    /// [`super::Command::StartEffect`], or [`super::Command::RunEffect`].
+    Effect,
 }
 
 /// Who holds an attempt.

@@ -106,11 +106,14 @@ pub struct CheckFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CapabilityFacts {
-    /// Its kind: `host`.
+    /// Its kind: `host`, `effect`.
     pub kind: String,
-    /// The host.
+    /// The host, or the effect's name.
     pub name: String,
 }
+
+/// The kind of a capability that acts outside.
+pub const EFFECT: &str = "effect";
 
 impl Facts {
     /// Nothing is known but the kind.

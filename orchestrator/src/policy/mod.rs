@@ -19,7 +19,7 @@ mod who;
 
 pub use cases::{CaseOutcome, CaseReport, Mismatch, test_cases};
 pub use condition::{Condition, Conditions, VARIABLES};
-pub use facts::{CapabilityFacts, CheckFacts, Facts, ProjectFacts, SpendFacts, TaskFacts, kind_word};
+pub use facts::{CapabilityFacts, CheckFacts, EFFECT, Facts, ProjectFacts, SpendFacts, TaskFacts, kind_word};
 pub use remembered::subject_of;
 pub use risk::risk_of;
 pub use route::{Asking, risk_word, route, wire_risk};

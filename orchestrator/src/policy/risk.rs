@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::Facts;
+use super::{EFFECT, Facts};
 use crate::ledger::{Asked, Risk};
 
 /// Paths that decide what runs where, or that hold keys.
@@ -68,6 +68,8 @@ pub fn risk_of(facts: &Facts) -> (Risk, Vec<String>) {
     add(Risk::High, !sensitive.is_empty(), format!("changes {}: what runs where, or keys", sensitive.join(", ")));
     add(Risk::High, facts.lines() > MANY_LINES, format!("{} changed lines", facts.lines()));
     add(Risk::High, capability.name.contains('*'), format!("asks for every host of {}", capability.name));
+    let is_effect = capability.kind == EFFECT;
+    add(Risk::High, is_effect, format!("the effect {} acts outside, and nothing takes it back", capability.name));
     let unproven = match facts.kind {
         Asked::Handoff => checks.total == 0,
         Asked::Apply => checks.passed < checks.total,
@@ -185,6 +187,8 @@ mod tests {
             let capability = CapabilityFacts { kind: "host".to_owned(), name: name.to_owned() };
             Facts { capability, ..Facts::of(Asked::Capability) }
         };
+        let capability = CapabilityFacts { kind: "effect".to_owned(), name: "deploy".to_owned() };
+        assert_eq!(risk(Facts { capability, ..Facts::of(Asked::Capability) }), Risk::High);
         assert_eq!((risk(host("a.org")), risk(host("*.a.org"))), (Risk::Medium, Risk::High));
     }
 }

@@ -12,7 +12,7 @@ use bus_schemas::{
     },
 };
 
-use super::{Facts, Rules, kind_word, needs, remembered, risk_of, who::resolve};
+use super::{Facts, Rules, facts::EFFECT, kind_word, needs, remembered, risk_of, who::resolve};
 use crate::{
     ledger::{Asked, AtDeadline, Risk, Route, Ruling, Who},
     people::People,
@@ -73,6 +73,10 @@ pub fn route(asking: &Asking<'_>, name: &str) -> Route {
         route = stricter(route, one(asking, always, &look));
     }
     (route.risk, route.risk_reasons) = (risk, risk_reasons);
+    if passes_by_the_way(asking, &route) {
+        route.ruling = Ruling::Ask(rules.people.anyone());
+        route.risk_reasons.push("no rule of its policy looks at `capability.kind`: a person must decide".to_owned());
+    }
     if let Ruling::Ask(who) = &route.ruling {
         // Two people are asked for so that two look at it: whoever edited it is none of them.
         let later = match &route.at_deadline {
@@ -101,6 +105,14 @@ pub fn route(asking: &Asking<'_>, name: &str) -> Route {
 struct Look {
     risk: Risk,
     variables: OnceCell<Variables>,
+}
+
+/// An effect that would pass without people, and not by a rule that was written for such requests.
+fn passes_by_the_way(asking: &Asking<'_>, route: &Route) -> bool {
+    let rule = route.rule.as_deref().unwrap_or_default();
+    asking.facts.capability.kind == EFFECT
+        && !route.asks()
+        && !asking.rules.asks_for_kind(&route.policy, rule, asking.own)
 }
 
 /// What one policy says.

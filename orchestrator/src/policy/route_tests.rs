@@ -222,3 +222,30 @@ fn equal_requests_of_low_risk_share_a_key() {
     let off = Rules { approvals: Approvals { batch: false, ..Approvals::default() }, ..rules };
     assert_eq!(routed(&off, &proven(), "ask", &[]).batch, None);
 }
+
+#[test]
+fn an_effect_passes_only_by_a_rule_that_speaks_of_its_kind() {
+    let rules = rules(
+        r#"{"open": {"decide": "auto"},
+            "small": {"decide": "ask", "rules": [{"name": "small", "when": "lines < 200", "decide": "auto"}]},
+            "hosts": {"decide": "ask", "rules": [{"name": "d", "when": "capability.name.startsWith(\"d\")", "decide": "auto"}]},
+            "nightly": {"decide": "ask", "rules": [
+                {"name": "staging", "when": "capability.kind == \"effect\" && capability.name == \"stage\"", "decide": "auto"}]}}"#,
+        Approvals::default(),
+    );
+    let of = |kind: &str, name: &str| {
+        let capability = super::super::CapabilityFacts { kind: kind.to_owned(), name: name.to_owned() };
+        Facts { capability, ..Facts::of(Asked::Capability) }
+    };
+    for policy in ["auto", "open", "small", "hosts", "nightly", "ask"] {
+        let route = routed(&rules, &of("effect", "deploy"), policy, &[]);
+        assert_eq!(
+            (eligible(&route).as_str(), route.risk),
+            ("one of everyone (ann, bob, eve)", Risk::High),
+            "{policy}"
+        );
+        assert_eq!((route.batch, route.remembered.len()), (None, 0));
+    }
+    assert!(!routed(&rules, &of("effect", "stage"), "nightly", &[]).asks());
+    assert!(!routed(&rules, &of("host", "docs.rs"), "open", &[]).asks(), "hosts pass as before");
+}

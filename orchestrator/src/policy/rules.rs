@@ -215,6 +215,14 @@ impl Rules {
         set.as_deref().unwrap_or(otherwise)
     }
 
+    /// Whether a rule of a policy asks what kind of capability it is: then it was written for such requests.
+    #[must_use]
+    pub fn asks_for_kind(&self, policy: &str, rule: &str, own: &BTreeMap<String, Policy>) -> bool {
+        let rules = self.policy(policy, own).map(|policy| policy.rules.as_slice()).unwrap_or_default();
+        let condition = rules.iter().find(|one| one.name == rule).map(|one| self.conditions.get(&one.when));
+        condition.is_some_and(|condition| condition.is_ok_and(|condition| condition.names("capability", "kind")))
+    }
+
     /// Whether people may be asked under a policy of this name. What is not known asks.
     #[must_use]
     pub fn may_ask(&self, name: &str, own: &BTreeMap<String, Policy>) -> bool {

@@ -68,6 +68,7 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         Rejected::BadDelegation { .. } => problem("bad_delegation", 422, detail),
         Rejected::CannotAsk { .. } => problem("cannot_ask", 409, detail),
         Rejected::CannotRemember { .. } => problem("not_remembered", 409, detail),
+        Rejected::WrongEffect { .. } => problem("wrong_effect", 409, detail),
         Rejected::WrongApply { .. } => problem("wrong_apply", 409, detail),
         Rejected::BadPlan(error) => problem("plan_invalid", 422, error.to_string()),
         Rejected::NoPlanner

@@ -12,11 +12,14 @@ use crate::{
     adapter::{
         bus::{self, Link},
         clock::{RandomIds, SystemClock},
+        effects::Processes,
         shadow::{FolderLimits, ShadowRepos},
         shelf::Shelf,
         sqlite::{OpenError, Store},
     },
     driver::{self, FolderTurns, Tasks, Turns, World},
+    effects::Effects,
+    paths::Env,
     planfile::ModelConfig,
     policy::Rules,
     port::{
@@ -44,6 +47,12 @@ pub struct OrchestratorOptions {
     pub rules: Rules,
     /// The bundled skills' folder.
     pub bundled_skills: Option<PathBuf>,
+    /// What may be done outside.
+    pub effects: Effects,
+    /// The environment whose variables effects may be given.
+    pub env: Env,
+    /// What must not be seen in what effects print.
+    pub secrets: Vec<String>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// New ids.
@@ -63,6 +72,9 @@ impl OrchestratorOptions {
             models: ModelConfig::default(),
             rules: Rules::default(),
             bundled_skills: None,
+            effects: Effects::default(),
+            env: Env::new(),
+            secrets: Vec::new(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
         }
@@ -143,6 +155,8 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         shelf: Arc::clone(&shelf) as Arc<dyn SkillShelf>,
         models: Arc::clone(&models),
         rules: Arc::clone(&rules),
+        effects: Arc::new(options.effects),
+        runner: Arc::new(Processes::new(options.data_dir.join("effects"), options.env, options.secrets)),
         installation: store.installation(),
     };
     let (handle, wires, tasks) = driver::start(world).await?;

@@ -3,7 +3,7 @@
 use bus_schemas::{
     time::UnixMs,
     v1::{
-        api::{ApprovalView, DiffView, ProjectView, Risk, RouteView},
+        api::{ApprovalView, Capability, DiffView, ProjectView, Risk, RouteView},
         approval::{ApprovalSubject, Decision, Verdict},
         project::ProjectState,
         task::TaskState,
@@ -22,9 +22,17 @@ pub fn subject(approval: &ApprovalView) -> String {
         ApprovalSubject::Budget { .. } => format!("budget for {key}"),
         ApprovalSubject::Patch { .. } => format!("change of the plan by {key}"),
         ApprovalSubject::Skill { .. } => format!("skill proposed by {key}"),
+        ApprovalSubject::Capability { .. } if is_effect(approval) => format!("effect for {key}"),
         ApprovalSubject::Capability { .. } => format!("access for {key}"),
         ApprovalSubject::Apply => "result for the folder".to_owned(),
     }
+}
+
+/// Something is to be done outside.
+#[must_use]
+pub fn is_effect(approval: &ApprovalView) -> bool {
+    let capability = approval.capability.as_ref().map(|wanted| &wanted.capability);
+    capability.is_some_and(|capability| matches!(capability, Capability::Effect { .. }))
 }
 
 /// An id as the command line takes it.

@@ -24,6 +24,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+mod effects;
+pub(crate) use effects::{effect, unknown};
+
 /// 2026-11-22 21:05 UTC.
 pub(crate) const NOW: UnixMs = UnixMs(1_795_381_500_000);
 
@@ -306,7 +309,7 @@ pub(crate) fn question() -> ApprovalView {
     let (task_id, attempt) = attempt();
     let mut view = request(ApprovalSubject::Question { task_id, attempt });
     let options = vec!["Markdown".to_owned(), "HTML & CSS".to_owned()];
-    view.question = Some(QuestionView { question: "Which format?".to_owned(), options, stuck: false });
+    view.question = Some(QuestionView { question: "Which format?".to_owned(), options, stuck: false, by_baton: false });
     view
 }
 
@@ -328,6 +331,7 @@ pub(crate) fn capability() -> ApprovalView {
     view.capability = Some(CapabilityView {
         capability: Capability::Host { host: "pypi.org:443".to_owned() },
         reason: "The tests need `requests`.".to_owned(),
+        effect: None,
     });
     view.route.can_remember = true;
     view.route.risk = Risk::Low;
@@ -381,7 +385,9 @@ pub(crate) fn every() -> Vec<(&'static str, ApprovalView)> {
         ("plan", plan()),
         ("question", question()),
         ("budget", budget()),
+        ("unknown", unknown()),
         ("capability", capability()),
+        ("effect", effect()),
         ("patch", patch()),
         ("skill", skill()),
         ("apply", apply()),

@@ -47,6 +47,7 @@ async fn a_question_is_shown_clean_and_answered_by_number_or_in_words() {
             question: "tabs\u{1b}[2J or spaces?".to_owned(),
             options: vec!["tabs".to_owned(), "spaces".to_owned()],
             stuck: false,
+            by_baton: false,
         });
     }
     let shown = world.baton(&["approvals", APPROVAL]).await.expect(0).out;

@@ -168,6 +168,7 @@ async fn what_is_asked_for_and_what_comes_into_the_folder_is_shown() {
         inner.approval.capability = Some(CapabilityView {
             capability: Capability::Host { host: "example.org:443".to_owned() },
             reason: "the \u{1b}[2Jlicences are there".to_owned(),
+            effect: None,
         });
     }
     let ran = world.baton(&["approvals", APPROVAL]).await.expect(0);

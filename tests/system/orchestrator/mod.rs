@@ -2,6 +2,7 @@
 
 mod agents;
 mod apply;
+mod effects;
 mod flow;
 mod people;
 mod planning;

@@ -163,6 +163,14 @@ pub(super) fn checked_pause(pause: Pause, offer: &Offer) -> Result<Pause, Failur
             capability: Capability::Host { host: cut(host, TEXT_BYTES / 16) },
             reason: cut(reason, TEXT_BYTES),
         },
+        Pause::Capability { capability: Capability::Effect { name, arguments }, reason } => {
+            let short = |text: String| cut(text, TEXT_BYTES / 16);
+            let arguments = arguments.into_iter().take(LIST).map(|(key, value)| (short(key), short(value))).collect();
+            Pause::Capability {
+                capability: Capability::Effect { name: short(name), arguments },
+                reason: cut(reason, TEXT_BYTES),
+            }
+        }
         // The orchestrator knows the numbers.
         Pause::Budget { task_key, resource, used, limit } => {
             Pause::Budget { task_key: cut(task_key, TEXT_BYTES / 16), resource, used, limit }

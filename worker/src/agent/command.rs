@@ -1,5 +1,7 @@
 //! What is to be done for an agent.
 
+use std::collections::BTreeMap;
+
 use bus_schemas::time::UnixMs;
 use serde_json::Value;
 
@@ -86,6 +88,15 @@ pub enum Pause {
         provider: String,
         /// When.
         resume_at: UnixMs,
+    },
+    /// People are asked for something to be done outside.
+    Effect {
+        /// Its name.
+        name: String,
+        /// What is said with it, by parameter.
+        arguments: BTreeMap<String, String>,
+        /// What for.
+        reason: String,
     },
     /// A needed task's handoff goes back.
     Bounce {

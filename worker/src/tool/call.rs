@@ -1,5 +1,7 @@
 //! What the agent's loop and its tools say to each other.
 
+use std::collections::BTreeMap;
+
 use bus_schemas::v1::agent::Report;
 use serde_json::Value;
 
@@ -61,6 +63,15 @@ pub enum Ending {
     Access {
         /// The host, perhaps with a port.
         host: String,
+        /// What for.
+        reason: String,
+    },
+    /// `request_effect`: wait until it is done, or refused.
+    Effect {
+        /// Its name.
+        name: String,
+        /// What is said with it, by parameter.
+        arguments: BTreeMap<String, String>,
         /// What for.
         reason: String,
     },

@@ -9,6 +9,7 @@ mod bench;
 mod bounce;
 pub mod call;
 mod edit;
+mod effect;
 mod exec;
 mod files;
 mod hand_off;

@@ -17,7 +17,7 @@ use super::{
     bench::{Bench, Reply, Shop},
     bounce,
     call::{ToolCall, ToolOutcome, ToolResult, ToolSpec},
-    edit, exec, hand_off,
+    edit, effect, exec, hand_off,
     input::Input,
     person, plan, propose_skill, read, search, skill, todo, write,
 };
@@ -58,6 +58,9 @@ impl Toolbox {
         specs.push(person::spec());
         if work.role == Role::Worker {
             specs.push(access::spec());
+        }
+        if work.role == Role::Worker && !work.effects.is_empty() {
+            specs.push(effect::spec(&work.effects));
         }
         if !assignment.needs.is_empty() {
             specs.push(bounce::spec(assignment.needs.keys()));
@@ -121,6 +124,7 @@ impl Toolbox {
             skill::NAME => skill::call(shop, input, stop).await,
             person::NAME => person::call(input),
             access::NAME => access::call(input),
+            effect::NAME => effect::call(shop, input),
             bounce::NAME => bounce::call(shop, input),
             plan::CHECK => plan::check(shop, input, stop).await,
             plan::PATCH => plan::patch(shop, input, stop).await,

@@ -151,6 +151,9 @@ impl Change<'_> {
             Subject::Plan => self.carry_out_plan(approval_id, &decision),
             Subject::Handoff { task_id, .. } => self.carry_out_handoff(approval_id, task_id, decision),
             Subject::Question { task_id, .. } => self.carry_out_question(approval_id, task_id, &decision),
+            Subject::Capability { task_id, .. } if self.plan.effects.contains_key(&approval_id) => {
+                self.carry_out_effect(approval_id, task_id, &decision);
+            }
             Subject::Capability { task_id, .. } => self.carry_out_capability(approval_id, task_id, &decision),
             Subject::Budget { .. } => {
                 if let Some(wait) = wait {

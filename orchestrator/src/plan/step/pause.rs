@@ -26,7 +26,7 @@ use crate::{
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
 /// So many pauses for a busy provider in a row without a turn between them, and the attempt has failed.
 const STUCK_AT_PROVIDER: u32 = 5;
-/// The same for a limit that is not reached, and for a host that people have answered for.
+/// The same for a limit that is not reached, for a host that people have answered for, and for an effect that cannot be done.
 const STUCK_BELOW_LIMIT: u32 = 3;
 /// The most of a question that goes with its answer, in bytes.
 const QUESTION_BYTES: usize = 1024;
@@ -75,6 +75,7 @@ impl Change<'_> {
         match pausing.pause {
             PauseSpec::Question { .. } => self.ask_question(number, pausing),
             PauseSpec::Capability { host } => self.ask_capability(number, pausing, host),
+            PauseSpec::Effect { name, problem } => self.ask_effect(number, pausing, name, problem.as_deref()),
             PauseSpec::Budget => match self.reached(number, 0) {
                 Some((owner, reached)) => {
                     self.ask_budget(number, owner, &reached, &pausing.asking);
@@ -97,6 +98,7 @@ impl Change<'_> {
             PauseSpec::Capability { host } if self.task(number).is_some_and(|task| is_answered(task, host)) => {
                 Some(STUCK_BELOW_LIMIT)
             }
+            PauseSpec::Effect { problem: Some(_), .. } => Some(STUCK_BELOW_LIMIT),
             _ => None,
         };
         let Some(task) = self.task(number) else { return false };
@@ -151,15 +153,23 @@ impl Change<'_> {
             self.end(number, TaskState::Rejected, &reason);
             return self.settle();
         }
-        let question = match self.task(number).and_then(|task| task.pause.as_ref()) {
-            Some(PauseSpec::Question { question }) => policy::bounded(question, QUESTION_BYTES),
-            _ => String::new(),
+        let asked = match self.task(number).and_then(|task| task.pause.as_ref()) {
+            Some(PauseSpec::Question { question }) => {
+                format!("You asked: {}", policy::bounded(question, QUESTION_BYTES))
+            }
+            Some(PauseSpec::Effect { .. }) => {
+                let name = self.plan.effect_of(task_id).unwrap_or_default();
+                format!(
+                    "The effect {name} was started and its end was not seen. A person was asked whether it happened."
+                )
+            }
+            _ => "You asked: ".to_owned(),
         };
         let answer = policy::bounded(&decision.note, NOTE_BYTES);
         let note = Note {
             id: format!("approval-{approval_id}"),
             from: decision.by.clone(),
-            text: format!("You asked: {question}\nThe answer: {answer}"),
+            text: format!("{asked}\nThe answer: {answer}"),
         };
         self.tell(number, &note);
         self.go_on(number);

@@ -14,6 +14,7 @@ use super::{
     agents::{clarifier, created_with},
     invariants::{Known, check_end, check_step},
     model_agents::{call_of, shifted},
+    model_effects::{Outside, effect_of},
     support::{BASE, START, approval, host, nonce, policy, spec},
 };
 use crate::plan::{
@@ -39,11 +40,13 @@ pub(super) struct Model {
     outbox: Vec<Command>,
     offers: Vec<(TaskId, u32)>,
     /// Claims as the bus decided them: the first publish on the attempt's subject wins.
-    claims: BTreeMap<(TaskId, u32), ClaimNonce>,
+    pub(super) claims: BTreeMap<(TaskId, u32), ClaimNonce>,
     /// On their way to the orchestrator.
     pub(super) messages: Vec<Fact>,
     /// Delivered before, may come again.
-    old: Vec<Fact>,
+    pub(super) old: Vec<Fact>,
+    /// What was done outside.
+    pub(super) outside: Outside,
     serial: u128,
 }
 
@@ -69,6 +72,7 @@ impl Model {
             claims: BTreeMap::new(),
             messages: Vec::new(),
             old: Vec::new(),
+            outside: Outside::default(),
             serial: 10_000,
         }
     }
@@ -151,6 +155,7 @@ impl Model {
         match number {
             1 => 6,
             2 => 7,
+            4 => 11,
             3 if answers && task.spec.kind == TaskKind::Agent => 8,
             _ => 1,
         }
@@ -181,6 +186,8 @@ impl Model {
             Command::MergeResult { parents } => self.say(Fact::ResultMerged { commit: parents.join("+") }),
             Command::OfferResult => self.offer_result(answer),
             Command::ApplyResult { .. } => self.apply(answer),
+            Command::StartEffect { approval_id } => self.start_effect(approval_id, answer),
+            Command::RunEffect { approval_id } => self.run_effect(approval_id, answer),
             Command::WriteFolder { .. } => self.say(Fact::ApplyFinished),
             Command::Offer { task_id, number } => self.offers.push((task_id, number)),
             Command::CancelAttempt { task_id, number, .. } => self.offers.retain(|offer| *offer != (task_id, number)),
@@ -322,6 +329,7 @@ impl Model {
                 let host = format!("host-{}", serial % 3);
                 self.pause(task_id, number, nonce, PauseSpec::Capability { host });
             }
+            11 => self.pause(task_id, number, nonce, effect_of(serial)),
             0 => self.messages.push(Fact::AttemptFailed {
                 task_id,
                 number,
@@ -346,37 +354,6 @@ impl Model {
                 route,
             }),
         }
-    }
-
-    /// Somebody without a claim speaks.
-    fn forge(&mut self, which: usize) {
-        let number = u32::try_from(which % 4).unwrap();
-        let Some(task_id) = self.plan.tasks().get(which % self.plan.tasks().len().max(1)).map(|t| t.spec.task_id)
-        else {
-            return;
-        };
-        let serial = self.serial();
-        // Only the winner of a claim speaks, so a forger needs one that nobody is going to make any more.
-        if !self.claims.contains_key(&(task_id, number)) || self.plan.task(task_id).unwrap().claim.is_none() {
-            return;
-        }
-        self.say(Fact::AttemptClaimed { task_id, number, nonce: nonce(serial), host_id: host(serial) });
-        self.say(Fact::HandoffReceived {
-            task_id,
-            number,
-            nonce: nonce(serial),
-            commit: "forged".to_owned(),
-            proven: true,
-            digest: String::new(),
-            approval_id: approval(serial),
-            vm_ms: 0,
-            answer: None,
-            route: None,
-        });
-        assert!(
-            self.plan.tasks().iter().all(|task| task.commit.as_deref() != Some("forged")),
-            "a forgery was accepted"
-        );
     }
 
     fn lose_heartbeat(&mut self, which: usize) {
@@ -478,6 +455,7 @@ proptest! {
             }
         }
         check_end(&model.plan, &model.taken);
+        model.check_effects();
     }
 
     #[test]
@@ -489,6 +467,7 @@ proptest! {
             }
         }
         check_end(&model.plan, &model.taken);
+        model.check_effects();
         prop_assert_eq!(model.plan.state(), ProjectState::Completed);
     }
 }

@@ -5,7 +5,7 @@ use bus_schemas::id::{ClaimNonce, TaskId};
 use super::{
     agents::{agent, call, tokens},
     model::Model,
-    support::{approval, nonce, task},
+    support::{approval, host, nonce, task},
 };
 use crate::plan::{
     Amount, BudgetSpec, Rejected, Resource,
@@ -116,5 +116,36 @@ impl Model {
         }
         let (by, channel) = ("ann".to_owned(), "cli".to_owned());
         drop(self.tell(Fact::BudgetRaised { task_id, budget, by, channel }));
+    }
+
+    /// Somebody without a claim speaks.
+    pub(super) fn forge(&mut self, which: usize) {
+        let number = u32::try_from(which % 4).unwrap();
+        let Some(task_id) = self.plan.tasks().get(which % self.plan.tasks().len().max(1)).map(|t| t.spec.task_id)
+        else {
+            return;
+        };
+        let serial = self.serial();
+        // Only the winner of a claim speaks, so a forger needs one that nobody is going to make any more.
+        if !self.claims.contains_key(&(task_id, number)) || self.plan.task(task_id).unwrap().claim.is_none() {
+            return;
+        }
+        self.say(Fact::AttemptClaimed { task_id, number, nonce: nonce(serial), host_id: host(serial) });
+        self.say(Fact::HandoffReceived {
+            task_id,
+            number,
+            nonce: nonce(serial),
+            commit: "forged".to_owned(),
+            proven: true,
+            digest: String::new(),
+            approval_id: approval(serial),
+            vm_ms: 0,
+            answer: None,
+            route: None,
+        });
+        assert!(
+            self.plan.tasks().iter().all(|task| task.commit.as_deref() != Some("forged")),
+            "a forgery was accepted"
+        );
     }
 }

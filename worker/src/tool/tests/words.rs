@@ -7,9 +7,10 @@ use bus_schemas::{
         agent::{AgentWork, Role},
         api::{Finding, Severity},
         call::{GuestAnswer, GuestCall},
+        effect::{EffectBrief, ParameterBrief},
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Ending, Rig, worker};
 
@@ -80,6 +81,38 @@ async fn a_host_is_asked_for_by_its_name() {
     let refused = rig.err("request_access", json!({"host": "https://crates.io/x", "reason": "a library"})).await;
     assert!(refused.contains("leave scheme, path and wildcards away"), "{refused}");
     assert!(rig.err("request_access", json!({"host": "crates.io"})).await.starts_with("`reason` is missing"));
+}
+
+#[tokio::test]
+async fn an_effect_is_asked_for_with_all_its_arguments() {
+    let without = Rig::new();
+    assert!(without.tools.specs().iter().all(|spec| spec.name != "request_effect"), "where there is none, no tool");
+    let one_of = vec!["staging".to_owned(), "production".to_owned()];
+    let environment = ParameterBrief { about: "Where to.".into(), one_of, pattern: None };
+    let effect = EffectBrief {
+        name: "deploy".into(),
+        about: "Deploys the site.".into(),
+        parameters: [("environment".to_owned(), environment)].into(),
+    };
+    let rig = Rig::with(AgentWork { effects: vec![effect], ..worker() }, Vec::new());
+    let spec = rig.tools.specs().iter().find(|spec| spec.name == "request_effect").unwrap();
+    assert!(
+        spec.description
+            .ends_with("- `deploy`: Deploys the site.\n  - `environment` (one of staging, production): Where to.")
+    );
+    let call = |name: &str, arguments: Value| json!({"name": name, "arguments": arguments, "reason": "it is done"});
+    let ending = rig.ending("request_effect", call("deploy", json!({"environment": "staging"}))).await;
+    let arguments = [("environment".to_owned(), "staging".to_owned())].into();
+    assert_eq!(ending, Ending::Effect { name: "deploy".into(), arguments, reason: "it is done".into() });
+    for (name, arguments, wanted) in [
+        ("wipe", json!({}), "there is no effect `wipe`; there are: deploy"),
+        ("deploy", json!({}), "`arguments.environment` is missing: `deploy` takes environment"),
+        ("deploy", json!({"environment": 1}), "`arguments.environment` must be a string, not 1"),
+        ("deploy", json!({"environment": "x", "to": "y"}), "`deploy` has no parameter `to`; it takes: environment"),
+        ("deploy", json!("staging"), "`arguments` must be an object, not \"staging\""),
+    ] {
+        assert_eq!(rig.err("request_effect", call(name, arguments)).await, wanted);
+    }
 }
 
 #[tokio::test]

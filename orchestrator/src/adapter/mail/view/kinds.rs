@@ -1,7 +1,10 @@
 //! What a request is about, for every kind. All of it was written by agents or stands in files.
 
 use bus_schemas::v1::{
-    api::{ApplyOffer, ApprovalView, Capability, CapabilityView, Finding, OverBudgetView, QuestionView, SkillProposal},
+    api::{
+        ApplyOffer, ApprovalView, Capability, CapabilityView, EffectOrder, Finding, OverBudgetView, QuestionView,
+        SkillProposal,
+    },
     call::PlanPatch,
     plan::Plan,
     skill::{SkillReview, SkillStatus},
@@ -13,6 +16,7 @@ use super::{
     text::{block, code, line, quote},
 };
 use crate::words::{
+    effect,
     figures::{count, estimate, name, of_resource},
     graph,
 };
@@ -42,6 +46,7 @@ pub(super) fn sections(approval: &ApprovalView) -> Vec<Section> {
     parts.extend(approval.question.as_ref().map(question));
     parts.extend(approval.over_budget.as_ref().map(over_budget));
     if let Some(wanted) = &approval.capability {
+        parts.extend(wanted.effect.as_ref().map(outside));
         parts.push(capability(wanted, approval.task_key.as_deref()));
     }
     if let Some(skill) = &approval.skill {
@@ -142,8 +147,11 @@ fn patched(patch: &PlanPatch, plan: Option<&Plan>) -> Vec<Section> {
 }
 
 fn question(question: &QuestionView) -> Section {
-    let (title, by) =
-        if question.stuck { ("It is stuck", "said by its worker") } else { ("The question", "the agent's own words") };
+    let (title, by) = match (question.by_baton, question.stuck) {
+        (true, _) => ("What became of it?", "asked by Baton"),
+        (_, true) => ("It is stuck", "said by its worker"),
+        _ => ("The question", "the agent's own words"),
+    };
     let mut blocks = vec![Block::Quote { lines: quote(&question.question, WORDS) }];
     if !question.options.is_empty() {
         let items = question.options.iter().take(NAMED).map(|option| Item::new(line(option, ENTRY))).collect();
@@ -168,7 +176,9 @@ fn capability(wanted: &CapabilityView, task: Option<&str>) -> Section {
     let who = task.map_or_else(|| "The agent".to_owned(), |key| format!("The agent of {}", code(key, ENTRY)));
     let what = match &wanted.capability {
         Capability::Host { host } => format!("{who} wants to reach {}.", code(host, 300)),
+        Capability::Effect { name, .. } => format!("{who} asks for the effect {}.", code(name, ENTRY)),
     };
+    let title = if matches!(wanted.capability, Capability::Host { .. }) { "Access" } else { "Why" };
     let mut blocks = vec![Block::words(what)];
     if wanted.reason.trim().is_empty() {
         blocks.push(Block::words("It gives no reason."));
@@ -176,7 +186,19 @@ fn capability(wanted: &CapabilityView, task: Option<&str>) -> Section {
         blocks.push(Block::words("Why, in its own words:"));
         blocks.push(Block::Quote { lines: quote(&wanted.reason, WORDS) });
     }
-    Section::new("Access", "", blocks).needed()
+    Section::new(title, "", blocks).needed()
+}
+
+/// What exactly would be run.
+fn outside(order: &EffectOrder) -> Section {
+    let mut blocks = vec![Block::warning(format!("{} is run once, outside any VM.", code(&order.name, ENTRY)))];
+    if !order.about.trim().is_empty() {
+        blocks.push(Block::words(line(&order.about, 2 * ENTRY)));
+    }
+    blocks.push(Block::Code { text: block(&effect::command(&order.argv), PLAN) });
+    let rows = effect::facts(order).into_iter().map(|(what, value)| (what.to_owned(), code(&value, 300)));
+    blocks.push(Block::Facts { rows: rows.collect() });
+    Section::new("The effect", "exactly what is run", blocks).needed()
 }
 
 fn proposal(skill: &SkillProposal) -> Vec<Section> {

@@ -14,7 +14,7 @@ use super::{
 use crate::words::{
     figures::{amount, count, name, of_resource, span, usd},
     follow,
-    names::capitalised,
+    names::{capitalised, is_effect},
 };
 
 /// Tasks named.
@@ -81,6 +81,10 @@ pub(super) fn next(approval: &ApprovalView, project: &ProjectView) -> Section {
         ApprovalSubject::Handoff { .. } => followers(project, key),
         ApprovalSubject::Question { .. } => {
             vec![Block::words(format!("{} goes on with the answer. An answer allows nothing else.", code(key, KEY)))]
+        }
+        ApprovalSubject::Capability { .. } if is_effect(approval) => {
+            let goes_on = format!("The effect is run once, and {} goes on with what came of it.", code(key, KEY));
+            vec![Block::words(goes_on), Block::words("Nothing takes it back.")]
         }
         ApprovalSubject::Budget { .. } | ApprovalSubject::Capability { .. } => {
             vec![Block::words(format!("{} goes on.", code(key, KEY)))]

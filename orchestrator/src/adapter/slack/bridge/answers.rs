@@ -9,7 +9,7 @@ use bus_schemas::{
 };
 
 use super::crew::Crew;
-use crate::adapter::slack::view::text;
+use crate::{adapter::slack::view::text, words::names::is_effect};
 
 /// Requests may wait for so many people by name in one sentence.
 const NAMED: usize = 10;
@@ -27,6 +27,7 @@ pub(super) fn about(view: &ApprovalView) -> String {
         ApprovalSubject::Budget { .. } => "more budget",
         ApprovalSubject::Patch { .. } => "the change of the plan",
         ApprovalSubject::Skill { .. } => "the skill",
+        ApprovalSubject::Capability { .. } if is_effect(view) => "the effect",
         ApprovalSubject::Capability { .. } => "the access",
         ApprovalSubject::Apply => "putting the result into the folder",
     };

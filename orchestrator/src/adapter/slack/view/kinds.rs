@@ -1,7 +1,10 @@
 //! What a request is about, for every kind but the handoff. All of it was written by agents or stands in files.
 
 use bus_schemas::v1::{
-    api::{ApplyOffer, ApprovalView, Capability, CapabilityView, Finding, OverBudgetView, QuestionView, SkillProposal},
+    api::{
+        ApplyOffer, ApprovalView, Capability, CapabilityView, EffectOrder, Finding, OverBudgetView, QuestionView,
+        SkillProposal,
+    },
     call::PlanPatch,
     plan::Plan,
     skill::{SkillReview, SkillStatus},
@@ -12,7 +15,7 @@ use super::{
     figures::{count, estimate, name, of_resource},
     text::{code, fence, line, list, quote},
 };
-use crate::words::graph;
+use crate::words::{effect, graph};
 
 /// Longest texts of the parts.
 const WORDS: usize = 1_500;
@@ -40,6 +43,7 @@ pub(super) fn parts(approval: &ApprovalView, settings: &CardSettings) -> Vec<Str
     parts.extend(approval.question.as_ref().map(question));
     parts.extend(approval.over_budget.as_ref().map(over_budget));
     if let Some(wanted) = &approval.capability {
+        parts.extend(wanted.effect.as_ref().map(outside));
         parts.push(capability(wanted, approval.task_key.as_deref()));
     }
     if let Some(skill) = &approval.skill {
@@ -130,8 +134,11 @@ fn patched(patch: &PlanPatch, plan: Option<&Plan>) -> Vec<String> {
 }
 
 fn question(question: &QuestionView) -> String {
-    let title =
-        if question.stuck { "*It is stuck* (said by its worker)" } else { "*The question* (the agent's own words)" };
+    let title = match (question.by_baton, question.stuck) {
+        (true, _) => "*What became of it?* (asked by Baton)",
+        (_, true) => "*It is stuck* (said by its worker)",
+        _ => "*The question* (the agent's own words)",
+    };
     let mut text = format!("{title}\n{}", quote(&question.question, WORDS));
     let options: Vec<String> = question
         .options
@@ -160,11 +167,25 @@ fn capability(wanted: &CapabilityView, task: Option<&str>) -> String {
     let who = task.map_or_else(|| "The agent".to_owned(), |key| format!("The agent of {}", code(key, ENTRY)));
     let what = match &wanted.capability {
         Capability::Host { host } => format!("{who} wants to reach {}.", code(host, 300)),
+        Capability::Effect { name, .. } => format!("{who} asks for the effect {}.", code(name, ENTRY)),
     };
     if wanted.reason.trim().is_empty() {
         return format!("{what}\nIt gives no reason.");
     }
     format!("{what}\n*Why* (its own words)\n{}", quote(&wanted.reason, WORDS))
+}
+
+/// What exactly would be run.
+fn outside(order: &EffectOrder) -> String {
+    let mut text = format!("⚠️ *The effect* {}, once, outside any VM", code(&order.name, ENTRY));
+    if !order.about.trim().is_empty() {
+        text.push_str(&format!(": {}", line(&order.about, 2 * ENTRY)));
+    }
+    text.push_str(&format!("\n{}", fence(&effect::command(&order.argv), PLAN)));
+    for (what, value) in effect::facts(order) {
+        text.push_str(&format!("\n{what} {}", code(&value, 300)));
+    }
+    text
 }
 
 fn proposal(skill: &SkillProposal) -> Vec<String> {

@@ -11,7 +11,7 @@ use super::{
     figures::{amount, count, name, of_resource, span, usd},
     text::{code, list},
 };
-use crate::words::follow;
+use crate::words::{follow, names::is_effect};
 
 /// Tasks named.
 const NAMED: usize = 8;
@@ -76,6 +76,12 @@ pub(super) fn next(approval: &ApprovalView, project: &ProjectView) -> String {
         ApprovalSubject::Handoff { .. } => followers(project, key),
         ApprovalSubject::Question { .. } => {
             format!("{} goes on with the answer. An answer allows nothing else.", code(key, KEY))
+        }
+        ApprovalSubject::Capability { .. } if is_effect(approval) => {
+            format!(
+                "the effect is run once, and {} goes on with what came of it. Nothing takes it back.",
+                code(key, KEY)
+            )
         }
         ApprovalSubject::Budget { .. } | ApprovalSubject::Capability { .. } => format!("{} goes on.", code(key, KEY)),
         ApprovalSubject::Patch { .. } => "The plan changes; what is done stays done.".to_owned(),

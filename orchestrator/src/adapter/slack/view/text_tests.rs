@@ -106,6 +106,7 @@ fn known_secrets_are_taken_out_before_anything_is_cut() {
     let wanted = CapabilityView {
         capability: bus_schemas::v1::api::Capability::Host { host: "abc.example".to_owned() },
         reason: "because canary-1234&x".to_owned(),
+        effect: None,
     };
     let hidden = hide(&wanted, &known).unwrap();
     assert_eq!(hidden.reason, "because [withheld]&x");

@@ -9,7 +9,7 @@ use bus_schemas::{
 };
 
 use super::act::EMAIL;
-use crate::{adapter::mail::Story, mail::address::one_line};
+use crate::{adapter::mail::Story, mail::address::one_line, words::names::is_effect};
 
 /// A title, a key; a sentence of somebody else's.
 const LONGEST: (usize, usize) = (100, 500);
@@ -116,6 +116,7 @@ pub(super) fn about(view: &ApprovalView) -> String {
         ApprovalSubject::Budget { .. } => "more budget",
         ApprovalSubject::Patch { .. } => "the change of the plan",
         ApprovalSubject::Skill { .. } => "the skill",
+        ApprovalSubject::Capability { .. } if is_effect(view) => "the effect",
         ApprovalSubject::Capability { .. } => "the access",
         ApprovalSubject::Apply => "putting the result into the folder",
     };

@@ -79,6 +79,7 @@ pub(super) fn question(options: &[&str]) -> ApprovalView {
         question: "Which one?".to_owned(),
         options: options.iter().map(|option| (*option).to_owned()).collect(),
         stuck: false,
+        by_baton: false,
     });
     view
 }
