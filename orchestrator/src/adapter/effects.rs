@@ -9,7 +9,7 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bus_schemas::{id::ApprovalId, v1::effect::EffectOrder};
@@ -125,10 +125,9 @@ impl Processes {
 
     /// What was printed long ago goes.
     fn sweep(&self) {
-        let now = SystemTime::now();
         for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
             let written = fs::metadata(entry.path().join(OUTPUT)).and_then(|output| output.modified());
-            let age = written.ok().and_then(|at| now.duration_since(at).ok());
+            let age = written.ok().and_then(|at| at.elapsed().ok());
             if age.is_some_and(|age| age > STAYS) {
                 drop(fs::remove_dir_all(entry.path()));
             }

@@ -216,7 +216,7 @@ async fn a_plan_is_checked_on_demand_and_at_the_end() {
     assert!(matches!(rig.ending("hand_off", hand_off).await, Ending::HandOff(_)));
     let asked = rig.asked().await;
     let GuestCall::CheckPlan { text } = &asked[0] else { panic!("{asked:?}") };
-    assert_eq!(serde_json::from_str::<serde_json::Value>(text).unwrap(), plan);
+    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), plan);
     assert_eq!(asked[2], GuestCall::CheckPlan { text: "title: T\n".into() });
 }
 
