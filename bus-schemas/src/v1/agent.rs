@@ -7,6 +7,7 @@ use crate::{
     envelope::Message,
     id::{AttemptRef, ClaimNonce},
     json::Json,
+    secrets::SecretBrief,
     time::UnixMs,
 };
 
@@ -55,6 +56,9 @@ pub struct AgentWork {
     /// It may propose changes of the plan.
     #[serde(default)]
     pub may_replan: bool,
+    /// The secrets there are, for it to know what it has and what it can ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretBrief>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
@@ -333,7 +337,7 @@ pub struct TellAttempt {
 pub struct EgressRecord {
     /// `host:port` as asked for.
     pub target: String,
-    /// The rule that decided: an entry of the task's `network`, or `default deny`, `private address`, `bad request` …
+    /// The rule that decided: an entry of the task's `network`, or `secret NAME`, `default deny`, `private address`, `bad request` …
     pub rule: String,
     /// It was let through.
     pub allowed: bool,

@@ -85,13 +85,26 @@ pub(super) const fn risk(risk: Risk) -> (&'static str, Paint) {
 
 /// What an agent asks for.
 pub(super) fn capability(style: Style, view: &CapabilityView) -> String {
-    let Capability::Host { host } = &view.capability;
-    let mut text = format!("\n{} {}\n", style.paint(Paint::Bold, "It asks to reach the host"), clean_line(host));
+    let (what, name, then) = match &view.capability {
+        Capability::Host { host } => ("It asks to reach the host", host, "this task may reach it from now on"),
+        Capability::Secret { name } => {
+            ("It asks for the use of the secret", name, "the proxy uses it for this task from now on")
+        }
+    };
+    let mut text = format!("\n{} {}\n", style.paint(Paint::Bold, what), clean_line(name));
+    if let Some(secret) = &view.secret {
+        if !secret.about.trim().is_empty() {
+            text.push_str(&format!("{} {}\n", style.paint(Paint::Dim, "for"), clean_line(&secret.about)));
+        }
+        let (hosts, header) = (clean_line(&secret.hosts.join(", ")), clean_line(&secret.header));
+        let goes = style.paint(Paint::Dim, "goes to");
+        text.push_str(&format!("{goes} {hosts}, in the header {header}; the task never sees its value\n"));
+    }
     text.push_str(&format!("{}\n", style.paint(Paint::Dim, "why (the agent's own words)")));
     for line in clean(view.reason.trim()).lines() {
         text.push_str(&format!("  {line}\n"));
     }
-    text.push_str("approved, this task may reach it from now on; rejected, it goes on without\n");
+    text.push_str(&format!("approved, {then}; rejected, it goes on without\n"));
     text
 }
 

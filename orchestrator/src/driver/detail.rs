@@ -8,6 +8,7 @@ use std::{
 use bus_schemas::{
     id::{ApprovalId, TaskId},
     json::Json,
+    secrets::SecretBrief,
     v1::{
         agent::{Pause, Spend},
         api::{ApplyOffer, SkillProposal},
@@ -109,6 +110,9 @@ pub struct PauseDetail {
     /// The task that answers, if the handoff of a needed one goes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clarifier: Option<plan::Task>,
+    /// What `baton.toml` says of the secret that is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretBrief>,
 }
 
 /// What is kept of a change of the plan.

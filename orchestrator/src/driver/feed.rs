@@ -150,6 +150,7 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
             let why = match pause {
                 PauseSpec::Question { question } => format!("asks: {}", first_line(question)),
                 PauseSpec::Capability { host } => format!("asks for {host}"),
+                PauseSpec::Secret { name, .. } => format!("asks for the secret {}", first_line(name)),
                 PauseSpec::Budget => "waits: its budget is used up".to_owned(),
                 PauseSpec::RateLimited { .. } => "waits for its provider, which lets nobody through".to_owned(),
                 PauseSpec::Bounce { need, .. } => format!("asks {} back", name(need)),

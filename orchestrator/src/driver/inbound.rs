@@ -2,6 +2,7 @@
 
 use bus_schemas::{
     id::{ApprovalId, AttemptRef, ClaimNonce, ProjectId, TaskId},
+    secrets::{SecretBrief, Secrets, is_name},
     v1::{
         agent::{AttemptPaused, Pause},
         api::Capability,
@@ -33,7 +34,8 @@ const TEXT_BYTES: usize = 16 * 1024;
 const QUESTION_BYTES: usize = 8 * 1024;
 const OPTIONS: usize = 20;
 
-/// What the core is told of an observation, and what belongs beside it. `room` is its project, if that is open.
+/// What the core is told of an observation, and what belongs beside it. `room` is its project, if that is open; `secrets` are
+/// those there are.
 ///
 /// # Errors
 /// A sentence, if its content cannot be accepted.
@@ -41,6 +43,7 @@ pub(super) fn fact_of(
     observation: Observation,
     room: Option<&Room>,
     ids: &dyn Ids,
+    secrets: &Secrets,
 ) -> Result<(ProjectId, Fact, Option<Detail>), String> {
     match observation {
         Observation::Claimed(claimed) => {
@@ -54,7 +57,7 @@ pub(super) fn fact_of(
             Ok((project_id, Fact::AttemptStaged { task_id, number, nonce: progress.nonce, stage }, None))
         }
         Observation::Handoff(ready) => handoff(ready.attempt, ready.nonce, ready.handoff, room, ids),
-        Observation::Paused(paused) => pause(*paused, room, ids),
+        Observation::Paused(paused) => pause(*paused, room, ids, secrets),
         Observation::Failed(failed) => {
             let AttemptRef { project_id, task_id, number } = failed.attempt;
             let fact = Fact::AttemptFailed {
@@ -117,19 +120,29 @@ fn pause(
     paused: AttemptPaused,
     room: Option<&Room>,
     ids: &dyn Ids,
+    secrets: &Secrets,
 ) -> Result<(ProjectId, Fact, Option<Detail>), String> {
     #[derive(Serialize)]
     struct Shown<'a> {
         attempt: AttemptRef,
         pause: &'a Pause,
+        /// A decision is about the hosts and the header that were shown.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        secret: Option<&'a SecretBrief>,
     }
     let AttemptPaused { attempt, nonce, pause, saved_turn, usage } = paused;
     let pause = only_hosts(bounded_pause(pause));
-    let digest = digest::of(&Shown { attempt, pause: &pause }).map_err(|e| format!("pause of {attempt}: {e}"))?;
+    let secret = known_secret(&pause, secrets);
+    let shown = Shown { attempt, pause: &pause, secret: secret.as_ref() };
+    let digest = digest::of(&shown).map_err(|e| format!("pause of {attempt}: {e}"))?;
     let (spec, clarifier) = match &pause {
         Pause::Question { question, .. } => (PauseSpec::Question { question: question.clone() }, None),
         Pause::Capability { capability: Capability::Host { host }, .. } => {
             (PauseSpec::Capability { host: host.clone() }, None)
+        }
+        Pause::Capability { capability: Capability::Secret { name }, .. } => {
+            let problem = secret.is_none().then(|| no_secret(secrets));
+            (PauseSpec::Secret { name: name.clone(), problem }, None)
         }
         Pause::Budget { .. } => (PauseSpec::Budget, None),
         Pause::RateLimited { resume_at, .. } => (PauseSpec::RateLimited { resume_at: *resume_at }, None),
@@ -146,7 +159,7 @@ fn pause(
         saved_turn,
         route: None,
     };
-    Ok((attempt.project_id, fact, Some(Detail::Pause(Box::new(PauseDetail { pause, usage, clarifier })))))
+    Ok((attempt.project_id, fact, Some(Detail::Pause(Box::new(PauseDetail { pause, usage, clarifier, secret })))))
 }
 
 /// Only one host by its name can be granted: whatever else a guest names becomes a question, which grants nothing.
@@ -160,6 +173,21 @@ fn only_hosts(pause: Pause) -> Pause {
     Pause::Capability { capability: Capability::Host { host: host.to_ascii_lowercase() }, reason }
 }
 
+/// What is known of the secret that a pause asks for.
+fn known_secret(pause: &Pause, secrets: &Secrets) -> Option<SecretBrief> {
+    let Pause::Capability { capability: Capability::Secret { name }, .. } = pause else { return None };
+    secrets.get(name).map(|setup| setup.brief(name))
+}
+
+/// Why nobody is asked about a secret.
+fn no_secret(secrets: &Secrets) -> String {
+    let names: Vec<&str> = secrets.keys().map(String::as_str).collect();
+    match names.as_slice() {
+        [] => "no secret is configured".to_owned(),
+        names => format!("there is no secret of that name, only {}", names.join(", ")),
+    }
+}
+
 /// Hosts bound what guests say, and are not trusted to.
 fn bounded_pause(pause: Pause) -> Pause {
     match pause {
@@ -169,6 +197,12 @@ fn bounded_pause(pause: Pause) -> Pause {
             stuck,
         },
         Pause::Bounce { need, question } => Pause::Bounce { need, question: bounded(&question, QUESTION_BYTES) },
+        Pause::Capability { capability: Capability::Secret { name }, reason } => {
+            // What is no name at all is kept as a word that can be shown.
+            let word = |text: &str| text.chars().filter(char::is_ascii_graphic).take(64).collect();
+            let name = if is_name(&name) { name } else { word(&name) };
+            Pause::Capability { capability: Capability::Secret { name }, reason: bounded(&reason, QUESTION_BYTES) }
+        }
         Pause::Capability { capability, reason } => {
             Pause::Capability { capability, reason: bounded(&reason, QUESTION_BYTES) }
         }

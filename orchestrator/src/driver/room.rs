@@ -265,7 +265,8 @@ impl Room {
                     stuck: *stuck,
                 })),
                 Pause::Capability { capability, reason } => {
-                    Some(About::Capability(CapabilityView { capability: capability.clone(), reason: reason.clone() }))
+                    let (capability, reason, secret) = (capability.clone(), reason.clone(), pause.secret.clone());
+                    Some(About::Capability(CapabilityView { capability, reason, secret }))
                 }
                 _ => None,
             },

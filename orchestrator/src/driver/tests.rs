@@ -26,6 +26,7 @@ use crate::{
     },
     plan::event::{Fact, ProjectCreated},
     planfile::lower::lower,
+    policy::Rules,
     port::{
         Bundle, Folder, FolderError,
         bus::{Bus, BusError, Delivery, FeedMessage, Inbound, Observation},
@@ -37,6 +38,7 @@ mod agents;
 mod audit;
 mod repository;
 mod results;
+mod secrets;
 
 /// Takes notes of offers, cancellations, and the state that folders were brought to.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +50,7 @@ struct Notes {
     /// How many offers panic from now on.
     panics: Arc<AtomicU32>,
     looked: Arc<AtomicU32>,
+    rules: Arc<Rules>,
 }
 
 impl Notes {
@@ -132,7 +135,7 @@ impl Rig {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             shelf: Arc::new(Shelf::default()),
-            rules: Arc::default(),
+            rules: Arc::clone(&notes.rules),
             models: Arc::default(),
             installation: store.installation(),
         };
@@ -172,8 +175,7 @@ impl Rig {
         let mut plan: plan::Plan = serde_json::from_str(text).unwrap();
         plan.approval = Some("auto".to_owned());
         let mut ids = || TaskId::from_uuid(Uuid::now_v7());
-        let lowered =
-            lower(&plan, &mut ids, &std::collections::BTreeMap::new(), &crate::policy::Rules::default()).unwrap();
+        let lowered = lower(&plan, &mut ids, &std::collections::BTreeMap::new(), &Rules::default()).unwrap();
         let project_id = ProjectId::from_uuid(Uuid::now_v7());
         let created = ProjectCreated {
             project_id,

@@ -184,7 +184,7 @@ impl State {
         }
         let read = observation.and_then(|observation| {
             let room = self.rooms.get(&observation.project_id());
-            inbound::fact_of(observation, room, self.ids.as_ref())
+            inbound::fact_of(observation, room, self.ids.as_ref(), &self.desk.rules.secrets)
         });
         match read {
             Err(reason) => {

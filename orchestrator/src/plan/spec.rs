@@ -149,8 +149,16 @@ pub enum PauseSpec {
     },
     /// Its agent asks for something beyond its task.
     Capability {
-        /// A host its VM may reach: the only capability there is.
+        /// A host its VM may reach.
         host: String,
+    },
+    /// Its agent asks for the use of a secret.
+    Secret {
+        /// Its name.
+        name: String,
+        /// Why nobody is asked: it cannot be granted at all. A sentence's end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
     },
     /// A limit of the budget is reached; the core knows which.
     Budget,

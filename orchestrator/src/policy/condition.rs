@@ -12,7 +12,7 @@ use crate::planfile::{
 };
 
 /// The variables of conditions, with their fields where they have some.
-pub const VARIABLES: [(&str, &[&str]); 19] = [
+pub const VARIABLES: [(&str, &[&str]); 20] = [
     ("asked_by", &[]),
     ("capability", &["kind", "name"]),
     ("checks", &["total", "passed", "failed"]),
@@ -28,6 +28,7 @@ pub const VARIABLES: [(&str, &[&str]); 19] = [
     ("project", &["title", "folder", "owner", "channel"]),
     ("questions", &[]),
     ("risk", &[]),
+    ("secrets", &[]),
     ("spend", &["usd", "tokens", "vm_seconds"]),
     ("started_by", &[]),
     ("task", &["key", "title", "network", "agent", "attempt"]),
@@ -68,6 +69,13 @@ impl Condition {
             Some(bad) => Err(bad),
             None => Ok(Self(expression)),
         }
+    }
+
+    /// Whether it looks at a field of a variable.
+    #[must_use]
+    pub fn names(&self, variable: &str, field: &str) -> bool {
+        let is_it = |one: &Reference| !one.is_function && one.root == variable && one.field.as_deref() == Some(field);
+        self.0.references().iter().any(is_it)
     }
 
     /// Whether it holds.

@@ -230,6 +230,7 @@ fn ended(ending: call::Ending) -> Ending {
         },
         call::Ending::Ask { question, options } => Ending::Ask { question, options },
         call::Ending::Access { host, reason } => Ending::Access { host, reason },
+        call::Ending::Secret { name, reason } => Ending::Secret { name, reason },
         call::Ending::Bounce { need, question } => Ending::Bounce { need, question },
     }
 }

@@ -109,6 +109,7 @@ fn paused(pause: Pause) -> Option<Paused> {
     Some(match pause {
         Pause::Question { question, options, stuck } => Paused::Question { question, options, stuck },
         Pause::Access { host, reason } => Paused::Capability { capability: Capability::Host { host }, reason },
+        Pause::Secret { name, reason } => Paused::Capability { capability: Capability::Secret { name }, reason },
         Pause::Budget { task_key, resource, used, limit } => {
             let resource: Resource = serde_json::from_value(Value::String(resource)).ok()?;
             Paused::Budget { task_key, resource, used, limit }

@@ -1,10 +1,15 @@
 //! What a request is about, for every kind. All of it was written by agents or stands in files.
 
-use bus_schemas::v1::{
-    api::{ApplyOffer, ApprovalView, Capability, CapabilityView, Finding, OverBudgetView, QuestionView, SkillProposal},
-    call::PlanPatch,
-    plan::Plan,
-    skill::{SkillReview, SkillStatus},
+use bus_schemas::{
+    secrets::SecretBrief,
+    v1::{
+        api::{
+            ApplyOffer, ApprovalView, Capability, CapabilityView, Finding, OverBudgetView, QuestionView, SkillProposal,
+        },
+        call::PlanPatch,
+        plan::Plan,
+        skill::{SkillReview, SkillStatus},
+    },
 };
 
 use super::{
@@ -168,8 +173,10 @@ fn capability(wanted: &CapabilityView, task: Option<&str>) -> Section {
     let who = task.map_or_else(|| "The agent".to_owned(), |key| format!("The agent of {}", code(key, ENTRY)));
     let what = match &wanted.capability {
         Capability::Host { host } => format!("{who} wants to reach {}.", code(host, 300)),
+        Capability::Secret { name } => format!("{who} wants to use the secret {}.", code(name, ENTRY)),
     };
     let mut blocks = vec![Block::words(what)];
+    blocks.extend(wanted.secret.iter().flat_map(goes));
     if wanted.reason.trim().is_empty() {
         blocks.push(Block::words("It gives no reason."));
     } else {
@@ -177,6 +184,23 @@ fn capability(wanted: &CapabilityView, task: Option<&str>) -> Section {
         blocks.push(Block::Quote { lines: quote(&wanted.reason, WORDS) });
     }
     Section::new("Access", "", blocks).needed()
+}
+
+/// What a secret is for, and where it goes.
+fn goes(secret: &SecretBrief) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let about = line(&secret.about, 300);
+    if !about.is_empty() {
+        blocks.push(Block::words(format!("What it is for: {about}")));
+    }
+    let hosts: Vec<String> = secret.hosts.iter().take(NAMED).map(|host| code(host, ENTRY)).collect();
+    let more = secret.hosts.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (hosts, header) = (hosts.join(", "), code(&secret.header, 80));
+    blocks.push(Block::words(format!(
+        "It goes to {hosts}{more}, in the header {header}. The task never sees its value."
+    )));
+    blocks
 }
 
 fn proposal(skill: &SkillProposal) -> Vec<Section> {

@@ -131,8 +131,10 @@ fn entry(approval: &ApprovalView) -> String {
         }
     }
     if let Some(wanted) = &approval.capability {
-        let Capability::Host { host } = &wanted.capability;
-        facts.push(format!("reach {}", code(host, 120)));
+        facts.push(match &wanted.capability {
+            Capability::Host { host } => format!("reach {}", code(host, 120)),
+            Capability::Secret { name } => format!("use the secret {}", code(name, 120)),
+        });
     }
     facts.push(ago(approval.asked_at));
     format!("• {} — {}", code(key, 80), facts.join(", "))

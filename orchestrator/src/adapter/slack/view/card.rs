@@ -177,6 +177,7 @@ fn remember(approval: &ApprovalView) -> Value {
     let thing = match (&approval.subject, &approval.capability) {
         (ApprovalSubject::Capability { .. }, Some(wanted)) => match &wanted.capability {
             Capability::Host { .. } => "this host",
+            Capability::Secret { .. } => "this secret",
         },
         _ => "this task",
     };

@@ -1,10 +1,15 @@
 //! What a request is about, for every kind but the handoff. All of it was written by agents or stands in files.
 
-use bus_schemas::v1::{
-    api::{ApplyOffer, ApprovalView, Capability, CapabilityView, Finding, OverBudgetView, QuestionView, SkillProposal},
-    call::PlanPatch,
-    plan::Plan,
-    skill::{SkillReview, SkillStatus},
+use bus_schemas::{
+    secrets::SecretBrief,
+    v1::{
+        api::{
+            ApplyOffer, ApprovalView, Capability, CapabilityView, Finding, OverBudgetView, QuestionView, SkillProposal,
+        },
+        call::PlanPatch,
+        plan::Plan,
+        skill::{SkillReview, SkillStatus},
+    },
 };
 
 use super::{
@@ -160,11 +165,30 @@ fn capability(wanted: &CapabilityView, task: Option<&str>) -> String {
     let who = task.map_or_else(|| "The agent".to_owned(), |key| format!("The agent of {}", code(key, ENTRY)));
     let what = match &wanted.capability {
         Capability::Host { host } => format!("{who} wants to reach {}.", code(host, 300)),
+        Capability::Secret { name } => {
+            let mut what = format!("{who} wants to use the secret {}.", code(name, ENTRY));
+            what.extend(wanted.secret.as_ref().map(goes));
+            what
+        }
     };
     if wanted.reason.trim().is_empty() {
         return format!("{what}\nIt gives no reason.");
     }
     format!("{what}\n*Why* (its own words)\n{}", quote(&wanted.reason, WORDS))
+}
+
+/// What a secret is for, and where it goes.
+fn goes(secret: &SecretBrief) -> String {
+    let about = line(&secret.about, 300);
+    let about = if about.is_empty() { String::new() } else { format!("\n*What it is for*: {about}") };
+    let hosts: Vec<String> = secret.hosts.iter().take(NAMED).map(|host| code(host, ENTRY)).collect();
+    let more = secret.hosts.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!(
+        "{about}\n*It goes to*: {}{more}, in the header {}. The task never sees its value.",
+        hosts.join(", "),
+        code(&secret.header, 80)
+    )
 }
 
 fn proposal(skill: &SkillProposal) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use bus_schemas::{
     id::ApprovalId,
-    v1::api::{ApprovalView, Risk},
+    v1::api::{ApprovalView, Capability, Risk},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -198,8 +198,10 @@ fn what(approval: &ApprovalView) -> String {
     } else if let Some(handoff) = &approval.handoff {
         lines.push(quote(&handoff.summary, 400));
     } else if let Some(wanted) = &approval.capability {
-        let bus_schemas::v1::api::Capability::Host { host } = &wanted.capability;
-        lines.push(format!("to reach {}", code(host, 200)));
+        lines.push(match &wanted.capability {
+            Capability::Host { host } => format!("to reach {}", code(host, 200)),
+            Capability::Secret { name } => format!("to use the secret {}", code(name, 200)),
+        });
     }
     if approval.route.risk != Risk::Low {
         lines.push(format!("risk: {}", names::risk(approval.route.risk)));
