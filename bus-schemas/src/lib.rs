@@ -4,7 +4,7 @@
 //! - [`id`], [`time`], [`json`]: the atoms every message is made of;
 //! - [`envelope`], [`subject`], [`stream`]: how a message travels over NATS;
 //! - [`v1`]: the messages of protocol version 1, and the framing of the guest channel;
-//! - [`settings`]: the configuration that more than one service reads; [`prices`]: what model calls cost.
+//! - [`settings`], [`secrets`]: the configuration that more than one service reads; [`prices`]: what model calls cost.
 //!
 //! With `--no-default-features` the crate needs serde and uuid alone. The feature `schema` derives JSON Schemas,
 //! the feature `nats` adds [`nats`], the only module of this crate that speaks to a server.
@@ -23,6 +23,7 @@ pub mod frame;
 pub mod id;
 pub mod json;
 pub mod prices;
+pub mod secrets;
 pub mod settings;
 pub mod stream;
 pub mod subject;

@@ -30,9 +30,13 @@ use uuid::Uuid;
 
 #[path = "golden/agents.rs"]
 mod agents;
+#[path = "golden/secrets.rs"]
+mod secrets;
 
 /// Golden files of agents' messages: offers, pauses, a tell, calls, answers, objects; and those of the guest channel.
 const AGENTS: usize = (2 + 5 + 1 + 5 + 9 + 2) + 12;
+/// Golden files of messages that name secrets.
+const SECRETS: usize = 3;
 
 const AT: UnixMs = UnixMs(1_795_000_000_000);
 
@@ -147,6 +151,7 @@ fn offer() -> Offer {
         checks: vec![check()],
         needs: BTreeMap::from([("scan".into(), need())]),
         network: Vec::new(),
+        secrets: Vec::new(),
         notes: vec![note()],
         machine: Machine { cpus: 1, memory_mib: 512, disk_mib: 2_048, image: "base".into() },
         limits: Limits { start_to_close_ms: 1_800_000, output_bytes: 8_388_608, changes_bytes: 536_870_912 },
@@ -273,6 +278,7 @@ fn messages_to_the_guest() {
             models: Vec::new(),
             checks: Vec::new(),
             network: Vec::new(),
+            secrets: Vec::new(),
             wall_ms: 1_800_000,
             output_bytes: 8_388_608,
             max_processes: 512,
@@ -328,7 +334,7 @@ fn messages_from_the_guest() {
 #[test]
 fn no_golden_file_is_left_without_a_message() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
-    assert_eq!(fs::read_dir(folder).unwrap().count(), 12 + 6 + 10 + AGENTS);
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 12 + 6 + 10 + AGENTS + SECRETS);
 }
 
 #[test]

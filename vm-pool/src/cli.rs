@@ -24,14 +24,14 @@ use uuid::Uuid;
 use vm_pool::{
     adapter::{
         bus::{self, HostBus},
-        egress::Rules,
+        egress::{Rules, Secrets},
         gateway::Gateway,
         governor::Governors,
         outside::HostOutside,
         qemu::{QemuHypervisor, QemuOptions},
         workspace::{Snapshots, Store},
     },
-    config::{PoolConfig, load_models},
+    config::{PoolConfig, load_models, load_secrets},
     driver::{Host, HostOptions, now},
     port::{Hypervisor as _, StartError},
 };
@@ -139,6 +139,11 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let pool = config.pool_name()?;
     let private = Rules::private(&config.private_hosts).map_err(anyhow::Error::msg)?;
     let models = load_models(arguments.shared.config.as_deref(), std::env::vars_os())?;
+    let secrets = load_secrets(arguments.shared.config.as_deref())?;
+    let secrets = Secrets::new(&secrets, |name| std::env::var(name).ok()).map_err(anyhow::Error::msg)?;
+    for why in secrets.problems() {
+        tracing::warn!("{why}");
+    }
     let state_dir = state_dir(&arguments.shared)?;
     let _lock = lock(&state_dir)?;
     let host_id = host_id(&state_dir)?;
@@ -180,7 +185,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     tracing::info!(host.id = %host_id, accelerator = found.name, note = %found.note, slots = host.slots, "host is up");
     let store = Store::open(&state_dir.join("repos"))?;
     let snapshots = Snapshots::open(&state_dir.join("trees"), &state_dir.join("scratch"), SNAPSHOT_BYTES)?;
-    let outside = Arc::new(HostOutside::new(gateway).with_private(private));
+    let outside = Arc::new(HostOutside::new(gateway).with_private(private).with_secrets(secrets));
     let host = Host::start(host, Arc::new(hypervisor), bus, store, snapshots, outside).await?;
     let mut stopped = stop;
     host.run(async move {

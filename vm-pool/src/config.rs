@@ -2,6 +2,7 @@
 //! Flags come last, in `main`. A key nobody knows is an error that suggests the nearest one.
 
 mod models;
+mod secrets;
 
 use std::{
     ffi::OsString,
@@ -13,7 +14,7 @@ use bus_schemas::subject::{BadPoolName, PoolName};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub use self::models::load_models;
+pub use self::{models::load_models, secrets::load_secrets};
 use crate::pool::{Limits, Shape};
 
 /// The least likeness (0 to 1, Jaro-Winkler) of a key that is suggested.

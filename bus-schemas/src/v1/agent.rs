@@ -7,6 +7,7 @@ use crate::{
     envelope::Message,
     id::{AttemptRef, ClaimNonce},
     json::Json,
+    secrets::SecretBrief,
     time::UnixMs,
 };
 
@@ -58,6 +59,9 @@ pub struct AgentWork {
     /// What it may ask to be done outside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<super::effect::EffectBrief>,
+    /// The secrets there are, for it to know what it has and what it can ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretBrief>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
@@ -336,7 +340,7 @@ pub struct TellAttempt {
 pub struct EgressRecord {
     /// `host:port` as asked for.
     pub target: String,
-    /// The rule that decided: an entry of the task's `network`, or `default deny`, `private address`, `bad request` …
+    /// The rule that decided: an entry of the task's `network`, or `secret NAME`, `default deny`, `private address`, `bad request` …
     pub rule: String,
     /// It was let through.
     pub allowed: bool,

@@ -170,6 +170,9 @@ pub struct AttemptAssignment {
     /// What the proxy lets through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network: Vec<String>,
+    /// The names of the secrets that the proxy uses on its behalf.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// The longest the program may run, in milliseconds.
     pub wall_ms: u64,
     /// Output sent to the host, in bytes; more is counted but dropped.

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     id::{ApprovalId, ProjectId},
+    secrets::SecretBrief,
     time::UnixMs,
 };
 
@@ -301,7 +302,7 @@ pub struct Remember {
 }
 
 /// For which later requests a decision counts, too. Always only those of the same kind and policy, of the same thing (the task
-/// for a handoff, the host for a capability), and of no higher risk.
+/// for a handoff, the host or the secret for a capability), and of no higher risk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -326,7 +327,7 @@ pub struct RememberedView {
     pub kind: String,
     /// The policy.
     pub policy: String,
-    /// The thing: a task's key without its index, a host; empty for the whole project.
+    /// The thing: a task's key without its index, a host, `secret NAME`; empty for the whole project.
     pub subject: String,
     /// The folder.
     pub folder: String,
@@ -455,6 +456,11 @@ pub enum Capability {
         #[serde(default)]
         arguments: BTreeMap<String, String>,
     },
+    /// A secret that the host's proxy uses on its behalf: as in a task's `secrets`.
+    Secret {
+        /// Its name in `baton.toml`.
+        name: String,
+    },
 }
 
 /// An agent asks for something beyond its task.
@@ -468,6 +474,9 @@ pub struct CapabilityView {
     /// What exactly would be run, for an effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<super::effect::EffectOrder>,
+    /// What `baton.toml` said of the secret when it was asked for, if that is what the agent asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretBrief>,
 }
 
 /// The result of a project, before it is put into the folder.

@@ -107,6 +107,9 @@ pub struct Task {
     /// Hosts the task may reach: `host`, `host:port`, `*.domain`, `*.domain:port`; without a port 443 and 80. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network: Vec<String>,
+    /// Names of secrets of `baton.toml` that the host's proxy uses on the task's behalf. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// A CEL expression over `needs` (`needs.<id>.result`, `.state`, `.changed_paths`) and `item`; false skips the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,

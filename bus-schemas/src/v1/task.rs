@@ -104,6 +104,9 @@ pub struct Offer {
     /// What it may reach: `host`, `host:port`, `*.domain`, `*.domain:port`; without a port 443 and 80. Empty: nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network: Vec<String>,
+    /// The names of the secrets that the host's proxy uses on its behalf. Their values cross no bus.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// The computer it needs.
     pub machine: Machine,
     /// Its limits.

@@ -31,7 +31,7 @@ fn spend() -> Spend {
     Spend { calls: 3, tokens, usd_nanos: 4_215_000, price_assumed: true }
 }
 
-fn work() -> AgentWork {
+pub(super) fn work() -> AgentWork {
     AgentWork {
         harness: "builtin".into(),
         role: Role::Worker,
@@ -49,6 +49,7 @@ fn work() -> AgentWork {
         resume_task: None,
         may_replan: true,
         effects: Vec::new(),
+        secrets: vec![],
     }
 }
 
@@ -180,6 +181,7 @@ fn agents_in_the_guest() {
             models: vec![model()],
             checks: vec![check()],
             network: vec!["example.com".into()],
+            secrets: vec![],
             wall_ms: 1_800_000,
             output_bytes: 8_388_608,
             max_processes: 512,

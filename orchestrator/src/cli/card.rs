@@ -86,20 +86,35 @@ pub(super) const fn risk(risk: Risk) -> (&'static str, Paint) {
 
 /// What an agent asks for.
 pub(super) fn capability(style: Style, view: &CapabilityView) -> String {
-    let (mut text, follows) = match &view.capability {
+    let (what, name, follows) = match &view.capability {
         Capability::Host { host } => (
-            format!("\n{} {}\n", style.paint(Paint::Bold, "It asks to reach the host"), clean_line(host)),
+            "It asks to reach the host",
+            host,
             "approved, this task may reach it from now on; rejected, it goes on without\n",
         ),
-        Capability::Effect { name, .. } => {
-            let heading = style.paint(Paint::Bold, "It asks for the effect");
-            let order = view.effect.as_ref().map(|order| outside(style, order)).unwrap_or_default();
-            (
-                format!("\n{heading} {}\n{order}", clean_line(name)),
-                "approved, exactly this is run once, outside any VM; rejected, it goes on without\n",
-            )
-        }
+        Capability::Secret { name } => (
+            "It asks for the use of the secret",
+            name,
+            "approved, the proxy uses it for this task from now on; rejected, it goes on without\n",
+        ),
+        Capability::Effect { name, .. } => (
+            "It asks for the effect",
+            name,
+            "approved, exactly this is run once, outside any VM; rejected, it goes on without\n",
+        ),
     };
+    let mut text = format!("\n{} {}\n", style.paint(Paint::Bold, what), clean_line(name));
+    if let Some(order) = &view.effect {
+        text.push_str(&outside(style, order));
+    }
+    if let Some(secret) = &view.secret {
+        if !secret.about.trim().is_empty() {
+            text.push_str(&format!("{} {}\n", style.paint(Paint::Dim, "for"), clean_line(&secret.about)));
+        }
+        let (hosts, header) = (clean_line(&secret.hosts.join(", ")), clean_line(&secret.header));
+        let goes = style.paint(Paint::Dim, "goes to");
+        text.push_str(&format!("{goes} {hosts}, in the header {header}; the task never sees its value\n"));
+    }
     text.push_str(&format!("{}\n", style.paint(Paint::Dim, "why (the agent's own words)")));
     for line in clean(view.reason.trim()).lines() {
         text.push_str(&format!("  {line}\n"));

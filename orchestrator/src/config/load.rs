@@ -5,11 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bus_schemas::settings::{MODEL_KEYS, PROVIDER_KEYS, provider_variable};
+use bus_schemas::{
+    secrets::SECRET_KEYS,
+    settings::{MODEL_KEYS, PROVIDER_KEYS, provider_variable},
+};
 use serde::Deserialize as _;
 use toml::{Table, Value, de::DeTable};
 
-use super::{Config, ConfigError, SLACK_VARIABLES};
+use super::{Config, ConfigError, SLACK_VARIABLES, secrets};
 use crate::{
     effects::EFFECT_KEYS,
     paths::{Env, Paths},
@@ -40,8 +43,13 @@ const RESERVED: [&str; 6] =
     ["BATON_HOME", "BATON_CONFIG", "BATON_SOCKET", "BATON_TOKEN", "BATON_LOG", "BATON_NATS_SERVER"];
 
 /// Sections of named things, with the keys of each. They are written in files only.
-const NAMED: [(&str, &[&str]); 4] =
-    [("members", &MEMBER_KEYS), ("presets", &PRESET_KEYS), ("policies", &[]), ("effects", &EFFECT_KEYS)];
+const NAMED: [(&str, &[&str]); 5] = [
+    ("members", &MEMBER_KEYS),
+    ("presets", &PRESET_KEYS),
+    ("policies", &[]),
+    ("effects", &EFFECT_KEYS),
+    ("secrets", &SECRET_KEYS),
+];
 
 /// Loads the configuration: defaults, then `baton.toml` of `paths` if it exists, then `extra` (which must exist), then
 /// the environment, then `flags`. Says which layers there were.
@@ -109,6 +117,9 @@ fn read(path: &Path, optional: bool) -> Result<Option<Table>, ConfigError> {
         let at = format!("{name}:{}:{}", finding.line, finding.column);
         return Err(ConfigError::Invalid { at, message: format!("{}{hint}", finding.message) });
     }
+    if let Some(error) = secrets::misshapen(&name, &text, spans.get_ref()) {
+        return Err(error);
+    }
     let mut unknown = Vec::new();
     let deserializer = toml::Deserializer::parse(&text).map_err(|error| invalid(&error))?;
     let checked: Result<Config, _> = serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()));
@@ -116,12 +127,15 @@ fn read(path: &Path, optional: bool) -> Result<Option<Table>, ConfigError> {
         let at = key_offset(spans.get_ref(), &key).map_or_else(|| name.clone(), |offset| place(&name, &text, offset));
         return Err(ConfigError::UnknownKey { at, suggestion: nearest(&key), key });
     }
-    checked.map_err(|error| invalid(&error))?;
+    let config = checked.map_err(|error| invalid(&error))?;
+    if let Some(error) = secrets::flawed(&name, &text, spans.get_ref(), &config.secrets) {
+        return Err(error);
+    }
     text.parse::<Table>().map(Some).map_err(|error| invalid(&error))
 }
 
 /// The byte at which a dotted key begins.
-fn key_offset(table: &DeTable<'_>, dotted: &str) -> Option<usize> {
+pub(super) fn key_offset(table: &DeTable<'_>, dotted: &str) -> Option<usize> {
     table.iter().find_map(|(key, value)| {
         // A key may have dots of its own: models do.
         let rest = dotted.strip_prefix(key.get_ref().as_ref())?;
@@ -132,7 +146,7 @@ fn key_offset(table: &DeTable<'_>, dotted: &str) -> Option<usize> {
     })
 }
 
-fn place(name: &str, text: &str, offset: usize) -> String {
+pub(super) fn place(name: &str, text: &str, offset: usize) -> String {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
@@ -153,6 +167,7 @@ fn known_keys() -> Vec<(String, String)> {
     keys.extend(MEMBER_KEYS.map(|key| ("members".to_owned(), key.to_owned())));
     keys.extend(PRESET_KEYS.map(|key| ("presets".to_owned(), key.to_owned())));
     keys.extend(EFFECT_KEYS.map(|key| ("effects".to_owned(), key.to_owned())));
+    keys.extend(SECRET_KEYS.map(|key| ("secrets".to_owned(), key.to_owned())));
     keys.push(("policies".to_owned(), "decide".to_owned()));
     keys
 }
@@ -297,6 +312,9 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
     }
     if config.orchestrator.token.as_ref().is_some_and(|token| token.expose().len() < 16) {
         return invalid("orchestrator.token", "too short to be a secret: use at least 16 characters");
+    }
+    if let Some(error) = secrets::incomplete(&config.secrets) {
+        return Err(error);
     }
     config.slack.validate()?;
     config.mail.validate()?;

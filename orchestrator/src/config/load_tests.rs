@@ -264,3 +264,50 @@ fn effects_are_checked_with_their_place() {
         "configuration effects.deploy.folder: write an absolute path of at most 250 bytes"
     );
 }
+
+#[test]
+fn a_mistake_in_a_secret_has_its_place_and_a_way_out_and_never_the_value() {
+    let hosts = "hosts = [\"api.example.com\"]\n";
+    for (text, want) in [
+        (
+            format!("[secrets.github]\n{hosts}value = \"canary\"\n"),
+            "C/baton.toml:3:1: secrets.github: the value itself is never written",
+        ),
+        (
+            format!("[secrets.github]\n{hosts}env = \"canary 1\"\n"),
+            "C/baton.toml:3:1: secrets.github.env: the name of an environment variable",
+        ),
+        (
+            format!("[secrets.github]\n{hosts}env = [\"canary\"]\n"),
+            "C/baton.toml:3:7: secrets.github.env: a text is wanted",
+        ),
+        (
+            "[secrets.github]\nhosts = \"canary\"\n".to_owned(),
+            "C/baton.toml:2:9: secrets.github.hosts: a list of texts",
+        ),
+        (
+            "[secrets.github]\nhosts = [\"*.example.com\"]\n".to_owned(),
+            "C/baton.toml:2:1: secrets.github.hosts: \"*.example.com\": a secret goes to exact hosts",
+        ),
+        ("[secrets]\ngithub = \"canary\"\n".to_owned(), "C/baton.toml:2:1: secrets.github must be a section"),
+        ("secrets = \"canary\"\n".to_owned(), "C/baton.toml:1:11: [secrets] holds a section for each"),
+        ("[secrets.GitHub]\n".to_owned(), "C/baton.toml:1:10: a secret's name is 1 to 64"),
+        (format!("[secrets.github]\n{hosts}"), "configuration [secrets.github]: its value is nowhere"),
+        ("[secrets.github]\nenv = \"TOKEN\"\n".to_owned(), "configuration [secrets.github]: hosts: name the hosts"),
+        (
+            format!("[secrets.github]\n{hosts}envv = \"TOKEN\"\n"),
+            "unknown key `secrets.github.envv`; did you mean `secrets.github.env`?",
+        ),
+    ] {
+        let error = error(&text);
+        assert!(error.contains(want) && !error.contains("canary"), "{error} lacks {want}");
+    }
+    let (_dir, paths) =
+        world(Some(&format!("[secrets.github]\nfile = \"/run/keys/github\"\n{hosts}format = \"token {{}}\"\n")));
+    let (config, _) = load(&paths, None, &Env::new(), Vec::new()).unwrap();
+    let known = config.rules().unwrap().secret("github").unwrap();
+    assert_eq!((known.header.as_str(), known.hosts), ("authorization", vec!["api.example.com".to_owned()]));
+    let (_dir, paths) = world(None);
+    let error = load(&paths, None, &env(&[("BATON_SECRETS_GITHUB_ENV", "X")]), Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("[secrets.NAME] is written in baton.toml"), "{error}");
+}

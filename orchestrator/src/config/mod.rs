@@ -7,6 +7,7 @@ mod error;
 mod load;
 mod mail;
 mod model;
+mod secrets;
 mod slack;
 
 pub use error::ConfigError;

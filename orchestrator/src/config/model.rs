@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use bus_schemas::{
+    secrets::Secrets,
     settings::{ModelSetup, Models, Provider},
     v1::policy::Policy,
 };
@@ -41,6 +42,8 @@ pub struct Config {
     pub presets: BTreeMap<String, Preset>,
     /// What may be done outside for agents, each time people allow it.
     pub effects: BTreeMap<String, Effect>,
+    /// Secrets that hosts use on guests' behalf. The host service reads their values; here they are named.
+    pub secrets: Secrets,
     /// Slack.
     pub slack: Slack,
     /// Mail.
@@ -62,12 +65,13 @@ impl Config {
         Effects::new(self.effects.clone())
     }
 
-    /// People, policies and presets.
+    /// People, policies, presets and secrets.
     ///
     /// # Errors
     /// [`RulesError`]; a loaded configuration has none.
     pub fn rules(&self) -> Result<Rules, RulesError> {
         Rules::new(self.members.clone(), self.policies.clone(), self.approvals.clone(), self.presets.clone())
+            .map(|rules| rules.with_secrets(self.secrets.clone()))
     }
 }
 

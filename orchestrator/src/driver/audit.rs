@@ -23,6 +23,7 @@ use crate::{
         request::{Approval, Remembered},
     },
     planfile::lower::split_key,
+    policy::secret_subject,
     port::journal::{AuditRow, Change, Record, RememberedRow},
 };
 
@@ -30,8 +31,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Audited {
     decided: HashSet<ApprovalId>,
-    /// The hosts that agents asked for.
-    hosts: HashMap<ApprovalId, String>,
+    /// The hosts and the secrets that agents asked for, as decisions about them are remembered.
+    wanted: HashMap<ApprovalId, String>,
 }
 
 /// A record and what it did.
@@ -58,10 +59,13 @@ struct Said<'a> {
 impl Audited {
     /// The entries of a record, and what of it is remembered, in order.
     pub(super) fn changes(&mut self, happened: &Happened<'_>) -> Vec<Change> {
-        if let Fact::AttemptPaused { pause: PauseSpec::Capability { host }, approval_id, .. } =
-            &happened.record.event.fact
-        {
-            self.hosts.insert(*approval_id, host.clone());
+        if let Fact::AttemptPaused { pause, approval_id, .. } = &happened.record.event.fact {
+            let wanted = match pause {
+                PauseSpec::Capability { host } => Some(host.clone()),
+                PauseSpec::Secret { name, .. } => Some(secret_subject(name)),
+                _ => None,
+            };
+            self.wanted.extend(wanted.map(|wanted| (*approval_id, wanted)));
         }
         let mut changes = deeds::entries(happened);
         for approval in happened.asked.iter().filter_map(|id| happened.plan.approval(*id)) {
@@ -181,10 +185,10 @@ impl Audited {
         }
     }
 
-    /// The thing a decision is remembered for: the host, or the task, whichever of its children it is.
+    /// The thing a decision is remembered for: the host, the secret, or the task, whichever of its children it is.
     fn subject(&self, plan: &Plan, approval: &Approval) -> String {
-        if let Some(host) = self.hosts.get(&approval.request.approval_id) {
-            return host.clone();
+        if let Some(wanted) = self.wanted.get(&approval.request.approval_id) {
+            return wanted.clone();
         }
         let task = approval.subject.attempt().and_then(|(task_id, _)| plan.task(task_id));
         task.map(|task| split_key(&task.spec.key).0.to_owned()).unwrap_or_default()

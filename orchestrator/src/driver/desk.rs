@@ -30,7 +30,9 @@ use crate::{
         lower::{POLICY_ASK, approval_of, title_of},
         patch,
     },
-    policy::{Asking, CapabilityFacts, CheckFacts, EFFECT, Facts, ProjectFacts, Rules, SpendFacts, TaskFacts, route},
+    policy::{
+        Asking, CapabilityFacts, CheckFacts, EFFECT, Facts, ProjectFacts, Rules, SECRET, SpendFacts, TaskFacts, route,
+    },
     port::journal::{Change, RememberedRow},
 };
 
@@ -96,7 +98,15 @@ impl Desk {
             Fact::PlanProposed { route, by, .. } => {
                 // Who approves it is said at the start: neither a planner nor an edit changes that.
                 let started = room.map_or(project, |room| room.details.started.as_ref());
-                *route = Some(Box::new(self.plan(&about, started, by)));
+                let asked = self.plan(&about, started, by);
+                // An agent may have written it: it gives itself no secret that nobody looked at.
+                let uses = project.plan.tasks.iter().find(|task| !task.secrets.is_empty());
+                *route = Some(Box::new(match uses {
+                    Some(task) => {
+                        self.insist(asked, format!("`{}` of a plan that was proposed uses a secret", task.id))
+                    }
+                    None => asked,
+                }));
             }
             Fact::HandoffReceived { task_id, route, .. } => *route = self.handoff(&about, *task_id, detail),
             Fact::AttemptPaused { task_id, pause, route, .. } => *route = self.pause(&about, *task_id, pause, detail),
@@ -150,7 +160,9 @@ impl Desk {
         facts.asked_by = by.to_owned();
         facts.edited_by.clone_from(&project.edited_by);
         facts.tasks = document.tasks.len() as u64;
+        facts.secrets = secrets(&document.tasks);
         facts.hosts = hosts(&document.tasks);
+        self.add_hosts(&mut facts);
         facts.checks.total = document.tasks.iter().map(|task| task.checks.len() as u64).sum();
         facts.checks.passed = facts.checks.total;
         let name = started.plan.approval.as_deref().unwrap_or_else(|| self.rules.default_for(Asked::Plan));
@@ -164,7 +176,7 @@ impl Desk {
     fn handoff(&self, about: &About<'_>, task_id: TaskId, detail: Option<&Detail>) -> Option<Box<Route>> {
         let task = about.task(task_id).filter(|task| !task.spec.kind.is_helper())?;
         let Some(Detail::Handoff(handoff)) = detail else { return None };
-        let mut facts = about.facts_of(Asked::Handoff, task);
+        let mut facts = self.facts_of(about, Asked::Handoff, task);
         handed(&mut facts, handoff);
         let plan = &about.project.plan;
         let document = about.document(task);
@@ -186,6 +198,7 @@ impl Desk {
             PauseSpec::Capability { host } => {
                 let mut facts = about.facts_of(Asked::Capability, task);
                 facts.hosts = vec![host.clone()];
+                facts.secrets.clear();
                 let kind = match detail {
                     Some(Detail::Pause(pause)) => match &pause.pause {
                         Pause::Capability { capability: Capability::Host { .. }, .. } => "host",
@@ -197,8 +210,12 @@ impl Desk {
                 let named = about.project.plan.capabilities.as_deref();
                 self.decide(about, &facts, named.unwrap_or_else(|| self.rules.default_for(Asked::Capability)))
             }
+            PauseSpec::Secret { name, problem: None } => self.secret(about, task, name),
             PauseSpec::Effect { name, problem: None } => self.effect(about, task, name),
-            PauseSpec::Effect { problem: Some(_), .. } | PauseSpec::RateLimited { .. } | PauseSpec::Bounce { .. } => {
+            PauseSpec::Effect { problem: Some(_), .. }
+            | PauseSpec::Secret { problem: Some(_), .. }
+            | PauseSpec::RateLimited { .. }
+            | PauseSpec::Bounce { .. } => {
                 return None;
             }
         };
@@ -213,10 +230,44 @@ impl Desk {
         self.decide(about, &facts, named)
     }
 
+    /// It passes without people only by a rule that asks for the kind of capability: no policy for other things says yes to
+    /// this one by the way.
+    fn secret(&self, about: &About<'_>, task: &Task, name: &str) -> Route {
+        let mut facts = about.facts_of(Asked::Capability, task);
+        facts.capability = CapabilityFacts { kind: SECRET.to_owned(), name: name.to_owned() };
+        (facts.hosts, facts.secrets) = (Vec::new(), vec![name.to_owned()]);
+        self.add_hosts(&mut facts);
+        let plan = &about.project.plan;
+        let named = plan.capabilities.as_deref().unwrap_or_else(|| self.rules.default_for(Asked::Capability));
+        let route = self.decide(about, &facts, named);
+        let rule = route.rule.as_deref().unwrap_or_default();
+        if self.rules.asks_for_kind(&route.policy, rule, &plan.policies) {
+            return route;
+        }
+        self.insist(route, "no rule of its policy speaks of `capability.kind`".to_owned())
+    }
+
+    fn facts_of(&self, about: &About<'_>, kind: Asked, task: &Task) -> Facts {
+        let mut facts = about.facts_of(kind, task);
+        self.add_hosts(&mut facts);
+        facts
+    }
+
+    /// Whoever may use a secret reaches its hosts.
+    fn add_hosts(&self, facts: &mut Facts) {
+        for secret in facts.secrets.iter().filter_map(|name| self.rules.secret(name)) {
+            for host in secret.bare_hosts() {
+                if !facts.hosts.iter().any(|known| known == host) {
+                    facts.hosts.push(host.to_owned());
+                }
+            }
+        }
+    }
+
     /// What people are always asked about.
     fn plain(&self, about: &About<'_>, kind: Asked, task_id: TaskId) -> Route {
         let facts = match about.task(task_id) {
-            Some(task) => about.facts_of(kind, task),
+            Some(task) => self.facts_of(about, kind, task),
             None => about.facts(kind),
         };
         self.decide(about, &facts, POLICY_ASK)
@@ -226,8 +277,10 @@ impl Desk {
         let task = about.task(task_id)?;
         let Some(Detail::Patch(waiting)) = detail else { return None };
         let mut facts = about.facts_of(Asked::Patch, task);
+        facts.secrets = secrets(&waiting.patch.add);
         facts.tasks = waiting.patch.add.len() as u64;
         facts.hosts = hosts(&waiting.patch.add);
+        self.add_hosts(&mut facts);
         facts.edited_by.clone_from(&about.project.edited_by);
         let plan = &about.project.plan;
         let name = plan.replan.as_deref().unwrap_or_else(|| self.rules.default_for(Asked::Patch));
@@ -303,6 +356,8 @@ impl<'a> About<'a> {
             attempt: u64::from(task.attempt),
         };
         facts.hosts.clone_from(&facts.task.network);
+        facts.secrets = document.map(|document| document.secrets.clone()).unwrap_or_default();
+        facts.secrets.extend(task.granted_secrets.iter().cloned());
         facts.asked_by.clone_from(&task.spec.key);
         facts
     }
@@ -345,6 +400,12 @@ fn changed(facts: &mut Facts, paths: &[ChangedPath]) {
 fn hosts(tasks: &[plan::Task]) -> Vec<String> {
     let hosts: BTreeSet<&String> = tasks.iter().flat_map(|task| &task.network).collect();
     hosts.into_iter().cloned().collect()
+}
+
+/// The secrets that tasks may use, each once.
+fn secrets(tasks: &[plan::Task]) -> Vec<String> {
+    let secrets: BTreeSet<&String> = tasks.iter().flat_map(|task| &task.secrets).collect();
+    secrets.into_iter().cloned().collect()
 }
 
 fn view(row: &RememberedRow) -> RememberedView {

@@ -8,6 +8,7 @@ use std::{
 use bus_schemas::{
     id::{ApprovalId, TaskId},
     json::Json,
+    secrets::SecretBrief,
     v1::{
         agent::{Pause, Spend},
         api::{ApplyOffer, EffectOrder, QuestionView, SkillProposal},
@@ -114,6 +115,9 @@ pub struct PauseDetail {
     /// What exactly would be run, if its agent asks for an effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<EffectOrder>,
+    /// What `baton.toml` says of the secret that is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretBrief>,
 }
 
 /// What is kept of a change of the plan.

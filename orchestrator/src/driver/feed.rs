@@ -154,6 +154,7 @@ fn describe(fact: &Fact, plan: &Plan) -> (&'static str, Option<TaskId>, String) 
                 PauseSpec::Effect { name, problem: Some(problem) } => {
                     format!("asks for the effect {name}, which cannot be done: {}", first_line(problem))
                 }
+                PauseSpec::Secret { name, .. } => format!("asks for the secret {}", first_line(name)),
                 PauseSpec::Budget => "waits: its budget is used up".to_owned(),
                 PauseSpec::RateLimited { .. } => "waits for its provider, which lets nobody through".to_owned(),
                 PauseSpec::Bounce { need, .. } => format!("asks {} back", name(need)),

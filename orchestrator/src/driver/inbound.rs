@@ -2,6 +2,7 @@
 
 use bus_schemas::{
     id::{ApprovalId, AttemptRef, ClaimNonce, ProjectId, TaskId},
+    secrets::{SecretBrief, Secrets, is_name},
     v1::{
         agent::{AttemptPaused, Pause},
         api::{Capability, EffectOrder},
@@ -37,7 +38,8 @@ const OPTIONS: usize = 20;
 /// The most arguments of an effect that are looked at: more than one can have.
 const ARGUMENTS: usize = 100;
 
-/// What the core is told of an observation, and what belongs beside it. `room` is its project, if that is open.
+/// What the core is told of an observation, and what belongs beside it. `room` is its project, if that is open; `secrets` are
+/// those there are.
 ///
 /// # Errors
 /// A sentence, if its content cannot be accepted.
@@ -46,6 +48,7 @@ pub(super) fn fact_of(
     room: Option<&Room>,
     ids: &dyn Ids,
     effects: &Effects,
+    secrets: &Secrets,
 ) -> Result<(ProjectId, Fact, Option<Detail>), String> {
     match observation {
         Observation::Claimed(claimed) => {
@@ -59,7 +62,7 @@ pub(super) fn fact_of(
             Ok((project_id, Fact::AttemptStaged { task_id, number, nonce: progress.nonce, stage }, None))
         }
         Observation::Handoff(ready) => handoff(ready.attempt, ready.nonce, ready.handoff, room, ids),
-        Observation::Paused(paused) => pause(*paused, room, ids, effects),
+        Observation::Paused(paused) => pause(*paused, room, ids, (effects, secrets)),
         Observation::Failed(failed) => {
             let AttemptRef { project_id, task_id, number } = failed.attempt;
             let fact = Fact::AttemptFailed {
@@ -122,7 +125,7 @@ fn pause(
     paused: AttemptPaused,
     room: Option<&Room>,
     ids: &dyn Ids,
-    effects: &Effects,
+    (effects, secrets): (&Effects, &Secrets),
 ) -> Result<(ProjectId, Fact, Option<Detail>), String> {
     #[derive(Serialize)]
     struct Shown<'a> {
@@ -130,12 +133,16 @@ fn pause(
         pause: &'a Pause,
         #[serde(skip_serializing_if = "Option::is_none")]
         effect: Option<&'a EffectOrder>,
+        /// A decision is about the hosts and the header that were shown.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        secret: Option<&'a SecretBrief>,
     }
     let AttemptPaused { attempt, nonce, pause, saved_turn, usage } = paused;
     let pause = only_hosts(bounded_pause(pause));
     let asked = effect::asked(&pause, attempt, room, effects);
     let (wanted, order) = asked.map_or((None, None), |(spec, order)| (Some(spec), order));
-    let shown = Shown { attempt, pause: &pause, effect: order.as_ref() };
+    let secret = known_secret(&pause, secrets);
+    let shown = Shown { attempt, pause: &pause, effect: order.as_ref(), secret: secret.as_ref() };
     let digest = digest::of(&shown).map_err(|e| format!("pause of {attempt}: {e}"))?;
     let (spec, clarifier) = match &pause {
         Pause::Capability { capability: Capability::Effect { name, .. }, .. } => {
@@ -145,6 +152,10 @@ fn pause(
         Pause::Question { question, .. } => (PauseSpec::Question { question: question.clone() }, None),
         Pause::Capability { capability: Capability::Host { host }, .. } => {
             (PauseSpec::Capability { host: host.clone() }, None)
+        }
+        Pause::Capability { capability: Capability::Secret { name }, .. } => {
+            let problem = secret.is_none().then(|| no_secret(secrets));
+            (PauseSpec::Secret { name: name.clone(), problem }, None)
         }
         Pause::Budget { .. } => (PauseSpec::Budget, None),
         Pause::RateLimited { resume_at, .. } => (PauseSpec::RateLimited { resume_at: *resume_at }, None),
@@ -161,11 +172,8 @@ fn pause(
         saved_turn,
         route: None,
     };
-    Ok((
-        attempt.project_id,
-        fact,
-        Some(Detail::Pause(Box::new(PauseDetail { pause, usage, clarifier, effect: order }))),
-    ))
+    let detail = PauseDetail { pause, usage, clarifier, effect: order, secret };
+    Ok((attempt.project_id, fact, Some(Detail::Pause(Box::new(detail)))))
 }
 
 /// Only one host by its name can be granted: whatever else a guest names becomes a question, which grants nothing.
@@ -177,6 +185,21 @@ fn only_hosts(pause: Pause) -> Pause {
         return Pause::Question { question, options: Vec::new(), stuck: false };
     }
     Pause::Capability { capability: Capability::Host { host: host.to_ascii_lowercase() }, reason }
+}
+
+/// What is known of the secret that a pause asks for.
+fn known_secret(pause: &Pause, secrets: &Secrets) -> Option<SecretBrief> {
+    let Pause::Capability { capability: Capability::Secret { name }, .. } = pause else { return None };
+    secrets.get(name).map(|setup| setup.brief(name))
+}
+
+/// Why nobody is asked about a secret.
+fn no_secret(secrets: &Secrets) -> String {
+    let names: Vec<&str> = secrets.keys().map(String::as_str).collect();
+    match names.as_slice() {
+        [] => "no secret is configured".to_owned(),
+        names => format!("there is no secret of that name, only {}", names.join(", ")),
+    }
 }
 
 /// Hosts bound what guests say, and are not trusted to.
@@ -193,6 +216,12 @@ fn bounded_pause(pause: Pause) -> Pause {
             let arguments = arguments.iter().take(ARGUMENTS).map(|(key, value)| (short(key), short(value))).collect();
             let capability = Capability::Effect { name: short(&name), arguments };
             Pause::Capability { capability, reason: bounded(&reason, QUESTION_BYTES) }
+        }
+        Pause::Capability { capability: Capability::Secret { name }, reason } => {
+            // What is no name at all is kept as a word that can be shown.
+            let word = |text: &str| text.chars().filter(char::is_ascii_graphic).take(64).collect();
+            let name = if is_name(&name) { name } else { word(&name) };
+            Pause::Capability { capability: Capability::Secret { name }, reason: bounded(&reason, QUESTION_BYTES) }
         }
         Pause::Capability { capability, reason } => {
             Pause::Capability { capability, reason: bounded(&reason, QUESTION_BYTES) }

@@ -24,6 +24,7 @@ use crate::{
         ModelConfig,
         lower::{LowerError, checks_of, limits_of, machine_of, program_of, title_of},
     },
+    policy::Rules,
     port::journal::{Journal, JournalError},
 };
 
@@ -67,6 +68,7 @@ pub(super) fn compose(
     mut needs: BTreeMap<String, NeedHandoff>,
     resume: Resume,
     models: &ModelConfig,
+    rules: &Rules,
 ) -> Result<Offer, LowerError> {
     let key = &brief.spec.key;
     let plan = &brief.project.plan;
@@ -74,10 +76,13 @@ pub(super) fn compose(
     let mut program = program_of(task, &brief.project.scripts)?;
     if let Program::Agent(work) = &mut program {
         complete(work, brief, task, resume, models);
+        work.secrets = rules.secrets.iter().map(|(name, setup)| setup.brief(name)).collect();
         bounded::fairly(&mut needs);
     }
     let mut network = task.network.clone();
     network.extend(brief.granted.iter().filter(|host| !task.network.contains(host)).cloned());
+    let mut secrets = task.secrets.clone();
+    secrets.extend(brief.granted_secrets.iter().filter(|name| !task.secrets.contains(name)).cloned());
     Ok(Offer {
         attempt,
         task_key: key.clone(),
@@ -93,6 +98,7 @@ pub(super) fn compose(
         needs,
         notes,
         network,
+        secrets,
         machine: machine_of(plan, task),
         limits: limits_of(plan, task)?,
     })

@@ -245,9 +245,17 @@ async fn offer<J: Journal, B: Bus>(
     (notes, resume): (&[Note], Resume),
 ) -> Result<(), Again> {
     let needs = offer::needs(&hands.journal, brief).await?;
-    let mut composed =
-        offer::compose(brief, attempt, base_commit.to_owned(), notes.to_vec(), needs, resume, &hands.models)
-            .map_err(|e| BusError::Refused { operation: "compose an offer", detail: e.to_string() })?;
+    let mut composed = offer::compose(
+        brief,
+        attempt,
+        base_commit.to_owned(),
+        notes.to_vec(),
+        needs,
+        resume,
+        &hands.models,
+        &hands.rules,
+    )
+    .map_err(|e| BusError::Refused { operation: "compose an offer", detail: e.to_string() })?;
     if let Program::Agent(work) = &mut composed.program {
         if brief.spec.kind == TaskKind::Agent {
             work.effects = hands.effects.briefs();

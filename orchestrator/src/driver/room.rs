@@ -267,8 +267,9 @@ impl Room {
                     by_baton: false,
                 })),
                 Pause::Capability { capability, reason } => {
-                    let (capability, reason, effect) = (capability.clone(), reason.clone(), pause.effect.clone());
-                    Some(About::Capability(CapabilityView { capability, reason, effect }))
+                    let (capability, reason) = (capability.clone(), reason.clone());
+                    let (effect, secret) = (pause.effect.clone(), pause.secret.clone());
+                    Some(About::Capability(CapabilityView { capability, reason, effect, secret }))
                 }
                 _ => None,
             },

@@ -26,6 +26,7 @@ use crate::{
     },
     plan::event::{Fact, ProjectCreated},
     planfile::lower::lower,
+    policy::Rules,
     port::{
         Bundle,
         bus::{Bus, BusError, Delivery, FeedMessage, Inbound, Observation},
@@ -39,6 +40,7 @@ mod effects;
 mod interleaving;
 mod repository;
 mod results;
+mod secrets;
 
 /// Takes notes of offers, cancellations, and the state that folders were brought to.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +53,7 @@ struct Notes {
     panics: Arc<AtomicU32>,
     looked: Arc<AtomicU32>,
     outside: effects::Outside,
+    rules: Arc<Rules>,
 }
 
 impl Notes {
@@ -121,7 +124,7 @@ impl Rig {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             shelf: Arc::new(Shelf::default()),
-            rules: Arc::default(),
+            rules: Arc::clone(&notes.rules),
             effects: effects::configured(&notes.outside),
             runner: Arc::new(notes.outside.clone()),
             models: Arc::default(),
@@ -163,8 +166,7 @@ impl Rig {
         let mut plan: plan::Plan = serde_json::from_str(text).unwrap();
         plan.approval = Some("auto".to_owned());
         let mut ids = || TaskId::from_uuid(Uuid::now_v7());
-        let lowered =
-            lower(&plan, &mut ids, &std::collections::BTreeMap::new(), &crate::policy::Rules::default()).unwrap();
+        let lowered = lower(&plan, &mut ids, &std::collections::BTreeMap::new(), &Rules::default()).unwrap();
         let project_id = ProjectId::from_uuid(Uuid::now_v7());
         let created = ProjectCreated {
             project_id,

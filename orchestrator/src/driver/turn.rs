@@ -187,7 +187,7 @@ impl State {
         }
         let read = observation.and_then(|observation| {
             let room = self.rooms.get(&observation.project_id());
-            inbound::fact_of(observation, room, self.ids.as_ref(), &self.effects)
+            inbound::fact_of(observation, room, self.ids.as_ref(), &self.effects, &self.desk.rules.secrets)
         });
         match read {
             Err(reason) => {

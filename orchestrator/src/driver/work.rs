@@ -202,6 +202,8 @@ pub(super) struct Brief {
     pub(super) item: Option<Json>,
     /// Hosts beyond its document's that people let it reach.
     pub(super) granted: Vec<String>,
+    /// Secrets beyond its document's that people let be used on its behalf.
+    pub(super) granted_secrets: Vec<String>,
     /// What it needs.
     pub(super) needs: Vec<Need>,
 }
@@ -402,6 +404,7 @@ fn brief(room: &Room, task: &Task) -> Box<Brief> {
         project: Arc::clone(&room.details.project),
         item: room.details.item(&room.plan, task.spec.task_id),
         granted: task.granted.clone(),
+        granted_secrets: task.granted_secrets.clone(),
         needs: needs.map(need).collect(),
     })
 }

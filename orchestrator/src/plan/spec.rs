@@ -160,6 +160,14 @@ pub enum PauseSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<String>,
     },
+    /// Its agent asks for the use of a secret.
+    Secret {
+        /// Its name.
+        name: String,
+        /// Why nobody is asked: it cannot be granted at all. A sentence's end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
     /// A limit of the budget is reached; the core knows which.
     Budget,
     /// The provider lets nobody through for long.

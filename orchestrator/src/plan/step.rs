@@ -51,12 +51,12 @@
 //!
 //! 14. *submitted, working → ready*: the provider is busy; ready again when it lets calls through. Also a pause for a budget
 //!     that was raised meanwhile.
-//! 15. *ready, submitted, working → input_required*: a question to a person, a host that people must grant, or a limit of a
+//! 15. *ready, submitted, working → input_required*: a question to a person, a host or a secret that people must grant, or a limit of a
 //!     budget (from ready: `BudgetReached`, where an offer was rejected as over its budget). Tasks that wait for the same
-//!     limit share one request. Answered, the host granted or not, or the limit raised (by the decision or by
+//!     limit share one request. Answered, the host or the secret granted or not, or the limit raised (by the decision or by
 //!     `BudgetRaised`): *→ ready*. A question nobody wants to answer: arrow 12. A limit nobody wants to raise: *→ failed*,
-//!     and whoever reaches that limit later fails, too. A host that was refused is not asked about again: the task goes on
-//!     at once, with a note that says no.
+//!     and whoever reaches that limit later fails, too. A host or a secret that was refused is not asked about again, and
+//!     nobody is asked about a secret that there is not: the task goes on at once, with a note that says no.
 //!     An effect that is allowed: arrow 20.
 //! 16. *submitted, working → blocked → ready*: the handoff of a needed task goes back with a question. A clarifier, a new
 //!     task for the agent of the needed one, answers; when it ends, well or badly, the task goes on with its answer as a

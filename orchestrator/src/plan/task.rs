@@ -131,6 +131,8 @@ pub struct Task {
     pub calls: BTreeMap<MessageId, Call>,
     /// Hosts beyond its plan's that people let it reach.
     pub granted: Vec<String>,
+    /// Secrets beyond its plan's that people let be used on its behalf.
+    pub granted_secrets: Vec<String>,
     /// A change of the plan dropped it.
     pub dropped: bool,
     /// It was skipped because its own `when` was false: what needs it goes on without it.
@@ -166,6 +168,8 @@ pub struct Task {
     pub(super) asked_for: Option<ApprovalId>,
     /// Hosts it asked for and does not get.
     pub(super) denied: Vec<String>,
+    /// Secrets it asked for and does not get.
+    pub(super) denied_secrets: Vec<String>,
     /// Plans of it that could not be used.
     pub(super) unusable: u32,
 }
@@ -274,6 +278,7 @@ impl Task {
             ledger: Ledger::new(spec.budget),
             calls: BTreeMap::new(),
             granted: Vec::new(),
+            granted_secrets: Vec::new(),
             dropped: false,
             paused_at: None,
             attempt_vm_ms: 0,
@@ -285,6 +290,7 @@ impl Task {
             asker: None,
             asked_for: None,
             denied: Vec::new(),
+            denied_secrets: Vec::new(),
             unusable: 0,
             spec,
         }

@@ -1,11 +1,12 @@
-//! What a task may use and reach: budgets and the network.
+//! What a task may use and reach: budgets, the network, secrets.
 
-use bus_schemas::v1::plan::Span;
+use bus_schemas::{secrets::name_flaw, v1::plan::Span};
 
 use super::{
-    finding::{Findings, quote},
+    finding::{Findings, quote, suggestion},
     tree::{Data, Node},
 };
+use crate::policy::Rules;
 
 /// A budget in which nothing can be done, or that is larger than the plan's.
 pub(super) fn check_budget(holder: &Node, plan: Option<&Node>, calls_models: bool, findings: &mut Findings) {
@@ -53,6 +54,26 @@ pub(super) fn check_network(task: &Node, findings: &mut Findings) {
             let hint = "tasks reach public addresses only; connections to it will be refused".to_owned();
             findings.warning(node.place, "network_private", message, Some(hint));
         }
+    }
+}
+
+/// The secrets that are used on a task's behalf: each must be one of `baton.toml`, where that is known.
+pub(super) fn check_secrets(task: &Node, site: Option<&Rules>, findings: &mut Findings) {
+    let mut seen: Vec<&str> = Vec::new();
+    for node in task.get("secrets").map(Node::elements).unwrap_or_default() {
+        let Some(name) = node.text().filter(|name| !name.trim().is_empty()) else { continue };
+        if let Some(flaw) = name_flaw(name) {
+            // Somebody may have written the secret itself.
+            let message = "an entry of `secrets` is not the name of a secret".to_owned();
+            findings.error(node.place, "unknown_secret", message, Some(flaw.to_owned()));
+        } else if seen.contains(&name) {
+            findings.warning(node.place, "duplicate_secret", format!("{} is there twice", quote(name)), None);
+        } else if let Some(site) = site.filter(|site| !site.secrets.contains_key(name)) {
+            let add = || format!("add `[secrets.{name}]` to baton.toml, with `env` or `file`, and `hosts`");
+            let hint = suggestion(name, site.secrets.keys().map(String::as_str)).unwrap_or_else(add);
+            findings.error(node.place, "unknown_secret", format!("there is no secret {}", quote(name)), Some(hint));
+        }
+        seen.push(name);
     }
 }
 

@@ -87,12 +87,14 @@ pub fn patched(plan: &Plan, patch: &PlanPatch) -> Plan {
     after
 }
 
-/// Whether the change gives tasks hosts to reach that no task of the plan reaches. Such a change cannot be proposed at all:
-/// a person writes the hosts into a plan.
+/// Whether the change gives tasks hosts to reach, or secrets to use, that no task of the plan has. Such a change cannot be
+/// proposed at all: a person writes them into a plan.
 #[must_use]
 pub fn widens(plan: &Plan, patch: &PlanPatch) -> bool {
     let known: BTreeSet<&str> = plan.tasks.iter().flat_map(|task| task.network.iter().map(String::as_str)).collect();
+    let secrets: BTreeSet<&str> = plan.tasks.iter().flat_map(|task| task.secrets.iter().map(String::as_str)).collect();
     patch.add.iter().flat_map(|task| &task.network).any(|host| !known.contains(host.as_str()))
+        || patch.add.iter().flat_map(|task| &task.secrets).any(|name| !secrets.contains(name.as_str()))
 }
 
 /// Why a person must decide about the change, if one must: it takes back what the plan has people or checks look at, or
@@ -215,5 +217,10 @@ mod tests {
         };
         assert!(!widens(&plan(), &add("")) && !widens(&plan(), &add(r#""example.org""#)));
         assert!(widens(&plan(), &add(r#""evil.example""#)));
+        let uses = patch(r#"{"reason": "r", "add": [{"id": "d", "run": "x", "secrets": ["github"]}]}"#);
+        assert!(widens(&plan(), &uses));
+        let mut own = plan();
+        own.tasks[0].secrets.push("github".to_owned());
+        assert!(!widens(&own, &uses));
     }
 }

@@ -69,6 +69,7 @@ fn planning_task(goal: &str) -> Task {
         timeout: None,
         budget: Budget::default(),
         network: Vec::new(),
+        secrets: Vec::new(),
         when: None,
         foreach: None,
         env: std::collections::BTreeMap::new(),
@@ -102,6 +103,7 @@ pub fn clarifier_task(id: String, of: &Task, question: &str) -> Task {
         when: None,
         foreach: None,
         network: Vec::new(),
+        secrets: Vec::new(),
         ..planning_task("")
     }
 }

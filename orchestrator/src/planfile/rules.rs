@@ -68,6 +68,7 @@ pub(super) fn check_task(root: &Node, tasks: &Tasks<'_>, number: usize, around: 
     check_env(task, findings);
     check_foreach(task, &name, findings);
     limits::check_network(task, findings);
+    limits::check_secrets(task, around.site, findings);
     if task.get("checks").is_none_or(|checks| matches!(&checks.data, Data::List(list) if list.is_empty())) {
         let message = format!("{name} has no checks, so it ends `unverified`");
         let hint = "add a command that proves it done: `checks: [\"test -s report.md\"]`".to_owned();

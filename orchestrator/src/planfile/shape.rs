@@ -115,6 +115,7 @@ pub(super) const TASK: Shape = Shape::Map(&[
     field("timeout", &TIMEOUT),
     field("budget", &BUDGET),
     field("network", &TEXTS),
+    field("secrets", &TEXTS),
     field("when", &TITLE),
     field("foreach", &FOREACH),
     field("env", &Shape::Names(&Shape::Text)),

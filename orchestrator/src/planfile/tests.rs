@@ -208,6 +208,29 @@ fn many_tasks(count: usize) -> String {
     yaml
 }
 
+#[test]
+fn secrets_are_those_of_the_configuration() {
+    let plan = |names: &str| {
+        format!("version: 1\ntitle: t\ntasks:\n  - {{ id: a, run: x, checks: [y], secrets: [{names}] }}\n")
+    };
+    let secrets = [("github".to_owned(), bus_schemas::secrets::SecretSetup::default())].into();
+    let site = crate::policy::Rules::default().with_secrets(secrets);
+    let under = |names: &str| super::check_under(&source(&plan(names)), &Catalog::default(), Some(&site));
+    let sound = under("github");
+    assert_eq!((sound.findings, sound.plan.unwrap().tasks[0].secrets.clone()), (vec![], vec!["github".to_owned()]));
+    let shown = |names: &str| {
+        let finding = under(names).findings.remove(0);
+        format!("{}:{} {} ({})", finding.line, finding.column, finding.message, finding.hint.unwrap_or_default())
+    };
+    assert_eq!(shown("gitub"), "4:45 there is no secret `gitub` (did you mean `github`?)");
+    let unknown =
+        "4:45 there is no secret `aws` (add `[secrets.aws]` to baton.toml, with `env` or `file`, and `hosts`)";
+    assert_eq!(shown("aws"), unknown);
+    assert!(!shown("\"Canary 123\"").contains("anary"), "somebody may have written the secret itself");
+    assert!(shown("github, github").starts_with("4:53 `github` is there twice"), "{}", shown("github, github"));
+    assert_eq!(report(&plan("aws")).findings, [], "without a configuration nothing is known of it");
+}
+
 /// Prints how long it takes (`cargo test -- --nocapture`); how fast it is must not decide whether tests pass.
 #[test]
 fn ten_thousand_tasks_are_checked() {

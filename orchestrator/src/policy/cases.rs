@@ -71,6 +71,7 @@ const REQUEST: Shape = Shape::Map(&[
     field("deleted", &COUNT),
     field("spend", &Shape::Map(&[field("usd", &Shape::Dollars), field("tokens", &COUNT), field("vm_seconds", &COUNT)])),
     field("hosts", &TEXTS),
+    field("secrets", &TEXTS),
     field("checks", &Shape::Map(&[field("total", &COUNT), field("passed", &COUNT), field("failed", &COUNT)])),
     field("isolation", &TEXT),
     field("asked_by", &TEXT),

@@ -12,7 +12,7 @@ use crate::planfile::{
 };
 
 /// The variables of conditions, with their fields where they have some.
-pub const VARIABLES: [(&str, &[&str]); 19] = [
+pub const VARIABLES: [(&str, &[&str]); 20] = [
     ("asked_by", &[]),
     ("capability", &["kind", "name"]),
     ("checks", &["total", "passed", "failed"]),
@@ -28,6 +28,7 @@ pub const VARIABLES: [(&str, &[&str]); 19] = [
     ("project", &["title", "folder", "owner", "channel"]),
     ("questions", &[]),
     ("risk", &[]),
+    ("secrets", &[]),
     ("spend", &["usd", "tokens", "vm_seconds"]),
     ("started_by", &[]),
     ("task", &["key", "title", "network", "agent", "attempt"]),

@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ledger::Asked;
 
+/// The kind of a capability that is the use of a secret.
+pub const SECRET: &str = "secret";
+
 /// What conditions and the risk are worked out from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,6 +33,8 @@ pub struct Facts {
     pub spend: SpendFacts,
     /// Hosts that are asked for or may be reached.
     pub hosts: Vec<String>,
+    /// Secrets that are asked for or may be used.
+    pub secrets: Vec<String>,
     /// What checks said.
     pub checks: CheckFacts,
     /// How the VM was isolated: `hardware` or `emulated`; empty if no VM is meant.
@@ -106,9 +111,9 @@ pub struct CheckFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CapabilityFacts {
-    /// Its kind: `host`, `effect`.
+    /// Its kind: `host`, `secret`, `effect`.
     pub kind: String,
-    /// The host, or the effect's name.
+    /// The host, or the name of the secret or the effect.
     pub name: String,
 }
 
@@ -129,6 +134,7 @@ impl Facts {
             deleted: 0,
             spend: SpendFacts::default(),
             hosts: Vec::new(),
+            secrets: Vec::new(),
             checks: CheckFacts::default(),
             isolation: String::new(),
             asked_by: String::new(),
@@ -185,6 +191,7 @@ impl Facts {
             ),
             ("risk", text(risk)),
             ("hosts", texts(&self.hosts)),
+            ("secrets", texts(&self.secrets)),
             (
                 "checks",
                 map([

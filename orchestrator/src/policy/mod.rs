@@ -19,8 +19,8 @@ mod who;
 
 pub use cases::{CaseOutcome, CaseReport, Mismatch, test_cases};
 pub use condition::{Condition, Conditions, VARIABLES};
-pub use facts::{CapabilityFacts, CheckFacts, EFFECT, Facts, ProjectFacts, SpendFacts, TaskFacts, kind_word};
-pub use remembered::subject_of;
+pub use facts::{CapabilityFacts, CheckFacts, EFFECT, Facts, ProjectFacts, SECRET, SpendFacts, TaskFacts, kind_word};
+pub use remembered::{secret_subject, subject_of};
 pub use risk::risk_of;
 pub use route::{Asking, risk_word, route, wire_risk};
 pub use rules::{Approvals, PRESET_KEYS, Preset, Rules, RulesError, always_asks, may_ask};

@@ -6,20 +6,28 @@ use bus_schemas::{
     v1::ledger::{RememberScope, RememberedView},
 };
 
-use super::{Facts, kind_word, wire_risk};
+use super::{Facts, facts::SECRET, kind_word, wire_risk};
 use crate::{
     ledger::{Asked, Risk},
     planfile::lower::split_key,
 };
 
-/// What a remembered decision is about: a task for handoffs, a host for capabilities; nothing for any other kind.
+/// What a remembered decision is about: a task for handoffs, a host or a secret for capabilities; nothing for any other kind.
 #[must_use]
-pub fn subject_of(facts: &Facts) -> &str {
+pub fn subject_of(facts: &Facts) -> String {
+    let capability = &facts.capability;
     match facts.kind {
-        Asked::Handoff => split_key(&facts.task.key).0,
-        Asked::Capability => &facts.capability.name,
-        _ => "",
+        Asked::Handoff => split_key(&facts.task.key).0.to_owned(),
+        Asked::Capability if capability.kind == SECRET => secret_subject(&capability.name),
+        Asked::Capability => capability.name.clone(),
+        _ => String::new(),
     }
+}
+
+/// A secret as decisions about it are remembered: no host can be called so.
+#[must_use]
+pub fn secret_subject(name: &str) -> String {
+    format!("secret {name}")
 }
 
 /// Who decided like requests before, and where; each person once.

@@ -62,7 +62,7 @@ const NAMED: usize = 3;
 pub fn risk_of(facts: &Facts) -> (Risk, Vec<String>) {
     let mut found: Vec<(Risk, String)> = Vec::new();
     let mut add = |risk: Risk, is_so: bool, reason: String| found.extend(is_so.then_some((risk, reason)));
-    let Facts { checks, hosts, capability, .. } = facts;
+    let Facts { checks, hosts, secrets, capability, .. } = facts;
     add(Risk::High, checks.failed > 0, format!("{} of {} checks failed", checks.failed, checks.total));
     let sensitive = matching(sensitive(), &facts.paths);
     add(Risk::High, !sensitive.is_empty(), format!("changes {}: what runs where, or keys", sensitive.join(", ")));
@@ -85,6 +85,10 @@ pub fn risk_of(facts: &Facts) -> (Risk, Vec<String>) {
     add(Risk::Medium, facts.questions > 0, format!("{} open questions", facts.questions));
     let named: Vec<&str> = hosts.iter().take(NAMED).map(String::as_str).collect();
     add(Risk::Medium, !hosts.is_empty(), format!("reaches {}{}", named.join(", "), more(hosts.len())));
+    let named: Vec<&str> = secrets.iter().take(NAMED).map(String::as_str).collect();
+    let word = if secrets.len() == 1 { "secret" } else { "secrets" };
+    let used = format!("uses the {word} {}{}", named.join(", "), more(secrets.len()));
+    add(Risk::Medium, !secrets.is_empty(), used);
     // A new host is asked for: worth a look, whatever else is known.
     let is_new = facts.kind == Asked::Capability && hosts.is_empty() && !capability.name.is_empty();
     add(Risk::Medium, is_new, format!("asks for {}", capability.name));
@@ -190,5 +194,9 @@ mod tests {
         let capability = CapabilityFacts { kind: "effect".to_owned(), name: "deploy".to_owned() };
         assert_eq!(risk(Facts { capability, ..Facts::of(Asked::Capability) }), Risk::High);
         assert_eq!((risk(host("a.org")), risk(host("*.a.org"))), (Risk::Medium, Risk::High));
+        let secret = Facts { secrets: vec!["github".to_owned()], ..Facts::of(Asked::Capability) };
+        assert_eq!(risk_of(&secret), (Risk::Medium, vec!["uses the secret github".to_owned()]));
+        let two = Facts { secrets: vec!["a".to_owned(), "b".to_owned()], ..Facts::of(Asked::Plan) };
+        assert_eq!(risk_of(&two), (Risk::Medium, vec!["uses the secrets a, b".to_owned()]));
     }
 }

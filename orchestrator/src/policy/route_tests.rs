@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     people::Member,
-    policy::{Approvals, CheckFacts, ProjectFacts, TaskFacts},
+    policy::{Approvals, CapabilityFacts, CheckFacts, ProjectFacts, TaskFacts, subject_of},
 };
 
 fn rules(policies: &str, approvals: Approvals) -> Rules {
@@ -211,6 +211,27 @@ fn what_is_remembered_counts_for_the_same_thing_only() {
 }
 
 #[test]
+fn a_remembered_secret_is_no_host_and_a_rule_can_ask_for_the_kind() {
+    let text = r#"{"access": {"decide": "ask", "rules": [
+        {"name": "hosts", "when": "'mirror' in hosts", "decide": "auto"},
+        {"name": "own", "when": "capability.kind == 'secret' && 'github' in secrets", "decide": "auto"}]}}"#;
+    let rules = rules(text, Approvals::default());
+    let asked = |kind: &str, name: &str| {
+        let secrets = if kind == "secret" { vec![name.to_owned()] } else { Vec::new() };
+        let capability = CapabilityFacts { kind: kind.to_owned(), name: name.to_owned() };
+        Facts { capability, secrets, ..Facts::of(Asked::Capability) }
+    };
+    let subjects = [("host", "github"), ("secret", "github")].map(|(kind, name)| subject_of(&asked(kind, name)));
+    assert_eq!(subjects, ["github", "secret github"]);
+    let route = routed(&rules, &asked("secret", "github"), "access", &[]);
+    assert_eq!((route.asks(), route.rule.as_deref()), (false, Some("own")));
+    assert!(routed(&rules, &asked("secret", "aws"), "access", &[]).asks());
+    let own = BTreeMap::new();
+    let speaks = |rule: &str| rules.asks_for_kind("access", rule, &own);
+    assert!(speaks("own") && !speaks("hosts") && !speaks("none") && !rules.asks_for_kind("auto", "", &own));
+}
+
+#[test]
 fn equal_requests_of_low_risk_share_a_key() {
     let rules = rules("{}", Approvals::default());
     let batch = |facts: &Facts| routed(&rules, facts, "ask", &[]).batch;
@@ -234,7 +255,7 @@ fn an_effect_passes_only_by_a_rule_that_speaks_of_its_kind() {
         Approvals::default(),
     );
     let of = |kind: &str, name: &str| {
-        let capability = super::super::CapabilityFacts { kind: kind.to_owned(), name: name.to_owned() };
+        let capability = CapabilityFacts { kind: kind.to_owned(), name: name.to_owned() };
         Facts { capability, ..Facts::of(Asked::Capability) }
     };
     for policy in ["auto", "open", "small", "hosts", "nightly", "ask"] {

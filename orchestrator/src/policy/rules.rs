@@ -5,9 +5,12 @@ use std::{
     path::PathBuf,
 };
 
-use bus_schemas::v1::{
-    plan::Span,
-    policy::{AtDeadline, Decide, Policy, Who},
+use bus_schemas::{
+    secrets::{SecretBrief, Secrets},
+    v1::{
+        plan::Span,
+        policy::{AtDeadline, Decide, Policy, Who},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +87,7 @@ pub struct Preset {
     pub apply: Option<String>,
 }
 
-/// People, policies and presets of `baton.toml`.
+/// People, policies, presets and secrets of `baton.toml`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     /// Everybody who may decide.
@@ -97,6 +100,8 @@ pub struct Rules {
     pub presets: BTreeMap<String, Preset>,
     /// The conditions of policies, compiled.
     pub conditions: Conditions,
+    /// `[secrets.NAME]`: what there is, never what it holds.
+    pub secrets: Secrets,
 }
 
 /// What is wrong with them; `at` is a dotted key.
@@ -122,7 +127,8 @@ impl Rules {
     ) -> Result<Self, RulesError> {
         let bad = |at: String, message: String| RulesError { at, message };
         let people = People::new(members).map_err(|e| bad(format!("members.{}", e.member), e.problem))?;
-        let rules = Self { people, policies, approvals, presets, conditions: Conditions::default() };
+        let rules =
+            Self { people, policies, approvals, presets, conditions: Conditions::default(), secrets: Secrets::new() };
         for (name, policy) in &rules.policies {
             let at = || format!("policies.{name}");
             if is_built_in(name) {
@@ -221,6 +227,18 @@ impl Rules {
         let rules = self.policy(policy, own).map(|policy| policy.rules.as_slice()).unwrap_or_default();
         let condition = rules.iter().find(|one| one.name == rule).map(|one| self.conditions.get(&one.when));
         condition.is_some_and(|condition| condition.is_ok_and(|condition| condition.names("capability", "kind")))
+    }
+
+    /// The same with these secrets.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// What people and agents may know of a secret; `None` if there is none of this name.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<SecretBrief> {
+        self.secrets.get(name).map(|setup| setup.brief(name))
     }
 
     /// Whether people may be asked under a policy of this name. What is not known asks.

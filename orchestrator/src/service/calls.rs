@@ -163,7 +163,9 @@ impl Orchestrator {
             return refused("this task may not propose changes of the plan (`may_replan` in the plan says which may)");
         }
         if patch::widens(plan, &patch) {
-            return refused("new tasks may reach only hosts that some task of the plan reaches already; ask a person");
+            return refused(
+                "new tasks may reach only hosts, and use only secrets, that some task of the plan has already; ask a person",
+            );
         }
         let is_open = |key: &str| {
             let found = seen.tasks.iter().find(|task| task.key == key);

@@ -99,8 +99,12 @@ pub fn plan(
     }
     let host = vm_pool(launcher, env)?;
     let mut specs = Vec::new();
-    let keys = key_variables(config);
     let secrets: Vec<String> = SLACK_VARIABLES.iter().chain(&MAIL_VARIABLES).map(|name| (*name).to_owned()).collect();
+    let lent: Vec<String> = config.secrets.values().filter_map(|secret| secret.env.clone()).collect();
+    // What the orchestrator reads itself it goes on reading, even if a secret has the same source.
+    let is_own = |name: &String| secrets.contains(name) || name.starts_with("BATON_");
+    let keys: Vec<String> =
+        key_variables(config).into_iter().chain(lent.iter().filter(|name| !is_own(name)).cloned()).collect();
     let (nats, url, credentials, health) = match &config.bus.url {
         Some(url) => (None, url.clone(), config.bus.credentials.clone(), None),
         None => {
@@ -142,7 +146,7 @@ pub fn plan(
         program: host,
         args,
         env: &[],
-        withheld: secrets.to_vec(),
+        withheld: secrets.into_iter().filter(|name| !lent.contains(name)).collect(),
         grace: HOST_GRACE,
         health_url: None,
     });
@@ -160,7 +164,7 @@ fn pool_config(config: &Config, paths: &Paths) -> Result<PathBuf, SuperviseError
     let path = paths.runtime_dir.join("pool.toml");
     let written = |source| SuperviseError::Io { operation: "write", path: path.clone(), source };
     let mut whole = toml::Table::try_from(config).map_err(|error| written(io::Error::other(error)))?;
-    whole.retain(|section, _| ["pool", "models", "providers"].contains(&section));
+    whole.retain(|section, _| ["pool", "models", "providers", "secrets"].contains(&section));
     fs::write(&path, whole.to_string()).map_err(written)?;
     Ok(path)
 }

@@ -93,6 +93,10 @@ fn describe(task: &Task) -> String {
     if !task.network.is_empty() {
         facts.push(format!("network {}", task.network.join(" ")));
     }
+    if !task.secrets.is_empty() {
+        let word = if task.secrets.len() == 1 { "secret" } else { "secrets" };
+        facts.push(format!("{word} {}", task.secrets.join(" ")));
+    }
     if let Some(policy) = task.approval.as_deref().filter(|policy| *policy != "auto") {
         facts.push(format!("asks {policy}"));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bus_schemas::{
     id::{ApprovalId, LeaseId, ProjectId, TaskId},
+    secrets::SecretBrief,
     time::UnixMs,
     v1::{
         agent::{Choice, EgressRecord, Report, Resource, Spend, Tokens},
@@ -332,9 +333,28 @@ pub(crate) fn capability() -> ApprovalView {
         capability: Capability::Host { host: "pypi.org:443".to_owned() },
         reason: "The tests need `requests`.".to_owned(),
         effect: None,
+        secret: None,
     });
     view.route.can_remember = true;
     view.route.risk = Risk::Low;
+    view
+}
+
+pub(crate) fn secret() -> ApprovalView {
+    let mut view = capability();
+    view.capability = Some(CapabilityView {
+        capability: Capability::Secret { name: "github".to_owned() },
+        reason: "The issue wants an answer.".to_owned(),
+        effect: None,
+        secret: Some(SecretBrief {
+            name: "github".to_owned(),
+            about: "reads & comments on issues".to_owned(),
+            hosts: vec!["api.github.com".to_owned(), "uploads.github.com:8443".to_owned()],
+            header: "authorization".to_owned(),
+        }),
+    });
+    view.route.risk = Risk::Medium;
+    view.route.risk_reasons = vec!["reaches api.github.com".to_owned(), "uses the secret github".to_owned()];
     view
 }
 
@@ -388,6 +408,7 @@ pub(crate) fn every() -> Vec<(&'static str, ApprovalView)> {
         ("unknown", unknown()),
         ("capability", capability()),
         ("effect", effect()),
+        ("secret", secret()),
         ("patch", patch()),
         ("skill", skill()),
         ("apply", apply()),

@@ -167,6 +167,7 @@ async fn what_is_asked_for_and_what_comes_into_the_folder_is_shown() {
         inner.approval.subject = ApprovalSubject::Capability { task_id: task_id(), attempt: 1 };
         inner.approval.capability = Some(CapabilityView {
             capability: Capability::Host { host: "example.org:443".to_owned() },
+            secret: None,
             reason: "the \u{1b}[2Jlicences are there".to_owned(),
             effect: None,
         });

@@ -233,6 +233,7 @@ pub(super) fn attempt(interpreter: Interpreter, text: &str) -> AttemptAssignment
         models: Vec::new(),
         checks: Vec::new(),
         network: Vec::new(),
+        secrets: Vec::new(),
         wall_ms: 60_000,
         output_bytes: 1024 * 1024,
         max_processes: 256,

@@ -171,6 +171,10 @@ pub(super) fn checked_pause(pause: Pause, offer: &Offer) -> Result<Pause, Failur
                 reason: cut(reason, TEXT_BYTES),
             }
         }
+        Pause::Capability { capability: Capability::Secret { name }, reason } => Pause::Capability {
+            capability: Capability::Secret { name: cut(name, TEXT_BYTES / 16) },
+            reason: cut(reason, TEXT_BYTES),
+        },
         // The orchestrator knows the numbers.
         Pause::Budget { task_key, resource, used, limit } => {
             Pause::Budget { task_key: cut(task_key, TEXT_BYTES / 16), resource, used, limit }

@@ -63,6 +63,7 @@ impl Services {
             attempt,
             models,
             network: offer.network.clone(),
+            secrets: offer.secrets.clone(),
             purse: Arc::clone(&calls) as Arc<dyn crate::port::Purse>,
             log: log.lines(),
             stop: stop.clone(),

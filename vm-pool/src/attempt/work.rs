@@ -215,6 +215,7 @@ async fn run<V: Vm>(
         models: luggage.models,
         checks: if is_agent { offer.checks.clone() } else { Vec::new() },
         network: offer.network.clone(),
+        secrets: offer.secrets.clone(),
         wall_ms: millis(wall),
         output_bytes: offer.limits.output_bytes,
         max_processes: MAX_PROCESSES,

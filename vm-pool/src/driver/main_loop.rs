@@ -392,6 +392,7 @@ impl<H: Hypervisor> Host<H> {
             let path = self.options.state_dir.join("dead-letters.jsonl");
             problems.push(format!("{} malformed offers are kept in {}", self.malformed, path.display()));
         }
+        problems.extend(self.desk.outside.problems());
         let works = !self.stopping && !self.state.health().is_broken();
         Beat {
             host_id: self.options.host_id,

@@ -31,7 +31,7 @@ pub(crate) fn environment(
     all
 }
 
-/// What an attempt's program starts with; `own` as in [`environment`]. With a network it is told where the proxy is, by every name
+/// What an attempt's program starts with; `own` as in [`environment`]. With a network or a secret it is told where the proxy is, by every name
 /// that programs know; the task's own variables may say otherwise.
 pub(crate) fn of_attempt(
     layout: &Layout,
@@ -40,7 +40,7 @@ pub(crate) fn of_attempt(
     own: impl IntoIterator<Item = (&'static str, String)>,
 ) -> BTreeMap<String, String> {
     let mut task = BTreeMap::new();
-    if let Some(proxy) = proxy.filter(|_| !attempt.network.is_empty()) {
+    if let Some(proxy) = proxy.filter(|_| !attempt.network.is_empty() || !attempt.secrets.is_empty()) {
         let (proxy, around) = (format!("http://{proxy}"), "127.0.0.1,localhost,::1".to_string());
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
             task.insert(name.to_string(), proxy.clone());

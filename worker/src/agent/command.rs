@@ -71,6 +71,13 @@ pub enum Pause {
         /// What for.
         reason: String,
     },
+    /// People are asked for the use of a secret.
+    Secret {
+        /// Its name.
+        name: String,
+        /// What for.
+        reason: String,
+    },
     /// A limit of the budget is reached.
     Budget {
         /// Whose: the task's key, or empty for the project's.

@@ -100,6 +100,13 @@ pub enum Ending {
         /// What for.
         reason: String,
     },
+    /// People are asked for the use of a secret.
+    Secret {
+        /// Its name.
+        name: String,
+        /// What for.
+        reason: String,
+    },
     /// A needed task's handoff goes back.
     Bounce {
         /// The task's key.

@@ -31,6 +31,8 @@ pub struct Brief {
     pub skills: Vec<(String, String)>,
     /// Hosts it may reach.
     pub network: Vec<String>,
+    /// The secrets there are.
+    pub secrets: Vec<Secret>,
     /// The proxy to them.
     pub proxy: String,
     /// The folder it works on.
@@ -39,6 +41,21 @@ pub struct Brief {
     pub needs_file: String,
     /// It may propose changes of the plan.
     pub may_replan: bool,
+}
+
+/// A secret that the proxy uses for whoever may use it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub about: String,
+    /// Where it goes.
+    pub hosts: Vec<String>,
+    /// The header it goes into.
+    pub header: String,
+    /// The agent may use it.
+    pub granted: bool,
 }
 
 /// What a needed task handed on.
@@ -98,7 +115,7 @@ A TASK has
 - \"outputs\": globs of the only paths it may change, such as [\"src/parser/**\",\"docs/*.md\"]; tasks that can run at the same time must not share paths
 - \"checks\": commands that exit with 0 only if the task is done, such as [\"cargo test -p parser\"]; every task that makes something needs one that can fail
 - optional: \"inputs\": globs of what it sees (default everything), \"approval\": \"ask\" if a person must look at its handoff, \"timeout\":\"30m\", \
-\"network\": hosts it must reach, \"resources\":{\"memory_mib\":1024,\"image\":\"build\"} (image `build` has compilers), \
+\"network\": hosts it must reach, \"secrets\": names of the secrets it must use, \"resources\":{\"memory_mib\":1024,\"image\":\"build\"} (image `build` has compilers), \
 \"budget\":{\"usd\":1.5,\"turns\":60}, \"retries\":{\"max\":1}, \"when\" (a CEL expression over `needs.ID.result`), \
 \"foreach\":{\"list\":[…]} or {\"from\":\"needs.ID.result.items\"} (one task per element; the element is `item`)
 A good plan has few tasks: split only what can be done side by side or needs another check. Put a last task behind parallel ones if their work must be \
@@ -133,7 +150,11 @@ pub fn system(brief: &Brief) -> String {
     }
     text.push_str(&format!("\n# Your computer\nThe folder you work on is {}; commands start there. ", brief.workspace));
     if brief.network.is_empty() {
-        text.push_str("There is no network beyond this computer: do not try to download anything.\n");
+        text.push_str(if brief.secrets.iter().any(|secret| secret.granted) {
+            "There is no network beyond this computer, except for the hosts of your secrets.\n"
+        } else {
+            "There is no network beyond this computer: do not try to download anything.\n"
+        });
     } else {
         let hosts = brief.network.join(", ");
         text.push_str(&format!(
@@ -142,6 +163,7 @@ pub fn system(brief: &Brief) -> String {
             brief.proxy
         ));
     }
+    text.push_str(&secrets(brief));
     if !brief.skills.is_empty() {
         text.push_str("\n# Skills\nInstructions for certain kinds of work. If one fits, read it with the tool `skill` before you begin.\n");
         for (name, purpose) in &brief.skills {
@@ -167,6 +189,40 @@ pub fn system(brief: &Brief) -> String {
     }
     if brief.may_replan {
         text.push_str("\nIf the plan itself turns out wrong, propose a change of it with `propose_patch`; go on with what is not affected.\n");
+    }
+    text
+}
+
+/// The secrets it has, and those it can ask for; empty if there are none.
+fn secrets(brief: &Brief) -> String {
+    let line = |secret: &Secret| {
+        let about = one_line(&secret.about, 400);
+        let about = if about.is_empty() { String::new() } else { format!(": {about}") };
+        format!("- {}{about} ({}, header {})\n", secret.name, secret.hosts.join(", "), secret.header)
+    };
+    let (own, closed): (Vec<_>, Vec<_>) = brief.secrets.iter().partition(|secret| secret.granted);
+    let mut text = String::new();
+    if own.is_empty() && (closed.is_empty() || brief.judge) {
+        return text;
+    }
+    text.push_str("\n# Secrets\nTheir values are never in this computer; do not look for them.");
+    if !own.is_empty() {
+        text.push_str(&format!(
+            " To use one of yours, send a plain request (`http://HOST/…`, not https) to one of its hosts through the proxy {}: it adds the header, \
+             speaks https to the host, follows no redirects, and blacks the value out of answers. If several of yours fit a host, say which with the \
+             header `baton-secret: NAME`. Yours are:\n",
+            brief.proxy
+        ));
+        own.iter().for_each(|secret| text.push_str(&line(secret)));
+    }
+    if !closed.is_empty() && !brief.judge {
+        text.push_str(if own.is_empty() { " " } else { "" });
+        text.push_str(if brief.planner {
+            "A task that cannot do without one names it in its \"secrets\"; whoever approves the plan allows its use. There are:\n"
+        } else {
+            "If the work cannot be done without one of these, ask for it with `request_access`:\n"
+        });
+        closed.iter().for_each(|secret| text.push_str(&line(secret)));
     }
     text
 }
@@ -275,7 +331,39 @@ mod tests {
             assert!(text.contains(part), "{part}");
         }
         assert!(
-            !text.contains("Your role: planner") && system(&Brief { planner: true, ..brief }).contains("check_plan")
+            !text.contains("Your role: planner")
+                && !text.contains("# Secrets")
+                && system(&Brief { planner: true, ..brief }).contains("check_plan")
+        );
+    }
+
+    #[test]
+    fn secrets_are_told_by_name_with_the_way_to_use_and_to_ask_for_them() {
+        let secret = |name: &str, granted| Secret {
+            name: name.into(),
+            about: "comments\non issues".into(),
+            hosts: vec!["api.github.com".into()],
+            header: "authorization".into(),
+            granted,
+        };
+        let proxy = "http://127.0.0.1:4128".to_owned();
+        let both = Brief { secrets: vec![secret("mine", true), secret("other", false)], proxy, ..brief() };
+        let text = system(&both);
+        for part in [
+            "except for the hosts of your secrets",
+            "- mine: comments (api.github.com, header authorization)",
+            "through the proxy http://127.0.0.1:4128",
+            "`request_access`:\n- other: ",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let planner = system(&Brief { planner: true, secrets: vec![secret("other", false)], ..brief() });
+        assert!(
+            planner.contains("names it in its \"secrets\"") && planner.contains("do not try to download"),
+            "{planner}"
+        );
+        assert!(
+            !system(&Brief { judge: true, secrets: vec![secret("other", false)], ..brief() }).contains("# Secrets")
         );
     }
 

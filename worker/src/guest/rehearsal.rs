@@ -201,6 +201,7 @@ fn attempt(interpreter: Interpreter, text: &str) -> AttemptAssignment {
         models: Vec::new(),
         checks: Vec::new(),
         network: Vec::new(),
+        secrets: Vec::new(),
         wall_ms: WALL_MS,
         output_bytes: OUTPUT_BYTES,
         max_processes: MAX_PROCESSES,

@@ -231,6 +231,7 @@ fn ended(ending: call::Ending) -> Ending {
         call::Ending::Ask { question, options } => Ending::Ask { question, options },
         call::Ending::Access { host, reason } => Ending::Access { host, reason },
         call::Ending::Effect { name, arguments, reason } => Ending::Effect { name, arguments, reason },
+        call::Ending::Secret { name, reason } => Ending::Secret { name, reason },
         call::Ending::Bounce { need, question } => Ending::Bounce { need, question },
     }
 }

@@ -75,6 +75,13 @@ pub enum Ending {
         /// What for.
         reason: String,
     },
+    /// `request_access`: wait until the use of a secret is allowed or refused.
+    Secret {
+        /// Its name.
+        name: String,
+        /// What for.
+        reason: String,
+    },
     /// `bounce`: the handoff of a needed task goes back with a question.
     Bounce {
         /// The needed task's key.

@@ -39,13 +39,17 @@ const DRAIN_WAIT: Duration = Duration::from_secs(10);
 const COMMAND_BYTES: usize = 120 * 1024;
 
 pub(super) fn spec(shop: &Shop) -> ToolSpec {
-    let network = if shop.bench.assignment.network.is_empty() {
-        "There is no network.".to_string()
-    } else {
-        format!(
+    let assignment = &shop.bench.assignment;
+    let network = match (assignment.network.is_empty(), assignment.secrets.is_empty()) {
+        (true, true) => "There is no network.".to_string(),
+        (true, false) => {
+            "The network is reached through the proxy in HTTP_PROXY only, and only the hosts of your secrets."
+                .to_string()
+        }
+        (false, _) => format!(
             "The network is reached through the proxy in HTTP_PROXY/HTTPS_PROXY only, and only: {}.",
-            shop.bench.assignment.network.join(", ")
-        )
+            assignment.network.join(", ")
+        ),
     };
     ToolSpec {
         name: NAME,

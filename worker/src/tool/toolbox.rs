@@ -57,7 +57,7 @@ impl Toolbox {
         }
         specs.push(person::spec());
         if work.role == Role::Worker {
-            specs.push(access::spec());
+            specs.push(access::spec(assignment));
         }
         if work.role == Role::Worker && !work.effects.is_empty() {
             specs.push(effect::spec(&work.effects));
@@ -123,7 +123,7 @@ impl Toolbox {
             todo::NAME => todo::call(shop, input),
             skill::NAME => skill::call(shop, input, stop).await,
             person::NAME => person::call(input),
-            access::NAME => access::call(input),
+            access::NAME => access::call(&shop.bench.assignment, input),
             effect::NAME => effect::call(shop, input),
             bounce::NAME => bounce::call(shop, input),
             plan::CHECK => plan::check(shop, input, stop).await,

@@ -8,7 +8,7 @@ use bus_schemas::{
     time::UnixMs,
 };
 
-use super::{asking::answer_of, attempt::Failing, capability::is_answered, limit::person};
+use super::{asking::answer_of, attempt::Failing, capability::Wanted, limit::person};
 use crate::{
     ledger::{Decided, Decision},
     plan::{
@@ -26,7 +26,8 @@ use crate::{
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
 /// So many pauses for a busy provider in a row without a turn between them, and the attempt has failed.
 const STUCK_AT_PROVIDER: u32 = 5;
-/// The same for a limit that is not reached, for a host that people have answered for, and for an effect that cannot be done.
+/// The same for a limit that is not reached, for a host or a secret that people have answered for, for a secret there is not, and
+/// for an effect that cannot be done.
 const STUCK_BELOW_LIMIT: u32 = 3;
 /// The most of a question that goes with its answer, in bytes.
 const QUESTION_BYTES: usize = 1024;
@@ -74,7 +75,11 @@ impl Change<'_> {
         });
         match pausing.pause {
             PauseSpec::Question { .. } => self.ask_question(number, pausing),
-            PauseSpec::Capability { host } => self.ask_capability(number, pausing, host),
+            PauseSpec::Capability { host } => self.ask_capability(number, pausing, Wanted::Host(host)),
+            PauseSpec::Secret { name, problem: None } => self.ask_capability(number, pausing, Wanted::Secret(name)),
+            PauseSpec::Secret { name, problem: Some(why) } => {
+                self.refuse_capability(number, Wanted::Secret(name), why);
+            }
             PauseSpec::Effect { name, problem } => self.ask_effect(number, pausing, name, problem.as_deref()),
             PauseSpec::Budget => match self.reached(number, 0) {
                 Some((owner, reached)) => {
@@ -95,11 +100,14 @@ impl Change<'_> {
         let most = match pausing.pause {
             PauseSpec::RateLimited { .. } => Some(STUCK_AT_PROVIDER),
             PauseSpec::Budget if self.reached(number, 0).is_none() => Some(STUCK_BELOW_LIMIT),
-            PauseSpec::Capability { host } if self.task(number).is_some_and(|task| is_answered(task, host)) => {
+            PauseSpec::Secret { problem: Some(_), .. } | PauseSpec::Effect { problem: Some(_), .. } => {
                 Some(STUCK_BELOW_LIMIT)
             }
-            PauseSpec::Effect { problem: Some(_), .. } => Some(STUCK_BELOW_LIMIT),
-            _ => None,
+            pause => {
+                let answered = Wanted::of(pause)
+                    .is_some_and(|wanted| self.task(number).is_some_and(|task| wanted.is_answered(task)));
+                answered.then_some(STUCK_BELOW_LIMIT)
+            }
         };
         let Some(task) = self.task(number) else { return false };
         let same = task.last_pause.is_none_or(|last| last == discriminant(pausing.pause));

@@ -13,6 +13,14 @@ use crate::{
 };
 
 fn asks_for(world: &mut World, host: &str, route: Option<Route>) -> Outcome {
+    asks(world, PauseSpec::Capability { host: host.to_owned() }, route)
+}
+
+fn asks_for_secret(world: &mut World, name: &str, problem: Option<&str>) -> Outcome {
+    asks(world, PauseSpec::Secret { name: name.to_owned(), problem: problem.map(str::to_owned) }, None)
+}
+
+fn asks(world: &mut World, pause: PauseSpec, route: Option<Route>) -> Outcome {
     let number = world.work(1, 7);
     let approval_id = world.fresh();
     world
@@ -20,7 +28,7 @@ fn asks_for(world: &mut World, host: &str, route: Option<Route>) -> Outcome {
             task_id: super::support::task(1),
             number,
             nonce: super::support::nonce(7),
-            pause: PauseSpec::Capability { host: host.to_owned() },
+            pause,
             approval_id,
             digest: "capability".to_owned(),
             vm_ms: 0,
@@ -85,4 +93,45 @@ fn silence_is_a_no_and_a_policy_can_grant() {
     asks_for(&mut world, "docs.rs", Some(Route::auto("hosts")));
     assert_eq!((world.state(1), world.task(1).granted[0].as_str()), (TaskState::Ready, "docs.rs"));
     assert_eq!(world.task(1).notes[1].from, "policy:hosts");
+}
+
+#[test]
+fn a_granted_secret_stays_with_the_task_and_is_no_host() {
+    let mut world = world();
+    asks_for_secret(&mut world, "github", None);
+    assert_eq!(world.task(1).reason, "asks for the secret github");
+    let approval_id = world.task(1).approval_id.unwrap();
+    assert!(matches!(world.plan.approval(approval_id).unwrap().subject, Subject::Capability { number: 1, .. }));
+    world.decide(1, Verdict::Approved, "").unwrap();
+    let task = world.task(1);
+    assert_eq!((task.state, task.granted_secrets.as_slice()), (TaskState::Ready, ["github".to_owned()].as_slice()));
+    assert_eq!(task.granted, Vec::<String>::new(), "a secret's name opens no host");
+    assert!(task.notes[0].text.starts_with("You asked for the secret github: granted. The proxy uses it for you"));
+    assert_eq!((task.resume_from, task.max_attempts), (1, 3), "it goes on, and lost no try");
+    // It is asked for again: nobody is asked. A host of the same name is another thing.
+    let outcome = asks_for_secret(&mut world, "github", None);
+    assert!(!outcome.commands.iter().any(|command| matches!(command, Command::Ask { .. })));
+    assert!(world.task(1).notes[1].text.ends_with("you have it already."));
+    asks_for(&mut world, "github", None);
+    assert_eq!(world.state(1), TaskState::InputRequired);
+}
+
+#[test]
+fn a_secret_that_was_refused_or_is_not_there_is_asked_of_nobody() {
+    let mut world = world();
+    asks_for_secret(&mut world, "github", None);
+    world.decide(1, Verdict::Rejected, "not this one").unwrap();
+    let outcome = asks_for_secret(&mut world, "github", None);
+    assert!(!outcome.commands.iter().any(|command| matches!(command, Command::Ask { .. })));
+    let task = world.task(1);
+    assert_eq!((task.state, task.granted_secrets.len()), (TaskState::Ready, 0));
+    assert!(task.notes[0].text.contains("not granted: not this one") && task.notes[1].text.contains("refused before"));
+    let outcome = asks_for_secret(&mut world, "aws", Some("there is no secret of that name, only github"));
+    assert!(!outcome.commands.iter().any(|command| matches!(command, Command::Ask { .. })));
+    let task = world.task(1);
+    assert_eq!((task.state, task.granted_secrets.len()), (TaskState::Ready, 0));
+    let wanted = "You asked for the secret aws: not granted: there is no secret of that name, only github; do not ask for it again. Go on without it.";
+    assert_eq!(task.notes[2].text, wanted);
+    asks_for_secret(&mut world, "aws", Some("there is none"));
+    assert_eq!(world.task(1).failure.as_ref().unwrap().reason, "no_progress", "again and again is a failed attempt");
 }

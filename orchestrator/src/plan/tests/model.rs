@@ -326,8 +326,13 @@ impl Model {
             }
             9 => self.pause(task_id, number, nonce, PauseSpec::Budget),
             10 => {
-                let host = format!("host-{}", serial % 3);
-                self.pause(task_id, number, nonce, PauseSpec::Capability { host });
+                let name = format!("name-{}", serial % 3);
+                let pause = match serial % 5 {
+                    0 | 1 => PauseSpec::Capability { host: name },
+                    2 | 3 => PauseSpec::Secret { name, problem: None },
+                    _ => PauseSpec::Secret { name, problem: Some("there is none of that name".to_owned()) },
+                };
+                self.pause(task_id, number, nonce, pause);
             }
             11 => self.pause(task_id, number, nonce, effect_of(serial)),
             0 => self.messages.push(Fact::AttemptFailed {

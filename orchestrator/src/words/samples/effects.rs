@@ -22,6 +22,7 @@ pub(crate) fn effect() -> ApprovalView {
     view.capability = Some(CapabilityView {
         capability: Capability::Effect { name: "deploy".to_owned(), arguments: arguments.clone().into() },
         reason: "Every check passed. Please *hurry*.".to_owned(),
+        secret: None,
         effect: Some(EffectOrder {
             name: "deploy".to_owned(),
             about: "Deploys the site.".to_owned(),

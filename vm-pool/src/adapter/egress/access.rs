@@ -10,8 +10,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    lend::Lent,
     resolve::{Allowed, Resolve, System},
     rules::{Host, Rules},
+    secrets::Secrets,
     splice::Counts,
 };
 
@@ -28,6 +30,7 @@ pub struct EgressAccess {
     pub(super) resolver: Arc<dyn Resolve>,
     /// Of those the rules let through, these may have a private address.
     pub(super) private: Arc<Rules>,
+    pub(super) lent: Lent,
     #[cfg(test)]
     allow_private: bool,
     pub(super) waits: Waits,
@@ -65,6 +68,7 @@ impl EgressAccess {
             stop,
             resolver,
             private,
+            lent: Lent::default(),
             #[cfg(test)]
             allow_private: false,
             waits: WAITS,
@@ -84,6 +88,12 @@ impl EgressAccess {
     #[must_use]
     pub fn with_private(self, private: Arc<Rules>) -> Self {
         Self { private, ..self }
+    }
+
+    /// Plain requests to the hosts of these secrets go on with them, for those that are named.
+    #[must_use]
+    pub fn with_secrets(self, all: Secrets, granted: &[String]) -> Self {
+        Self { lent: Lent::new(all, granted), ..self }
     }
 
     /// For tests: names as this resolver has them; private addresses are let through or not; short waits.

@@ -1,13 +1,13 @@
 //! A plain HTTP request on its way to a target.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version, header};
-use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{rules::Host, serve::Body, splice::Counted};
+/// What a target answers.
+pub(super) type Upstream = Incoming;
 
 /// Headers that are between two neighbors, not between the ends.
 const HOP_BY_HOP: [&str; 8] = [
@@ -21,13 +21,15 @@ const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 
-/// Sends the request to the connected target; the task carries the connection for as long as it is held.
-pub(super) async fn forward(
+/// Sends the request to the connected target, which is called `named`; the task carries the connection for as long as it is held.
+pub(super) async fn forward<S>(
     request: Request<Incoming>,
-    host: &Host,
-    port: u16,
-    stream: Counted<TcpStream>,
-) -> Result<(Response<Body>, AbortOnDropHandle<()>), hyper::Error> {
+    named: &str,
+    stream: S,
+) -> Result<(Response<Upstream>, AbortOnDropHandle<()>), hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let task = AbortOnDropHandle::new(tokio::spawn(async move {
         let _ = connection.await;
@@ -37,17 +39,17 @@ pub(super) async fn forward(
     parts.version = Version::HTTP_11;
     strip(&mut parts.headers);
     // Whoever is let through is the one who is asked: a server of many names must not be led elsewhere.
-    let named = if port == 80 { host.to_string() } else { format!("{host}:{port}") };
-    if let Ok(named) = HeaderValue::from_str(&named) {
+    if let Ok(named) = HeaderValue::from_str(named) {
         parts.headers.insert(header::HOST, named);
     }
     let response = sender.send_request(Request::from_parts(parts, body)).await?;
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
-    Ok((Response::from_parts(parts, body.boxed()), task))
+    Ok((Response::from_parts(parts, body), task))
 }
 
-fn strip(headers: &mut HeaderMap) {
+/// Takes out what is between two neighbors.
+pub(super) fn strip(headers: &mut HeaderMap) {
     let listed: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -46,6 +46,8 @@ pub(super) enum Allowed {
     /// Those of one's own network, if a name leads there; any, if the address itself was written: whoever looks after a name
     /// must not be able to lead it to this machine.
     Network,
+    /// The same, and none of the public internet.
+    Own,
     /// All, in tests.
     #[cfg(test)]
     All,
@@ -55,7 +57,7 @@ impl Allowed {
     fn lets(self, host: &Host, why: &'static str) -> bool {
         match self {
             Self::Public => false,
-            Self::Network => matches!(host, Host::Address(_)) || matches!(why, PRIVATE | CARRIER_GRADE),
+            Self::Network | Self::Own => matches!(host, Host::Address(_)) || matches!(why, PRIVATE | CARRIER_GRADE),
             #[cfg(test)]
             Self::All => true,
         }
@@ -74,9 +76,10 @@ pub(super) async fn targets(
         Host::Name(name) => resolver.lookup(name).await.map_err(|e| NoAddress::Unknown(e.to_string()))?,
     };
     let why = found.iter().find_map(|address| refusal(*address));
+    let is_known = !found.is_empty();
     let mut public: Vec<SocketAddr> = found
         .into_iter()
-        .filter(|address| refusal(*address).is_none_or(|why| allowed.lets(host, why)))
+        .filter(|address| refusal(*address).map_or(allowed != Allowed::Own, |why| allowed.lets(host, why)))
         .map(|address| SocketAddr::new(address, port))
         .collect();
     // They are tried in order; IPv6 without a way out would cost the whole wait.
@@ -84,6 +87,9 @@ pub(super) async fn targets(
     match why {
         _ if !public.is_empty() => Ok(public),
         Some(why) => Err(NoAddress::Refused(why)),
+        None if is_known => Err(NoAddress::Unknown(
+            "it has a public address, and is to be reached on a private network only".to_owned(),
+        )),
         None => Err(NoAddress::Unknown("it has no address".to_owned())),
     }
 }

@@ -20,7 +20,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     access::{EgressAccess, Entry},
     forward,
-    resolve::{NoAddress, targets},
+    lend::lend,
+    resolve::{Allowed, NoAddress, targets},
     rules::Host,
     splice::{Counted, splice},
 };
@@ -32,10 +33,10 @@ pub(super) type Body = BoxBody<Bytes, hyper::Error>;
 
 /// What one connection holds on to until it ends.
 #[derive(Default)]
-struct Held<'a> {
-    entry: Option<Entry<'a>>,
+pub(super) struct Held<'a> {
+    pub(super) entry: Option<Entry<'a>>,
     tunnel: Option<(OnUpgrade, Counted<TcpStream>)>,
-    forwarding: Option<AbortOnDropHandle<()>>,
+    pub(super) forwarding: Option<AbortOnDropHandle<()>>,
 }
 
 /// Serves one connection of a guest: one request, one target.
@@ -96,7 +97,7 @@ async fn nothing_moves(access: &EgressAccess, held: &Mutex<Held<'_>>) {
     }
 }
 
-fn lock<'m, 'a>(held: &'m Mutex<Held<'a>>) -> std::sync::MutexGuard<'m, Held<'a>> {
+pub(super) fn lock<'m, 'a>(held: &'m Mutex<Held<'a>>) -> std::sync::MutexGuard<'m, Held<'a>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -122,16 +123,57 @@ async fn answer<'a>(
     };
     let Target { host, port } = &target;
     let shown = format!("{host}:{port}");
+    if request.method() != Method::CONNECT {
+        match access.lent.choose(request.headers(), host, *port) {
+            Ok(None) => {}
+            Ok(Some(loan)) => return lend(request, access, held, &loan).await,
+            Err(response) => {
+                let _ = access.asked(&shown, "no such secret", false);
+                return response;
+            }
+        }
+    }
     let Some(rule) = access.rules.allowing(host, *port) else {
         let _ = access.asked(&shown, "default deny", false);
         let entry = host.entry(*port);
         let text = format!(
-            "{shown} is not on this task's allow-list. The plan's task would need:\n\n    network: [\"{entry}\"]\n"
+            "{shown} is not on this task's allow-list. The plan's task would need:\n\n    network: [\"{entry}\"]\n{}",
+            access.lent.hint(host, *port)
         );
         return say(StatusCode::FORBIDDEN, &text);
     };
-    let found =
-        timeout(access.waits.connect, targets(&*access.resolver, host, *port, access.allowed(host, *port))).await;
+    let (entry, stream) = match reach(access, (host, *port), rule, access.allowed(host, *port)).await {
+        Ok(reached) => reached,
+        Err(response) => return response,
+    };
+    let counted = Counted { inner: stream, counts: Arc::clone(&entry.counts) };
+    lock(held).entry = Some(entry);
+    if request.method() == Method::CONNECT {
+        lock(held).tunnel = Some((hyper::upgrade::on(&mut request), counted));
+        return Response::new(Full::default().map_err(|never: Infallible| match never {}).boxed());
+    }
+    let named = if *port == 80 { host.to_string() } else { shown.clone() };
+    match forward::forward(request, &named, counted).await {
+        Ok((response, task)) => {
+            lock(held).forwarding = Some(task);
+            response.map(http_body_util::BodyExt::boxed)
+        }
+        Err(error) => say(StatusCode::BAD_GATEWAY, &format!("{shown} did not answer: {error}\n")),
+    }
+}
+
+/// Finds and connects to a target that `rule` lets through, and records it.
+///
+/// # Errors
+/// The answer that says why it is not reached.
+pub(super) async fn reach<'a>(
+    access: &'a EgressAccess,
+    (host, port): (&Host, u16),
+    rule: &str,
+    allowed: Allowed,
+) -> Result<(Entry<'a>, TcpStream), Response<Body>> {
+    let shown = format!("{host}:{port}");
+    let found = timeout(access.waits.connect, targets(&*access.resolver, host, port, allowed)).await;
     let addresses = match found {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(NoAddress::Refused(why))) => {
@@ -139,38 +181,26 @@ async fn answer<'a>(
             let text = format!(
                 "{shown} is refused: it has a {why}, and only those are reached that the host's `pool.private_hosts` names\n"
             );
-            return say(StatusCode::FORBIDDEN, &text);
+            return Err(say(StatusCode::FORBIDDEN, &text));
         }
         Ok(Err(NoAddress::Unknown(why))) => {
             let _ = access.asked(&shown, rule, true);
-            return say(StatusCode::BAD_GATEWAY, &format!("{shown} cannot be found: {why}\n"));
+            return Err(say(StatusCode::BAD_GATEWAY, &format!("{shown} cannot be found: {why}\n")));
         }
         Err(_) => {
             let _ = access.asked(&shown, rule, true);
-            return say(StatusCode::GATEWAY_TIMEOUT, &format!("{shown} cannot be found in time\n"));
+            return Err(say(StatusCode::GATEWAY_TIMEOUT, &format!("{shown} cannot be found in time\n")));
         }
     };
     let entry = access.asked(&shown, rule, true);
     let connected = timeout(access.waits.connect, TcpStream::connect(&*addresses)).await;
     let stream = match connected {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return say(StatusCode::BAD_GATEWAY, &format!("{shown} cannot be reached: {error}\n")),
-        Err(_) => return say(StatusCode::GATEWAY_TIMEOUT, &format!("{shown} does not answer\n")),
+        Ok(Err(error)) => return Err(say(StatusCode::BAD_GATEWAY, &format!("{shown} cannot be reached: {error}\n"))),
+        Err(_) => return Err(say(StatusCode::GATEWAY_TIMEOUT, &format!("{shown} does not answer\n"))),
     };
     let _ = stream.set_nodelay(true);
-    let counted = Counted { inner: stream, counts: Arc::clone(&entry.counts) };
-    lock(held).entry = Some(entry);
-    if request.method() == Method::CONNECT {
-        lock(held).tunnel = Some((hyper::upgrade::on(&mut request), counted));
-        return Response::new(Full::default().map_err(|never: Infallible| match never {}).boxed());
-    }
-    match forward::forward(request, host, *port, counted).await {
-        Ok((response, task)) => {
-            lock(held).forwarding = Some(task);
-            response
-        }
-        Err(error) => say(StatusCode::BAD_GATEWAY, &format!("{shown} did not answer: {error}\n")),
-    }
+    Ok((entry, stream))
 }
 
 /// Whom a request is for.
@@ -197,7 +227,7 @@ fn target(request: &Request<Incoming>) -> Result<Target, String> {
     Ok(Target { host, port })
 }
 
-fn say(status: StatusCode, text: &str) -> Response<Body> {
+pub(super) fn say(status: StatusCode, text: &str) -> Response<Body> {
     let body = Full::new(Bytes::from(text.to_owned())).map_err(|never| match never {}).boxed();
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -1,3 +1,5 @@
+mod lending;
+
 use std::{
     collections::BTreeMap,
     io,
@@ -19,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{EgressAccess, Rules, access::Waits, resolve::Resolve, rules::Host, serve};
+use super::{EgressAccess, Rules, Secrets, access::Waits, resolve::Resolve, rules::Host, serve};
 
 fn rules(entries: &[&str]) -> Rules {
     Rules::parse(&entries.iter().map(|e| (*e).to_owned()).collect::<Vec<_>>()).unwrap()
@@ -103,6 +105,8 @@ struct Proxy {
     allow_private: bool,
     private: Arc<Rules>,
     rules: Rules,
+    /// What there is, and what the task was granted.
+    secrets: (Secrets, Vec<String>),
     waits: Waits,
     records: Arc<Mutex<Vec<EgressRecord>>>,
     stop: CancellationToken,
@@ -121,6 +125,7 @@ impl Proxy {
             allow_private,
             private: Arc::default(),
             rules: rules(entries),
+            secrets: Default::default(),
             waits: Waits { head: minute, connect: minute, idle: minute },
             records: Arc::default(),
             stop: CancellationToken::new(),
@@ -134,6 +139,7 @@ impl Proxy {
         let records = Arc::clone(&self.records);
         let access = EgressAccess::new(self.rules.clone(), records, self.log_sender.clone(), self.stop.clone())
             .with_private(Arc::clone(&self.private))
+            .with_secrets(self.secrets.0.clone(), &self.secrets.1)
             .faked(self.names.clone(), self.allow_private, self.waits);
         (client, tokio::spawn(serve(guest, Arc::new(access))))
     }

@@ -37,4 +37,5 @@ mod usage;
 
 pub use access::{Access, Meter};
 pub use provider::{Gateway, GatewayError};
+pub(in crate::adapter) use redact::Redactor;
 pub use secret::Secret;

@@ -222,7 +222,7 @@ fn open(
     let base_url = base_url.trim_end_matches('/').to_owned();
     check_url(&base_url)?;
     let key = match (&settings.key_file, &settings.key_env) {
-        (Some(file), _) => Some(Secret::from_file(Path::new(file))?),
+        (Some(file), _) => Some(Secret::from_file("key_file", Path::new(file))?),
         (None, Some(variable)) => env(variable).as_deref().and_then(Secret::new),
         (None, None) => None,
     };

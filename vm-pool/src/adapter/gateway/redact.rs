@@ -1,5 +1,7 @@
 //! The key does not go down to the guest, even if the provider repeats it.
 
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 
 use super::secret::Secret;
@@ -7,42 +9,59 @@ use super::secret::Secret;
 /// Shorter keys are words like `none` or `dummy`; to black them out would harm honest text.
 const SHORTEST: usize = 12;
 
-/// Replaces the key in a stream, across its frames, by as many `x`.
-#[derive(Debug)]
-pub(super) struct Redactor {
-    key: Option<Secret>,
-    /// The end of the last frame, if the key could go on from there.
+/// Replaces keys in a stream, across its frames, by as many `x`.
+pub(in crate::adapter) struct Redactor {
+    keys: Vec<Secret>,
+    /// The end of the last frame, as it came, if a key could go on from there.
     held: BytesMut,
+    /// Which of its bytes belong to a key that was found already: one key may be a part of another.
+    found: Vec<bool>,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").field("keys", &self.keys.len()).finish_non_exhaustive()
+    }
 }
 
 impl Redactor {
     pub(super) fn new(key: Option<&Secret>) -> Self {
-        let key = key.filter(|key| key.needle().len() >= SHORTEST).cloned();
-        Self { key, held: BytesMut::new() }
+        Self::of(key.filter(|key| key.needle().len() >= SHORTEST).cloned().into_iter().collect())
+    }
+
+    /// All of these are blacked out, however short they are.
+    pub(in crate::adapter) fn of(keys: Vec<Secret>) -> Self {
+        Self { keys, held: BytesMut::new(), found: Vec::new() }
     }
 
     /// Takes a frame in; gives what can be passed on now (perhaps nothing).
-    pub(super) fn push(&mut self, frame: Bytes) -> Bytes {
-        let Some(key) = &self.key else { return frame };
-        let needle = key.needle();
-        if self.held.is_empty() && !has_any(&frame, needle) {
+    pub(in crate::adapter) fn push(&mut self, frame: Bytes) -> Bytes {
+        if self.held.is_empty() && !self.keys.iter().any(|key| has_any(&frame, key.needle())) {
             return frame;
         }
         let mut all = std::mem::take(&mut self.held);
         all.extend_from_slice(&frame);
-        black_out(&mut all, needle);
-        let keep = overlap(&all, needle);
+        self.found.resize(all.len(), false);
+        let mut keep = 0;
+        for key in &self.keys {
+            mark(&all, key.needle(), &mut self.found);
+            keep = keep.max(overlap(&all, key.needle()));
+        }
         self.held = all.split_off(all.len() - keep);
+        let held = self.found.split_off(all.len());
+        black_out(&mut all, &std::mem::replace(&mut self.found, held));
         all.freeze()
     }
 
     /// What was held back at the end.
-    pub(super) fn finish(&mut self) -> Bytes {
-        std::mem::take(&mut self.held).freeze()
+    pub(in crate::adapter) fn finish(&mut self) -> Bytes {
+        let mut rest = std::mem::take(&mut self.held);
+        black_out(&mut rest, &std::mem::take(&mut self.found));
+        rest.freeze()
     }
 
     /// A whole text.
-    pub(super) fn whole(&mut self, text: Bytes) -> Bytes {
+    pub(in crate::adapter) fn whole(&mut self, text: Bytes) -> Bytes {
         let mut out = BytesMut::from(self.push(text).as_ref());
         out.extend_from_slice(&self.finish());
         out.freeze()
@@ -54,12 +73,17 @@ fn has_any(text: &[u8], needle: &[u8]) -> bool {
     overlap(text, needle) > 0 || find(text, needle).is_some()
 }
 
-fn black_out(text: &mut [u8], needle: &[u8]) {
+/// Marks every place of the needle.
+fn mark(text: &[u8], needle: &[u8], found: &mut [bool]) {
     let mut from = 0;
     while let Some(at) = find(&text[from..], needle) {
-        text[from + at..from + at + needle.len()].fill(b'x');
-        from += at + needle.len();
+        found[from + at..from + at + needle.len()].fill(true);
+        from += at + 1;
     }
+}
+
+fn black_out(text: &mut [u8], found: &[bool]) {
+    text.iter_mut().zip(found).filter(|(_, found)| **found).for_each(|(byte, _)| *byte = b'x');
 }
 
 /// Where the needle is in `text`.
@@ -105,6 +129,19 @@ mod tests {
         assert_eq!(redactor.push(Bytes::from_static(b"data: sk-can\n\n")), "data: sk-can\n\n");
         assert_eq!(redactor.push(Bytes::from_static(b"data: s")), "data: ");
         assert_eq!(redactor.push(Bytes::from_static(b"un\n\n")), "sun\n\n");
+    }
+
+    #[test]
+    fn a_key_that_is_part_of_another_does_not_hide_it() {
+        let keys = ["pass-word", "user:pass-word-1", "d-1x"].map(|key| Secret::new(key).unwrap());
+        let text = b"[user:pass-word-1x user:pass-word pass-w";
+        for cut in 1..text.len() {
+            let mut redactor = Redactor::of(keys.to_vec());
+            let mut out = redactor.push(Bytes::copy_from_slice(&text[..cut])).to_vec();
+            out.extend_from_slice(&redactor.push(Bytes::copy_from_slice(&text[cut..])));
+            out.extend_from_slice(&redactor.finish());
+            assert_eq!(String::from_utf8(out).unwrap(), "[xxxxxxxxxxxxxxxxx user:xxxxxxxxx pass-w", "{cut}");
+        }
     }
 
     #[test]

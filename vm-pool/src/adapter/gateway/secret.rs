@@ -32,11 +32,11 @@ impl Secret {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// A key from a file that its owner alone can read.
+    /// A key from a file that its owner alone can read; `label` is what the configuration calls the file.
     ///
     /// # Errors
     /// What is wrong with it, and the way out.
-    pub fn from_file(path: &Path) -> Result<Self, String> {
+    pub fn from_file(label: &str, path: &Path) -> Result<Self, String> {
         let shown = path.display();
         // Not waiting for a pipe that nobody writes to.
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -44,18 +44,18 @@ impl Secret {
             .read(true)
             .custom_flags(nonblock)
             .open(path)
-            .map_err(|error| format!("key_file {shown}: {error}"))?;
-        let about = file.metadata().map_err(|error| format!("key_file {shown}: {error}"))?;
+            .map_err(|error| format!("{label} {shown}: {error}"))?;
+        let about = file.metadata().map_err(|error| format!("{label} {shown}: {error}"))?;
         if !about.is_file() {
-            return Err(format!("key_file {shown} is not a file"));
+            return Err(format!("{label} {shown} is not a file"));
         }
         if about.mode() & 0o077 != 0 {
-            return Err(format!("key_file {shown} can be read by others: `chmod 600 {shown}`"));
+            return Err(format!("{label} {shown} can be read by others: `chmod 600 {shown}`"));
         }
         let mut text = String::new();
         // The error would not hold the content; it says "not UTF-8" and no more.
-        file.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| format!("key_file {shown}: {error}"))?;
-        Self::new(&text).ok_or_else(|| format!("key_file {shown} holds no key: one line of text is wanted"))
+        file.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| format!("{label} {shown}: {error}"))?;
+        Self::new(&text).ok_or_else(|| format!("{label} {shown} holds no key: one line of text is wanted"))
     }
 
     /// The key as a header's value.
@@ -66,7 +66,7 @@ impl Secret {
     }
 
     /// What is to be found in nothing that leaves.
-    pub(super) fn needle(&self) -> &[u8] {
+    pub(in crate::adapter) fn needle(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
@@ -107,13 +107,13 @@ mod tests {
         fs::write(&path, "sk-canary-456\n").unwrap();
         for (mode, fine) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let read = Secret::from_file(&path);
+            let read = Secret::from_file("key_file", &path);
             assert_eq!(read.is_ok(), fine, "{mode:o}");
             assert!(!format!("{read:?}").contains("canary"));
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "\n").unwrap();
-        assert!(Secret::from_file(&path).is_err_and(|e| e.contains("holds no key")));
-        assert!(Secret::from_file(dir.path()).is_err());
+        assert!(Secret::from_file("key_file", &path).is_err_and(|e| e.contains("holds no key")));
+        assert!(Secret::from_file("key_file", dir.path()).is_err());
     }
 }

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use super::{Outside, Reach, Visitor};
 use crate::adapter::{
-    egress::{self, EgressAccess, Rules},
+    egress::{self, EgressAccess, Rules, Secrets},
     gateway::{Access, Gateway, Meter},
     session::DataStream,
 };
@@ -20,19 +20,26 @@ use crate::adapter::{
 pub struct HostOutside {
     gateway: Gateway,
     private: Arc<Rules>,
+    secrets: Secrets,
 }
 
 impl HostOutside {
     /// Models by way of this gateway; hosts by each task's list.
     #[must_use]
     pub fn new(gateway: Gateway) -> Self {
-        Self { gateway, private: Arc::default() }
+        Self { gateway, private: Arc::default(), secrets: Secrets::default() }
     }
 
     /// The hosts that may have a private address, where a task's list names them.
     #[must_use]
     pub fn with_private(self, private: Rules) -> Self {
         Self { private: Arc::new(private), ..self }
+    }
+
+    /// The secrets that its proxy uses on guests' behalf, where their tasks were granted them.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
     }
 }
 
@@ -51,16 +58,26 @@ impl Outside for HostOutside {
         self.gateway.briefs(role, models)
     }
 
+    fn problems(&self) -> Vec<String> {
+        self.secrets.problems()
+    }
+
     fn admit(&self, visitor: Visitor) -> Arc<dyn Reach> {
-        let Visitor { attempt, models, network, purse, log, stop, deadline } = visitor;
+        let Visitor { attempt, models, network, secrets, purse, log, stop, deadline } = visitor;
         let rules = Rules::parse(&network).unwrap_or_else(|flaw| {
             // The plan was checked before: this is another version's. What cannot be read lets nothing through.
             let _ = log.try_send(format!("no network for this attempt: {flaw}"));
             Rules::default()
         });
+        for name in self.secrets.missing(&secrets) {
+            let _ = log.try_send(format!(
+                "the secret `{name}` is not configured on this host: add [secrets.{name}] to its baton.toml"
+            ));
+        }
         let (records, meter) = (Arc::<Mutex<Vec<EgressRecord>>>::default(), Meter::default());
         let network = EgressAccess::new(rules, Arc::clone(&records), log.clone(), stop.clone())
-            .with_private(Arc::clone(&self.private));
+            .with_private(Arc::clone(&self.private))
+            .with_secrets(self.secrets.clone(), &secrets);
         let access = Access { attempt, models, purse, meter: meter.clone(), stop, log, deadline };
         let gateway = self.gateway.clone();
         Arc::new(HostReach { gateway, models: Arc::new(access), network: Arc::new(network), records, meter })

@@ -23,6 +23,11 @@ pub trait Outside: fmt::Debug + Send + Sync {
     /// One sentence for people: why there is none.
     fn briefs(&self, role: Role, models: &[String]) -> Result<Vec<ModelBrief>, String>;
 
+    /// What people should know: a sentence each, with the way out.
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Lets one attempt's guest in.
     fn admit(&self, visitor: Visitor) -> Arc<dyn Reach>;
 }
@@ -35,6 +40,8 @@ pub struct Visitor {
     pub models: Vec<String>,
     /// What the proxy lets through.
     pub network: Vec<String>,
+    /// The names of the secrets that the proxy uses on its behalf.
+    pub secrets: Vec<String>,
     /// Who pays for model calls.
     pub purse: Arc<dyn Purse>,
     /// Lines for the attempt's log.

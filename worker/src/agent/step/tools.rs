@@ -143,6 +143,7 @@ impl Next {
             Ending::Ask { question, options } => Ok(End::Pause(Pause::Question { question, options, stuck: false })),
             Ending::Access { host, reason } => Ok(End::Pause(Pause::Access { host, reason })),
             Ending::Effect { name, arguments, reason } => Ok(End::Pause(Pause::Effect { name, arguments, reason })),
+            Ending::Secret { name, reason } => Ok(End::Pause(Pause::Secret { name, reason })),
             Ending::Bounce { need, question } => Ok(End::Pause(Pause::Bounce { need, question })),
             Ending::HandOff { report, has_result } => {
                 let words = state.setup.answers_only || (state.setup.planner && has_result);

@@ -2,16 +2,19 @@
 
 use std::net::SocketAddr;
 
-use bus_schemas::v1::{
-    agent::{AgentWork, Report, Role},
-    guest::AttemptAssignment,
-    task::{NeedHandoff, Program},
+use bus_schemas::{
+    secrets::SecretBrief,
+    v1::{
+        agent::{AgentWork, Report, Role},
+        guest::AttemptAssignment,
+        task::{NeedHandoff, Program},
+    },
 };
 
 use crate::{
     agent::{
         Memory, ModelLimits, Setup, compact,
-        prompt::{self, Brief, Need},
+        prompt::{self, Brief, Need, Secret},
     },
     port::Layout,
     tool::call::ToolSpec,
@@ -40,6 +43,7 @@ pub(super) fn brief(assignment: &AttemptAssignment, layout: &Layout, proxy: Sock
         needs: assignment.needs.iter().map(|(key, handoff)| need(key, handoff)).collect(),
         skills: work.skills.iter().map(|skill| (skill.name.clone(), skill.description.clone())).collect(),
         network: assignment.network.clone(),
+        secrets: work.secrets.iter().map(|known| secret(known, assignment)).collect(),
         proxy: format!("http://{proxy}"),
         workspace: layout.workspace.display().to_string(),
         needs_file: layout.exchange.join("needs.json").display().to_string(),
@@ -72,6 +76,16 @@ pub(super) fn setup(assignment: &AttemptAssignment, brief: &Brief, specs: &[Tool
         opening: prompt::opening(brief, bytes),
         resumed: prompt::resumed(brief, memory.task_key != assignment.task_key, bytes),
         retry_wait_ms: RETRY_WAIT_MS,
+    }
+}
+
+fn secret(known: &SecretBrief, assignment: &AttemptAssignment) -> Secret {
+    Secret {
+        name: known.name.clone(),
+        about: known.about.clone(),
+        hosts: known.hosts.clone(),
+        header: known.header.clone(),
+        granted: assignment.secrets.contains(&known.name),
     }
 }
 

@@ -112,6 +112,7 @@ fn paused(pause: Pause) -> Option<Paused> {
         Pause::Effect { name, arguments, reason } => {
             Paused::Capability { capability: Capability::Effect { name, arguments }, reason }
         }
+        Pause::Secret { name, reason } => Paused::Capability { capability: Capability::Secret { name }, reason },
         Pause::Budget { task_key, resource, used, limit } => {
             let resource: Resource = serde_json::from_value(Value::String(resource)).ok()?;
             Paused::Budget { task_key, resource, used, limit }

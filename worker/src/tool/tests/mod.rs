@@ -99,6 +99,7 @@ impl Rig {
             models: Vec::new(),
             checks: Vec::new(),
             network: vec!["example.org".into()],
+            secrets: vec!["mirror".into()],
             wall_ms: 60_000,
             output_bytes: 1 << 20,
             max_processes: 4096,

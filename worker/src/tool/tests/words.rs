@@ -3,6 +3,7 @@
 use bus_schemas::{
     id::ApprovalId,
     json::Json,
+    secrets::SecretBrief,
     v1::{
         agent::{AgentWork, Role},
         api::{Finding, Severity},
@@ -81,6 +82,28 @@ async fn a_host_is_asked_for_by_its_name() {
     let refused = rig.err("request_access", json!({"host": "https://crates.io/x", "reason": "a library"})).await;
     assert!(refused.contains("leave scheme, path and wildcards away"), "{refused}");
     assert!(rig.err("request_access", json!({"host": "crates.io"})).await.starts_with("`reason` is missing"));
+    assert!(rig.err("request_access", json!({"reason": "?"})).await.starts_with("`host` is missing"));
+}
+
+#[tokio::test]
+async fn a_secret_is_asked_for_by_a_name_there_is_and_instead_of_a_host() {
+    let secret = |name: &str| SecretBrief { name: name.into(), ..SecretBrief::default() };
+    let rig =
+        Rig::with(AgentWork { secrets: vec![secret("github"), secret("mirror")], ..AgentWork::default() }, Vec::new());
+    let spec = rig.tools.specs().iter().find(|spec| spec.name == "request_access").expect("the tool");
+    assert_eq!(spec.input_schema["properties"]["secret"]["enum"], json!(["github"]), "what it has it need not ask for");
+    let ending = rig.ending("request_access", json!({"secret": "github", "reason": "to comment"})).await;
+    assert_eq!(ending, Ending::Secret { name: "github".into(), reason: "to comment".into() });
+    let both = rig.err("request_access", json!({"secret": "github", "host": "a.example", "reason": "?"})).await;
+    assert!(both.contains("one at a time"), "{both}");
+    let unknown = rig.err("request_access", json!({"secret": "aws", "reason": "?"})).await;
+    assert!(unknown.contains("no secret \"aws\"") && unknown.contains("there are: github, mirror"), "{unknown}");
+    assert!(
+        rig.err("request_access", json!({"secret": "mirror", "reason": "?"}))
+            .await
+            .contains("have the secret `mirror` already")
+    );
+    assert!(Rig::new().err("request_access", json!({"secret": "aws", "reason": "?"})).await.contains("none at all"));
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
 //! What a request is about, for every kind. All of it was written by agents or stands in files.
 
-use bus_schemas::v1::{
-    api::{
-        ApplyOffer, ApprovalView, Capability, CapabilityView, EffectOrder, Finding, OverBudgetView, QuestionView,
-        SkillProposal,
+use bus_schemas::{
+    secrets::SecretBrief,
+    v1::{
+        api::{
+            ApplyOffer, ApprovalView, Capability, CapabilityView, EffectOrder, Finding, OverBudgetView, QuestionView,
+            SkillProposal,
+        },
+        call::PlanPatch,
+        plan::Plan,
+        skill::{SkillReview, SkillStatus},
     },
-    call::PlanPatch,
-    plan::Plan,
-    skill::{SkillReview, SkillStatus},
 };
 
 use super::{
@@ -177,9 +180,11 @@ fn capability(wanted: &CapabilityView, task: Option<&str>) -> Section {
     let what = match &wanted.capability {
         Capability::Host { host } => format!("{who} wants to reach {}.", code(host, 300)),
         Capability::Effect { name, .. } => format!("{who} asks for the effect {}.", code(name, ENTRY)),
+        Capability::Secret { name } => format!("{who} wants to use the secret {}.", code(name, ENTRY)),
     };
     let title = if matches!(wanted.capability, Capability::Host { .. }) { "Access" } else { "Why" };
     let mut blocks = vec![Block::words(what)];
+    blocks.extend(wanted.secret.iter().flat_map(goes));
     if wanted.reason.trim().is_empty() {
         blocks.push(Block::words("It gives no reason."));
     } else {
@@ -199,6 +204,23 @@ fn outside(order: &EffectOrder) -> Section {
     let rows = effect::facts(order).into_iter().map(|(what, value)| (what.to_owned(), code(&value, 300)));
     blocks.push(Block::Facts { rows: rows.collect() });
     Section::new("The effect", "exactly what is run", blocks).needed()
+}
+
+/// What a secret is for, and where it goes.
+fn goes(secret: &SecretBrief) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let about = line(&secret.about, 300);
+    if !about.is_empty() {
+        blocks.push(Block::words(format!("What it is for: {about}")));
+    }
+    let hosts: Vec<String> = secret.hosts.iter().take(NAMED).map(|host| code(host, ENTRY)).collect();
+    let more = secret.hosts.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (hosts, header) = (hosts.join(", "), code(&secret.header, 80));
+    blocks.push(Block::words(format!(
+        "It goes to {hosts}{more}, in the header {header}. The task never sees its value."
+    )));
+    blocks
 }
 
 fn proposal(skill: &SkillProposal) -> Vec<Section> {

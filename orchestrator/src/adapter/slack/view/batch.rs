@@ -134,6 +134,7 @@ fn entry(approval: &ApprovalView) -> String {
         facts.push(match &wanted.capability {
             Capability::Host { host } => format!("reach {}", code(host, 120)),
             Capability::Effect { name, .. } => format!("effect {}", code(name, 120)),
+            Capability::Secret { name } => format!("use the secret {}", code(name, 120)),
         });
     }
     facts.push(ago(approval.asked_at));

@@ -178,6 +178,7 @@ fn remember(approval: &ApprovalView) -> Value {
         (ApprovalSubject::Capability { .. }, Some(wanted)) => match &wanted.capability {
             Capability::Host { .. } => "this host",
             Capability::Effect { .. } => "this effect",
+            Capability::Secret { .. } => "this secret",
         },
         _ => "this task",
     };

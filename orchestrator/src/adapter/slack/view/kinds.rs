@@ -1,13 +1,16 @@
 //! What a request is about, for every kind but the handoff. All of it was written by agents or stands in files.
 
-use bus_schemas::v1::{
-    api::{
-        ApplyOffer, ApprovalView, Capability, CapabilityView, EffectOrder, Finding, OverBudgetView, QuestionView,
-        SkillProposal,
+use bus_schemas::{
+    secrets::SecretBrief,
+    v1::{
+        api::{
+            ApplyOffer, ApprovalView, Capability, CapabilityView, EffectOrder, Finding, OverBudgetView, QuestionView,
+            SkillProposal,
+        },
+        call::PlanPatch,
+        plan::Plan,
+        skill::{SkillReview, SkillStatus},
     },
-    call::PlanPatch,
-    plan::Plan,
-    skill::{SkillReview, SkillStatus},
 };
 
 use super::{
@@ -168,6 +171,11 @@ fn capability(wanted: &CapabilityView, task: Option<&str>) -> String {
     let what = match &wanted.capability {
         Capability::Host { host } => format!("{who} wants to reach {}.", code(host, 300)),
         Capability::Effect { name, .. } => format!("{who} asks for the effect {}.", code(name, ENTRY)),
+        Capability::Secret { name } => {
+            let mut what = format!("{who} wants to use the secret {}.", code(name, ENTRY));
+            what.extend(wanted.secret.as_ref().map(goes));
+            what
+        }
     };
     if wanted.reason.trim().is_empty() {
         return format!("{what}\nIt gives no reason.");
@@ -186,6 +194,20 @@ fn outside(order: &EffectOrder) -> String {
         text.push_str(&format!("\n{what} {}", code(&value, 300)));
     }
     text
+}
+
+/// What a secret is for, and where it goes.
+fn goes(secret: &SecretBrief) -> String {
+    let about = line(&secret.about, 300);
+    let about = if about.is_empty() { String::new() } else { format!("\n*What it is for*: {about}") };
+    let hosts: Vec<String> = secret.hosts.iter().take(NAMED).map(|host| code(host, ENTRY)).collect();
+    let more = secret.hosts.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!(
+        "{about}\n*It goes to*: {}{more}, in the header {}. The task never sees its value.",
+        hosts.join(", "),
+        code(&secret.header, 80)
+    )
 }
 
 fn proposal(skill: &SkillProposal) -> Vec<String> {

@@ -201,6 +201,7 @@ fn what(approval: &ApprovalView) -> String {
         lines.push(match &wanted.capability {
             Capability::Host { host } => format!("to reach {}", code(host, 200)),
             Capability::Effect { name, .. } => format!("the effect {}", code(name, 200)),
+            Capability::Secret { name } => format!("to use the secret {}", code(name, 200)),
         });
     }
     if approval.route.risk != Risk::Low {

@@ -105,6 +105,7 @@ fn known_secrets_are_taken_out_before_anything_is_cut() {
     let known = ["canary-1234".to_owned(), "abc".to_owned()];
     let wanted = CapabilityView {
         capability: bus_schemas::v1::api::Capability::Host { host: "abc.example".to_owned() },
+        secret: None,
         reason: "because canary-1234&x".to_owned(),
         effect: None,
     };

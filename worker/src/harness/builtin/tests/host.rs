@@ -225,6 +225,7 @@ impl Rig {
             models: self.models.clone(),
             checks: Vec::new(),
             network: Vec::new(),
+            secrets: Vec::new(),
             wall_ms: 600_000,
             output_bytes: 1 << 20,
             max_processes: 4096,
