@@ -67,8 +67,7 @@ pub(super) fn compose(
     notes: Vec<Note>,
     mut needs: BTreeMap<String, NeedHandoff>,
     resume: Resume,
-    models: &ModelConfig,
-    rules: &Rules,
+    (models, rules): (&ModelConfig, &Rules),
 ) -> Result<Offer, LowerError> {
     let key = &brief.spec.key;
     let plan = &brief.project.plan;

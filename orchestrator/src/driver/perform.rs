@@ -252,8 +252,7 @@ async fn offer<J: Journal, B: Bus>(
         notes.to_vec(),
         needs,
         resume,
-        &hands.models,
-        &hands.rules,
+        (&hands.models, &hands.rules),
     )
     .map_err(|e| BusError::Refused { operation: "compose an offer", detail: e.to_string() })?;
     if let Program::Agent(work) = &mut composed.program {

@@ -54,7 +54,12 @@ impl Lent {
     ///
     /// # Errors
     /// The answer, if it must choose, or chose what it cannot have.
-    pub(super) fn choose(&self, headers: &HeaderMap, host: &Host, port: u16) -> Result<Option<Loan>, Response<Body>> {
+    pub(super) fn choose(
+        &self,
+        headers: &HeaderMap,
+        host: &Host,
+        port: u16,
+    ) -> Result<Option<Loan>, Box<Response<Body>>> {
         let fits = |secret: &Arc<Named>| {
             let place = secret.place(host, port)?.clone();
             Some(Loan { secret: Arc::clone(secret), place })
@@ -63,12 +68,12 @@ impl Lent {
         if let Some(wanted) = headers.get(CHOICE) {
             let found = loans.into_iter().find(|loan| wanted.as_bytes() == loan.secret.name.as_bytes());
             let none = "this task has no secret of the name in `baton-secret` for this host\n";
-            return found.map(Some).ok_or_else(|| say(StatusCode::FORBIDDEN, none));
+            return found.map(Some).ok_or_else(|| Box::new(say(StatusCode::FORBIDDEN, none)));
         }
         if loans.len() > 1 {
             let names: Vec<&str> = loans.iter().map(|loan| loan.secret.name.as_str()).collect();
             let text = format!("say which secret is meant with the header `baton-secret`: {}\n", names.join(", "));
-            return Err(say(StatusCode::BAD_REQUEST, &text));
+            return Err(Box::new(say(StatusCode::BAD_REQUEST, &text)));
         }
         Ok(loans.pop())
     }

@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_said_without_a_word_of_it() {
         let env: Env = Arc::new(|name| {
-            (name == "SHORT").then(|| "abc".to_owned()).or((name == "WIDE").then(|| "canary canary".to_owned()))
+            (name == "SHORT").then(|| "abc".to_owned()).or_else(|| (name == "WIDE").then(|| "canary canary".to_owned()))
         });
         let from = |setup: SecretSetup| Named::new("github", &setup, &env).unwrap().value().map(|_| ()).unwrap_err();
         let of = |variable: &str| from(SecretSetup { env: Some(variable.to_owned()), ..setup(&["a.b"]) });

@@ -129,7 +129,7 @@ async fn answer<'a>(
             Ok(Some(loan)) => return lend(request, access, held, &loan).await,
             Err(response) => {
                 let _ = access.asked(&shown, "no such secret", false);
-                return response;
+                return *response;
             }
         }
     }
