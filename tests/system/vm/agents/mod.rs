@@ -5,6 +5,7 @@ mod canary;
 mod examples;
 mod kill;
 mod people;
+mod secrets;
 mod trouble;
 
 use harness::world::World;
