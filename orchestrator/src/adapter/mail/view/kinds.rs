@@ -182,7 +182,7 @@ fn capability(wanted: &CapabilityView, task: Option<&str>) -> Section {
         Capability::Effect { name, .. } => format!("{who} asks for the effect {}.", code(name, ENTRY)),
         Capability::Secret { name } => format!("{who} wants to use the secret {}.", code(name, ENTRY)),
     };
-    let title = if matches!(wanted.capability, Capability::Host { .. }) { "Access" } else { "Why" };
+    let title = if matches!(wanted.capability, Capability::Effect { .. }) { "Why" } else { "Access" };
     let mut blocks = vec![Block::words(what)];
     blocks.extend(wanted.secret.iter().flat_map(goes));
     if wanted.reason.trim().is_empty() {
