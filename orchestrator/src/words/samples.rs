@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use bus_schemas::{
     id::{ApprovalId, LeaseId, ProjectId, TaskId},
-    secrets::SecretBrief,
     time::UnixMs,
     v1::{
         agent::{Choice, EgressRecord, Report, Resource, Spend, Tokens},
@@ -26,7 +25,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod effects;
+mod secrets;
 pub(crate) use effects::{effect, unknown};
+pub(crate) use secrets::secret;
 
 /// 2026-11-22 21:05 UTC.
 pub(crate) const NOW: UnixMs = UnixMs(1_795_381_500_000);
@@ -337,24 +338,6 @@ pub(crate) fn capability() -> ApprovalView {
     });
     view.route.can_remember = true;
     view.route.risk = Risk::Low;
-    view
-}
-
-pub(crate) fn secret() -> ApprovalView {
-    let mut view = capability();
-    view.capability = Some(CapabilityView {
-        capability: Capability::Secret { name: "github".to_owned() },
-        reason: "The issue wants an answer.".to_owned(),
-        effect: None,
-        secret: Some(SecretBrief {
-            name: "github".to_owned(),
-            about: "reads & comments on issues".to_owned(),
-            hosts: vec!["api.github.com".to_owned(), "uploads.github.com:8443".to_owned()],
-            header: "authorization".to_owned(),
-        }),
-    });
-    view.route.risk = Risk::Medium;
-    view.route.risk_reasons = vec!["reaches api.github.com".to_owned(), "uses the secret github".to_owned()];
     view
 }
 

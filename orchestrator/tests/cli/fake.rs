@@ -13,12 +13,12 @@ use bus_schemas::{
         api::{
             ApplyRequest, ApplyView, ApprovalView, AskRequest, AskedView, AuditEntry, AuditFinding, AuditReport,
             BatchOutcome, BatchRequest, BudgetRequest, CancelRequest, Conflict, DeadLetterView, DecisionRequest,
-            DelegateRequest, DelegationView, DiffView, EditPlanRequest, FatigueView, FeedEvent, Finding, Health,
-            HostView, JournalEntry, NewProject, PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport,
-            RememberedView, RevokeRequest, Severity, TellRequest, TellView, UndoRequest, ViewedRequest, VoteView,
+            DelegateRequest, DelegationView, DiffView, EditPlanRequest, FatigueView, FeedEvent, Health, HostView,
+            JournalEntry, NewProject, PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport,
+            RememberedView, RevokeRequest, TellRequest, TellView, UndoRequest, ViewedRequest, VoteView,
         },
         approval::{Decision, Verdict},
-        handoff::{ChangeKind, ChangedPath, Isolation},
+        handoff::Isolation,
         host::Beat,
         project::ProjectState,
         task::LogChunk,
@@ -33,8 +33,9 @@ use orchestrator::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-pub use super::fixtures::chunk;
+use super::fixtures::finding;
 use super::fixtures::{approval, audited, project, remembered};
+pub use super::fixtures::{changed, chunk};
 
 /// The digest of the one request.
 pub const DIGEST: &str = "5f1d0c0ffee0000000000000000000000000000000000000000000000000abcd";
@@ -483,22 +484,6 @@ impl Service for Fake {
     async fn rebuild(&self) -> Result<RebuildReport, Problem> {
         Ok(RebuildReport { journal_entries: 9, rows: 3, differences: self.state().differences })
     }
-}
-
-fn finding(file: &str) -> Finding {
-    Finding {
-        severity: Severity::Error,
-        code: "cycle".to_owned(),
-        file: file.to_owned(),
-        line: 3,
-        column: 5,
-        message: "a needs b needs a".to_owned(),
-        hint: Some("take one of them out".to_owned()),
-    }
-}
-
-pub fn changed(path: &str) -> ChangedPath {
-    ChangedPath { path: path.to_owned(), kind: ChangeKind::Added, bytes: 2048 }
 }
 
 /// The verdict of the one request, once there is one.

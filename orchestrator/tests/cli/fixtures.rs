@@ -8,17 +8,18 @@ use bus_schemas::{
     v1::{
         agent::Resource,
         api::{
-            ApprovalView, AuditEntry, LimitView, ProjectView, RememberScope, RememberedView, Risk, SpendView, TaskView,
+            ApprovalView, AuditEntry, Finding, LimitView, ProjectView, RememberScope, RememberedView, Risk, Severity,
+            SpendView, TaskView,
         },
         approval::ApprovalSubject,
-        handoff::{CheckEvidence, Handoff, Isolation, Usage},
+        handoff::{ChangeKind, ChangedPath, CheckEvidence, Handoff, Isolation, Usage},
         project::ProjectState,
         task::{LogChunk, LogSource, TaskState},
     },
 };
 use uuid::Uuid;
 
-use super::fake::{DIGEST, approval_id, changed, project_id, task_id};
+use super::fake::{DIGEST, approval_id, project_id, task_id};
 
 /// The one project.
 pub fn project() -> ProjectView {
@@ -172,5 +173,23 @@ pub fn chunk(sequence: u64, source: LogSource, text: &str) -> LogChunk {
         sequence,
         received_at: UnixMs(0),
         text: text.to_owned(),
+    }
+}
+
+/// A changed path.
+pub fn changed(path: &str) -> ChangedPath {
+    ChangedPath { path: path.to_owned(), kind: ChangeKind::Added, bytes: 2048 }
+}
+
+/// A mistake in a plan's file.
+pub fn finding(file: &str) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        code: "cycle".to_owned(),
+        file: file.to_owned(),
+        line: 3,
+        column: 5,
+        message: "a needs b needs a".to_owned(),
+        hint: Some("take one of them out".to_owned()),
     }
 }

@@ -58,7 +58,9 @@ async fn watch_survives_a_restart_of_the_orchestrator() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].to_string())
         .collect();
     assert_eq!(kinds, ["\"task.started\"", "\"project.completed\"", "null"], "nothing twice, nothing lost");
-    assert_eq!(*world.fake.state().asked_after.last().unwrap(), 1);
+    // It may ask once more when the stream ends before it does; but never for what it has seen.
+    let asked = world.fake.state().asked_after.clone();
+    assert!(asked.len() > 1 && asked[1..].iter().all(|after| *after >= 1), "{asked:?}");
 }
 
 #[tokio::test]

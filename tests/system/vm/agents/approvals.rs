@@ -51,8 +51,12 @@ PY
 
 /// The card of the project's request, which is of this kind.
 async fn card(world: &World, slack: &Slack, project: &str, kind: &str) -> (Value, Post) {
-    let asked = world.asked(project).await;
-    assert_eq!(asked["subject"]["kind"], kind, "{asked:#}");
+    // The one before may still be there: a click is acknowledged before it is carried out.
+    let asked = harness::wait::until(&format!("a request about {kind}"), harness::world::PATIENCE, || async {
+        let asked = world.asked(project).await;
+        (asked["subject"]["kind"] == kind).then_some(asked)
+    })
+    .await;
     let id = asked["approval_id"].as_str().expect("an id").to_owned();
     let is_its = |post: &Post| {
         post.offers("baton.approve")

@@ -246,6 +246,11 @@ pub(super) fn is_ours(problem: &Problem) -> bool {
     matches!(problem.code.as_str(), "shutting_down" | "storage_full" | "storage")
 }
 
+/// Slack does not say who somebody is: only it can, and it will again.
+pub(super) fn is_unsure(problem: &Problem) -> bool {
+    problem.code == "slack_unsure"
+}
+
 /// It could not be done in a while, and is not tried any more: what comes after it has waited.
 pub(super) fn given_up(problem: &Problem) -> String {
     format!(

@@ -15,6 +15,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 
 /// How often something is tried that others than the orchestrator stand in the way of.
 const TRIES: u32 = 6;
+/// How long it is tried while Slack does not say who somebody is, in milliseconds.
+const UNSURE_MS: u64 = 3_600_000;
 
 /// Something that came in, to be done.
 #[derive(Debug)]
@@ -80,7 +82,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 Err(Later(problem)) => problem,
             };
             tries += 1;
-            if tries >= TRIES && !answers::is_ours(&problem) {
+            let unsure = || answers::is_unsure(&problem) && self.now().since(envelope.received_at) < UNSURE_MS;
+            if tries >= TRIES && !answers::is_ours(&problem) && !unsure() {
                 tracing::warn!(key = %envelope.key, problem = %problem.detail, "Slack: given up");
                 self.whisper(&asker(&envelope), answers::given_up(&self.told(&problem))).await;
                 self.finish(&envelope.key, &format!("given up: {}", problem.code)).await;
