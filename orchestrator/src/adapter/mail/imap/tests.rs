@@ -258,6 +258,7 @@ async fn a_mail_that_is_not_handed_out_does_not_hold_up_the_others_and_a_note_st
         ONE.len()
     );
     assert_eq!(kept, [stub.as_str(), TWO]);
+    assert_eq!(*kit.stubs.lock().unwrap(), 1);
     followed.open().await;
     followed.end().await;
     server.with(|state| assert!(!state.seen.contains(&1) && state.seen.contains(&2), "it stays unread"));

@@ -69,7 +69,7 @@ pub async fn check<V: Verifier>(
 ) -> Result<(Arc<Letter>, Option<Proof>), JournalError> {
     let letter = apart(raw.clone()).await?;
     let author = letter.author().filter(|author| {
-        missing(&letter).is_none()
+        missing(&letter, delivery).is_none()
             && noise::judge(&letter, delivery, rules.address).is_none()
             && doubt(&letter, author, rules).is_none()
     });
