@@ -18,14 +18,14 @@ struct Post {
 }
 
 impl Post {
-    /// `evil.test` and `evil.co.test` never answer; `example.org` and `big.co.test` sign.
+    /// `evil.test` and `slow.big.co.test` never answer; `example.org` and `big.co.test` sign.
     async fn new(allow: &[&str]) -> Self {
         let key = Key::new();
         let zone = Zone::start(&[
             ("s1._domainkey.example.org", key.record()),
             ("s1._domainkey.big.co.test", key.record()),
             ("evil.test", Answer::Silence),
-            ("evil.co.test", Answer::Silence),
+            ("slow.big.co.test", Answer::Silence),
         ])
         .await;
         let mut rig = Rig::new();
@@ -106,9 +106,9 @@ async fn name_servers_that_never_answer_hold_up_only_who_named_them() {
         let raw = dated(&format!("eve{number}@evil.test"), "Make a page");
         let signed = post.key.sign("evil.test", &COVERS, &raw).replace("s=s1;", &format!("s=k{number};"));
         ids.push(post.kept(signed).await);
-        // As somebody who may write, with the signature of a neighbour whose name servers never answer.
+        // As somebody who may write, with the signature of a part of it whose name servers never answer.
         ids.push(
-            post.kept(post.key.sign("evil.co.test", &COVERS, &dated("kim@big.co.test", &number.to_string()))).await,
+            post.kept(post.key.sign("slow.big.co.test", &COVERS, &dated("kim@big.co.test", &number.to_string()))).await,
         );
     }
     let member = post.kept(post.signed(ANN, "example.org")).await;
@@ -117,5 +117,5 @@ async fn name_servers_that_never_answer_hold_up_only_who_named_them() {
     is(&post.until_done(&member).await, InState::Done, "started");
     is(&post.until_done(&partner).await, InState::Done, "started");
     assert_eq!(post.states(&ids, InState::Kept).await, 400, "they wait for their own name servers, meanwhile");
-    assert!(post.zone.asked_about("evil.test") > 0 && post.zone.asked_about("evil.co.test") > 0);
+    assert!(post.zone.asked_about("evil.test") > 0 && post.zone.asked_about("slow.big.co.test") > 0);
 }
