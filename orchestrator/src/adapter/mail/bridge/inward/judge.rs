@@ -107,6 +107,8 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         let may_write = || letter.author().is_some_and(|author| self.0.allow.who(author).is_some());
         if is_proven || mail.delivery.is_stub || mail.verdict.state == InState::Released {
             Standing::Known
+        } else if proof.is_some_and(|proof| matches!(proof.authentic, Authentic::Unknown(_))) {
+            Standing::Unchecked
         } else if may_write() {
             Standing::Claims
         } else {

@@ -152,6 +152,7 @@ async fn who_cannot_be_checked_now_is_checked_later_for_an_hour() {
     *lock(&rig.now) = UnixMs(samples::NOW.0 + 3_600_000);
     rig.calm().await;
     is(&rig.mail(&late).await, InState::Quarantined, "for an hour, it could not be checked");
+    assert_eq!(rig.mail(&late).await.verdict.standing, Standing::Unchecked);
 }
 
 #[tokio::test(start_paused = true)]
