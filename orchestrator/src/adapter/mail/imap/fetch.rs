@@ -125,7 +125,7 @@ impl<D: Inbox> Mailbox<'_, D> {
     async fn pieces(&mut self, size: Option<u32>, known: &mut Stuck) -> Result<Fetched, ImapError> {
         let piece = self.settings.piece;
         let said = size.map(u64::from);
-        let mut was_short = false;
+        let mut was_uneven = false;
         loop {
             let had = known.so_far.len() as u64;
             // A mail that has grown beyond what was said of it would have no end.
@@ -135,12 +135,12 @@ impl<D: Inbox> Mailbox<'_, D> {
             let items = format!("(UID BODY.PEEK[]<{}.{piece}>)", known.so_far.len());
             let found = self.ask("UID FETCH", &known.uid.to_string(), &items).await?;
             let came = found.iter().filter(|one| one.uid == Some(known.uid)).find_map(Fetch::body);
-            // Behind a short piece, no answer is one, too: there is nothing more.
-            let Some(came) = came.or(was_short.then_some(&b""[..])) else { return Ok(Fetched::Gone) };
+            // Behind a piece that was not full, no answer is one, too: there is nothing more.
+            let Some(came) = came.or(was_uneven.then_some(&b""[..])) else { return Ok(Fetched::Gone) };
             known.so_far.extend_from_slice(came);
             let now = known.so_far.len() as u64;
-            was_short = came.len() < piece;
-            if came.is_empty() || (was_short && said.is_none_or(|said| now >= said)) {
+            was_uneven = came.len() != piece;
+            if came.is_empty() || (was_uneven && said.is_none_or(|said| now >= said)) {
                 if said.is_some_and(|said| said != now) {
                     tracing::warn!(uid = known.uid, size, came = now, "mail: a mail is not as long as the server said");
                 }
