@@ -65,6 +65,9 @@ pub struct Delivery {
     pub client_ip: Option<IpAddr>,
     /// What that one called itself.
     pub helo: Option<String>,
+    /// It is no mail: we wrote it in place of one that the mailbox does not hand out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_stub: bool,
 }
 
 /// A mail address.

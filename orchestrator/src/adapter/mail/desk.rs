@@ -43,6 +43,8 @@ pub enum Standing {
     Stranger,
     /// It says to be from somebody who may write, and that was not proven.
     Claims,
+    /// It says so, too, and could not be checked: no name server answered.
+    Unchecked,
 }
 
 /// What is known of a mail once it was looked at.

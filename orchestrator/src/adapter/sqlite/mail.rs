@@ -115,6 +115,13 @@ impl MailStore {
         }
     }
 
+    /// The same, after what is done already: the next mail of its kind drops what could not be dropped now.
+    async fn make_room(&self) {
+        if let Err(error) = self.shrink().await {
+            tracing::warn!(%error, "mail: texts of strangers could not be dropped");
+        }
+    }
+
     async fn run<T, F>(&self, operation: &'static str, work: F) -> Outcome<T>
     where
         T: Send + 'static,

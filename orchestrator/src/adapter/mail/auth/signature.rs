@@ -36,13 +36,15 @@ pub(super) fn narrow(message: &mut AuthenticatedMessage<'_>, domain: &str) -> Ve
     others
 }
 
-/// Whether two domains can be of the same organisation: they end with the same two labels. (Whether they are, DMARC says.)
+/// Whether two domains can be of the same organisation: they are the same, or one is below the other. Two that are only below the
+/// same one need not be (`co.uk`). (Whether they are, DMARC says.)
 pub(super) fn is_kin(one: &str, other: &str) -> bool {
-    let end = |domain: &str| {
-        let mut labels = domain.trim_end_matches('.').rsplit('.').map(str::to_ascii_lowercase);
-        (labels.next(), labels.next())
+    let plain = |domain: &str| domain.trim_end_matches('.').to_ascii_lowercase();
+    let (one, other) = (plain(one), plain(other));
+    let is_below = |low: &str, high: &str| {
+        high.contains('.') && low.strip_suffix(high).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    end(one) == end(other)
+    is_below(&one, &other) || is_below(&other, &one)
 }
 
 /// Where our address stands in a mail.
@@ -150,11 +152,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kin_share_their_last_two_labels() {
+    fn kin_are_the_same_or_one_below_the_other() {
         for (one, other, is) in [
             ("x.org", "x.org", true),
             ("X.org.", "mail.x.ORG", true),
-            ("a.x.org", "b.x.org", true),
+            ("a.x.org", "b.x.org", false),
+            ("evil.co.uk", "bank.co.uk", false),
+            ("x.org", "a.x.org", true),
             ("evilx.org", "x.org", false),
             ("x.org.evil.net", "x.org", false),
             ("org", "x.org", false),

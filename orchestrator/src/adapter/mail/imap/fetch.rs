@@ -71,7 +71,7 @@ impl<D: Inbox> Mailbox<'_, D> {
         } else if is_first {
             self.whole(uid).await
         } else {
-            self.pieces(&mut known).await
+            self.pieces(size, &mut known).await
         };
         let error = match answer {
             Ok(Fetched::Gone) if self.is_there(uid).await? => {
@@ -119,16 +119,31 @@ impl<D: Inbox> Mailbox<'_, D> {
     }
 
     /// What is missing of a mail, piece by piece: what came before a break need not come again.
-    async fn pieces(&mut self, known: &mut Stuck) -> Result<Fetched, ImapError> {
+    ///
+    /// It is whole when it is as long as the server said. Where that is not so (servers err about it), it ends with a piece
+    /// behind which nothing comes.
+    async fn pieces(&mut self, size: Option<u32>, known: &mut Stuck) -> Result<Fetched, ImapError> {
         let piece = self.settings.piece;
+        let said = size.map(u64::from);
+        let mut was_uneven = false;
         loop {
+            let had = known.so_far.len() as u64;
+            // A mail that has grown beyond what was said of it would have no end.
+            if had > 0 && (said == Some(had) || had > self.settings.max_bytes) {
+                return Ok(Fetched::Whole(Bytes::from(std::mem::take(&mut known.so_far))));
+            }
             let items = format!("(UID BODY.PEEK[]<{}.{piece}>)", known.so_far.len());
             let found = self.ask("UID FETCH", &known.uid.to_string(), &items).await?;
             let came = found.iter().filter(|one| one.uid == Some(known.uid)).find_map(Fetch::body);
-            let Some(came) = came else { return Ok(Fetched::Gone) };
+            // Behind a piece that was not full, no answer is one, too: there is nothing more.
+            let Some(came) = came.or(was_uneven.then_some(&b""[..])) else { return Ok(Fetched::Gone) };
             known.so_far.extend_from_slice(came);
-            // A mail that has grown beyond what was said of it would have no end.
-            if came.len() != piece || known.so_far.len() as u64 > self.settings.max_bytes {
+            let now = known.so_far.len() as u64;
+            was_uneven = came.len() != piece;
+            if came.is_empty() || (was_uneven && said.is_none_or(|said| now >= said)) {
+                if said.is_some_and(|said| said != now) {
+                    tracing::warn!(uid = known.uid, size, came = now, "mail: a mail is not as long as the server said");
+                }
                 return Ok(Fetched::Whole(Bytes::from(std::mem::take(&mut known.so_far))));
             }
         }

@@ -168,8 +168,8 @@ impl<'a, D: Inbox> Mailbox<'a, D> {
     ) -> Result<Vec<String>, ImapError> {
         let uids = mails.iter().filter_map(|came| came.read).map(|uid| uid.to_string()).collect();
         let is_empty = mails.is_empty();
-        let delivery = || Delivery { source: Source::Imap, ..Delivery::default() };
-        let mails = mails.into_iter().map(|came| (came.raw, delivery())).collect();
+        let delivery = |is_stub| Delivery { source: Source::Imap, is_stub, ..Delivery::default() };
+        let mails = mails.into_iter().map(|came| (came.raw, delivery(came.read.is_none()))).collect();
         let position = Position { validity: self.validity, uid: last };
         let taken = self.desk.keep_all(&self.name, mails, position, now).await;
         taken.map_err(|error| ImapError::Store(format!("the store does not take what came: {error}")))?;

@@ -41,6 +41,10 @@ pub(in crate::adapter::mail) struct State {
     pub(in crate::adapter::mail) breaks_at: Option<(u32, usize)>,
     /// It breaks off every second answer with a text, the first one, too: so many were given.
     pub(in crate::adapter::mail) breaks_off: Option<u32>,
+    /// It answers without a text when it is asked for a piece behind a mail's end.
+    pub(in crate::adapter::mail) ends_with_nothing: bool,
+    /// It hands out pieces of so many bytes at most.
+    pub(in crate::adapter::mail) shortens_to: Option<usize>,
     /// It hangs up at envelopes.
     pub(in crate::adapter::mail) has_no_envelopes: bool,
     /// A mail that arrives while it answers UID STORE.
@@ -299,7 +303,11 @@ impl Talk {
                             let (_, part) = part.trim_end_matches(">)").split_once('<').unwrap();
                             let (from, count) = part.split_once('.').unwrap();
                             let from = from.parse::<usize>().unwrap().min(raw.len());
-                            let to = (from + count.parse::<usize>().unwrap()).min(raw.len());
+                            if state.ends_with_nothing && from == raw.len() {
+                                continue;
+                            }
+                            let count = count.parse::<usize>().unwrap().min(state.shortens_to.unwrap_or(usize::MAX));
+                            let to = (from + count).min(raw.len());
                             (format!("BODY[]<{from}> {{{}}}\r\n", to - from), &raw[from..to])
                         }
                     };
@@ -329,13 +337,20 @@ impl Talk {
 pub(in crate::adapter::mail) struct Kit {
     pub(in crate::adapter::mail) kept: watch::Sender<Vec<String>>,
     pub(in crate::adapter::mail) position: Arc<Mutex<Option<Position>>>,
+    /// How many of them stand for mails that did not come.
+    pub(in crate::adapter::mail) stubs: Arc<Mutex<usize>>,
     /// So often the store does not take anything.
     pub(in crate::adapter::mail) troubles: Arc<Mutex<u32>>,
 }
 
 impl Kit {
     pub(in crate::adapter::mail) fn new() -> Self {
-        Self { kept: watch::channel(Vec::new()).0, position: Arc::default(), troubles: Arc::default() }
+        Self {
+            kept: watch::channel(Vec::new()).0,
+            position: Arc::default(),
+            stubs: Arc::default(),
+            troubles: Arc::default(),
+        }
     }
 
     /// Waits until so many mails were kept.
@@ -358,6 +373,7 @@ impl Inbox for Kit {
             }
         }
         *self.position.lock().unwrap() = Some(position);
+        *self.stubs.lock().unwrap() += mails.iter().filter(|(_, delivery)| delivery.is_stub).count();
         let texts = mails.into_iter().map(|(raw, _)| String::from_utf8_lossy(&raw).into_owned());
         self.kept.send_modify(|kept| kept.extend(texts));
         Ok(())

@@ -258,6 +258,7 @@ async fn a_mail_that_is_not_handed_out_does_not_hold_up_the_others_and_a_note_st
         ONE.len()
     );
     assert_eq!(kept, [stub.as_str(), TWO]);
+    assert_eq!(*kit.stubs.lock().unwrap(), 1);
     followed.open().await;
     followed.end().await;
     server.with(|state| assert!(!state.seen.contains(&1) && state.seen.contains(&2), "it stays unread"));
@@ -291,6 +292,24 @@ async fn a_network_that_breaks_off_again_and_again_loses_no_mail() {
     assert_eq!(kit.until(1).await, [long]);
     followed.end().await;
     server.with(|state| assert!(state.connections > 20, "more often than a mail is asked for in vain"));
+}
+
+#[tokio::test]
+async fn a_mail_that_comes_in_pieces_is_whole_when_it_is_as_long_as_was_said() {
+    // Two pieces exactly; behind its end this server says nothing. And one whose pieces are shorter than was asked for.
+    for (length, shortens_to) in [(32, None), (45, Some(7))] {
+        let server = Server::start(Tls::None).await;
+        let mail = format!("Subject: {:>1$}\r\n\r\n", "x", length - 13);
+        assert_eq!(mail.len(), length);
+        server.deliver(1, &mail);
+        server.with(|state| {
+            (state.breaks_off, state.ends_with_nothing, state.shortens_to) = (Some(0), true, shortens_to);
+        });
+        let kit = Kit::new();
+        let followed = Followed::start(settings(&server, Tls::None), &kit);
+        assert_eq!(kit.until(1).await, [mail.as_str()], "{length} bytes");
+        followed.end().await;
+    }
 }
 
 #[tokio::test]

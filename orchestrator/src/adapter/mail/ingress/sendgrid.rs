@@ -96,6 +96,7 @@ pub(super) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Said, Refu
         rcpt_to: envelope.to,
         client_ip: form.text("sender_ip").and_then(|text| text.trim().parse().ok()),
         helo: None,
+        is_stub: false,
     };
     // The signature covers the mail: sent again, it is the mail that is known.
     Ok(Said::Mail(Mail { raw: Bytes::copy_from_slice(raw), delivery, token: None }))

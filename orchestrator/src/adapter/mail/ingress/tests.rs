@@ -297,7 +297,7 @@ mod sendgrid {
             mail_from: Some(String::new()),
             rcpt_to: vec!["baton+abc@example.com".to_owned()],
             client_ip: Some("192.0.2.7".parse().unwrap()),
-            helo: None,
+            ..Delivery::default()
         };
         assert_eq!(kept[0].1, wanted);
         let (kind, body) = form("not JSON");

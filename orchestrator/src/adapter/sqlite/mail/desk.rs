@@ -127,16 +127,20 @@ impl Desk for MailStore {
         let id = id.to_owned();
         let has_limits = verdict.standing != Standing::Known;
         self.run("finish a mail", move |connection| letters::finish(connection, &id, &verdict, at)).await?;
-        if has_limits && let Err(error) = self.shrink().await {
-            // The mail is finished; the next one of its kind drops what this one could not.
-            tracing::warn!(%error, "mail: texts of strangers could not be dropped");
+        if has_limits {
+            self.make_room().await;
         }
         Ok(())
     }
 
     async fn judge(&self, id: &str, state: InState, by: &str, at: UnixMs) -> Kept<bool> {
         let (id, by) = (id.to_owned(), by.to_owned());
-        self.run("judge a mail", move |connection| letters::judge(connection, &id, state, &by, at)).await
+        let judged =
+            self.run("judge a mail", move |connection| letters::judge(connection, &id, state, &by, at)).await?;
+        if judged && state == InState::Dropped {
+            self.make_room().await;
+        }
+        Ok(judged)
     }
 
     async fn seen(&self, message_id: &str, but: &str) -> Kept<Option<InMail>> {

@@ -28,6 +28,7 @@ const fn standing(standing: Standing) -> i64 {
         Standing::Known => 0,
         Standing::Stranger => 1,
         Standing::Claims => 2,
+        Standing::Unchecked => 3,
     }
 }
 
@@ -86,12 +87,12 @@ pub(super) fn finish(connection: &Connection, id: &str, verdict: &Verdict, at: U
         .map(drop)
 }
 
-/// An admin's word about a quarantined mail.
+/// An admin's word about a quarantined mail. The text of one that is dropped is to be removed.
 pub(super) fn judge(connection: &Connection, id: &str, state: InState, by: &str, at: UnixMs) -> rusqlite::Result<bool> {
     let done_at = (state != InState::Released).then_some(at.0);
     let changed = connection
         .prepare_cached(
-            "UPDATE letter SET state = ?2, judged_by = ?3, done_at = ?4
+            "UPDATE letter SET state = ?2, judged_by = ?3, done_at = ?4, is_cleared = CASE ?2 WHEN 'dropped' THEN 2 ELSE 0 END
              WHERE id = ?1 AND state = 'quarantined' AND is_cleared = 0",
         )?
         .execute(params![id, word(&state)?, by, done_at])?;
@@ -151,6 +152,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<InMail> {
             standing: match row.get::<_, i64>(14)? {
                 1 => Standing::Stranger,
                 2 => Standing::Claims,
+                3 => Standing::Unchecked,
                 _ => Standing::Known,
             },
         },

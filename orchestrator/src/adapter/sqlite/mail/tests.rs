@@ -407,6 +407,33 @@ async fn texts_of_strangers_have_limits_and_those_of_people_who_are_known_have_n
 }
 
 #[tokio::test]
+async fn an_admin_makes_room_and_forged_mails_take_none_of_those_that_could_not_be_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = MailStore::open(dir.path()).unwrap().with_limits(Limits { bytes: 1_000, count: 2 });
+    let keep = async |text: &str, standing| {
+        let (mail, _) = store.keep(raw(text), Delivery::default(), UnixMs(1)).await.unwrap();
+        let verdict = Verdict { state: InState::Quarantined, standing, ..Verdict::default() };
+        store.finish(&mail.id, verdict, UnixMs(2)).await.unwrap();
+        mail.id
+    };
+    let has_text = async |id: &str| store.text(id).await.unwrap().is_some();
+    let forged = [keep("forged 1", Standing::Claims).await, keep("forged 2", Standing::Claims).await];
+    assert!(!has_text(&keep("forged 3", Standing::Claims).await).await, "there is no room");
+    let unchecked = keep("ann's, while no name server answered", Standing::Unchecked).await;
+    assert!(has_text(&unchecked).await, "it has room of its own");
+    assert_eq!(store.letter(&unchecked).await.unwrap().unwrap().verdict.standing, Standing::Unchecked);
+    assert!(store.judge(&forged[0], InState::Dropped, "ann", UnixMs(3)).await.unwrap());
+    assert!(!has_text(&forged[0]).await && !store.texts.path(&forged[0]).exists(), "its text is thrown away, too");
+    assert!(has_text(&keep("forged 4", Standing::Claims).await).await && has_text(&forged[1]).await);
+    // One that an earlier version dropped has its text still, and counts no more.
+    let id = forged[1].clone();
+    let drop =
+        move |connection: &Connection| connection.execute("UPDATE letter SET state = 'dropped' WHERE id = ?1", [id]);
+    store.run("drop", drop).await.unwrap();
+    assert!(has_text(&keep("forged 5", Standing::Claims).await).await);
+}
+
+#[tokio::test]
 async fn a_text_that_a_crash_left_marked_is_removed_the_next_time() {
     let dir = tempfile::tempdir().unwrap();
     let store = MailStore::open(dir.path()).unwrap().with_limits(Limits { bytes: 9, count: 1 });

@@ -2,17 +2,18 @@
 //!
 //! Who may not write is never asked about. Of the others, mails for which only their own domain is asked wait in lanes of that
 //! domain; mails that name other domains beside it wait in lanes of these, with room of their own. A domain whose name servers
-//! do not answer holds up nobody but those who named it.
+//! do not answer holds up nobody but those who named it, and for as long as one check may take those proven of the same sender.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Outlet,
     judge::missing,
+    turns::Turns,
     work::{Inward, Job, Later, apart, sender_of},
 };
 use crate::{
@@ -69,7 +70,7 @@ pub async fn check<V: Verifier>(
 ) -> Result<(Arc<Letter>, Option<Proof>), JournalError> {
     let letter = apart(raw.clone()).await?;
     let author = letter.author().filter(|author| {
-        missing(&letter).is_none()
+        missing(&letter, delivery).is_none()
             && noise::judge(&letter, delivery, rules.address).is_none()
             && doubt(&letter, author, rules).is_none()
     });
@@ -108,6 +109,10 @@ pub(super) struct Gate {
     own: (Lanes<Job>, Arc<Semaphore>),
     /// Those for which others are asked, too.
     others: (Lanes<Job>, Arc<Semaphore>),
+    /// Where those that are proven wait for earlier ones of their sender.
+    pub(super) turns: Turns<Job>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl Gate {
@@ -115,7 +120,7 @@ impl Gate {
         let one = || {
             (Lanes::new(tasks.clone(), stop.clone()), Arc::new(Semaphore::new(usize::try_from(ROOM_MIB).unwrap_or(1))))
         };
-        Self { own: one(), others: one() }
+        Self { own: one(), others: one(), turns: Turns::new(), tasks: tasks.clone(), stop: stop.clone() }
     }
 
     #[cfg(test)]
@@ -137,6 +142,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         } else {
             (&gate.others.0, &gate.others.1, asks.domains.join(" "))
         };
+        gate.turns.begin(&job.lane, &job.mail.id, Instant::now() + LONGEST);
         let (inward, room) = (self.clone(), Arc::clone(room));
         lanes.push(lane, job, move |job| {
             let (inward, room) = (inward.clone(), Arc::clone(&room));
@@ -145,14 +151,37 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 
     async fn checked(&self, mut job: Job, room: &Semaphore) {
-        let Some(proved) = self.guarded(&job.mail.id, self.prove(&job.mail, room)).await else { return };
-        match proved {
-            Ok(proof) => {
+        let (sender, id) = (job.lane.clone(), job.mail.id.clone());
+        let turns = &self.0.gate.turns;
+        match self.guarded(&id, self.prove(&job.mail, room)).await {
+            Some(Ok(proof)) => {
                 job.proof = proof;
-                self.act_in_turn(job);
+                if job.is_genuine() {
+                    turns.ready(&sender, &id, job);
+                } else {
+                    turns.leave(&sender, &id);
+                    self.act_in_turn(job);
+                }
             }
-            Err(later) => self.put_back(&job, &later),
+            // It keeps its turn while it waits.
+            Some(Err(later)) => self.put_back(&job, &later),
+            None => turns.leave(&sender, &id),
         }
+        self.pass_on(&sender);
+    }
+
+    /// Those of a sender whose turn it is go into their lane.
+    fn pass_on(&self, sender: &str) {
+        let gate = &self.0.gate;
+        let Some(at) = gate.turns.pass(sender, Instant::now(), |job| self.act_in_turn(job)) else { return };
+        let (inward, sender, stop) = (self.clone(), sender.to_owned(), gate.stop.clone());
+        gate.tasks.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep_until(at) => inward.pass_on(&sender),
+                // Kept: the next start does it.
+                () = stop.cancelled() => {}
+            }
+        });
     }
 
     /// Who wrote it, if that matters; `None` if what becomes of it does not depend on it.

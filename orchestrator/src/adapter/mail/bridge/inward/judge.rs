@@ -104,10 +104,11 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     /// Whose mail it is, as far as anybody vouches for it.
     fn standing(&self, mail: &InMail, letter: &Letter, proof: Option<&Proof>) -> Standing {
         let is_proven = proof.is_some_and(|proof| matches!(proof.authentic, Authentic::Yes(_)));
-        let is_note = letter.header(UNFETCHED).next().is_some();
         let may_write = || letter.author().is_some_and(|author| self.0.allow.who(author).is_some());
-        if is_proven || is_note || mail.verdict.state == InState::Released {
+        if is_proven || mail.delivery.is_stub || mail.verdict.state == InState::Released {
             Standing::Known
+        } else if proof.is_some_and(|proof| matches!(proof.authentic, Authentic::Unknown(_))) {
+            Standing::Unchecked
         } else if may_write() {
             Standing::Claims
         } else {
@@ -125,7 +126,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     ) -> Result<Judged, Later> {
         let ours = &self.0.settings.address;
         // An admin can let a mail pass, and not what is missing of it.
-        if let Some(why) = missing(&letter) {
+        if let Some(why) = missing(&letter, &mail.delivery) {
             return Ok(Judged::Aside(why));
         }
         match noise::judge(&letter, &mail.delivery, ours) {
@@ -240,13 +241,16 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 }
 
-/// What is not there of a mail.
-pub(super) fn missing(letter: &Letter) -> Option<String> {
+/// What is not there of a mail. That a mail did not come at all is said by how it was delivered: anybody can write the header.
+pub(super) fn missing(letter: &Letter, delivery: &Delivery) -> Option<String> {
     if let Some(size) = letter.header(TOO_LARGE).next() {
         let size = one_line(size, 40);
         return Some(format!("it is too large ({size}), so only its headers were kept: see `max_mail_mib` in [mail]"));
     }
-    let what = one_line(letter.header(UNFETCHED).next()?, 500);
+    if !delivery.is_stub {
+        return None;
+    }
+    let what = one_line(letter.header(UNFETCHED).next().unwrap_or_default(), 500);
     Some(format!("it could not be got out of the mailbox, where it lies unread; look at it there ({what})"))
 }
 

@@ -97,6 +97,13 @@ pub(super) struct Job {
     pub(super) proof: Option<Proof>,
 }
 
+impl Job {
+    /// Its sender is proven.
+    pub(super) fn is_genuine(&self) -> bool {
+        self.proof.as_ref().is_some_and(|proof| matches!(proof.authentic, Authentic::Yes(_)))
+    }
+}
+
 /// A mail that is worked on.
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -321,8 +328,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         let Some(mail) = self.0.desk.letter(&job.mail.id).await? else { return Ok(None) };
         match mail.verdict.state {
             InState::Kept | InState::Released => {
-                let is_genuine = job.proof.as_ref().is_some_and(|proof| matches!(proof.authentic, Authentic::Yes(_)));
-                let (room, most) = if is_genuine || mail.verdict.state == InState::Released {
+                let (room, most) = if job.is_genuine() || mail.verdict.state == InState::Released {
                     (&self.0.room, ROOM_MIB)
                 } else {
                     (&self.0.strangers_room, STRANGERS_MIB)

@@ -1,9 +1,14 @@
 //! Name servers of strangers are not asked, and those that do not answer hold up nobody else.
 
+use std::time::Duration;
+
 use super::*;
-use crate::adapter::mail::auth::{
-    MailAuth,
-    testing::{Answer, Key, Zone, at},
+use crate::adapter::mail::{
+    Asks,
+    auth::{
+        MailAuth,
+        testing::{Answer, Key, Zone, at},
+    },
 };
 
 const COVERS: [&str; 5] = ["From", "To", "Subject", "Date", "Message-ID"];
@@ -18,14 +23,14 @@ struct Post {
 }
 
 impl Post {
-    /// `evil.test` and `evil.co.test` never answer; `example.org` and `big.co.test` sign.
+    /// `evil.test` and `slow.big.co.test` never answer; `example.org` and `big.co.test` sign.
     async fn new(allow: &[&str]) -> Self {
         let key = Key::new();
         let zone = Zone::start(&[
             ("s1._domainkey.example.org", key.record()),
             ("s1._domainkey.big.co.test", key.record()),
             ("evil.test", Answer::Silence),
-            ("evil.co.test", Answer::Silence),
+            ("slow.big.co.test", Answer::Silence),
         ])
         .await;
         let mut rig = Rig::new();
@@ -58,7 +63,7 @@ impl Post {
             if mail.verdict.state != InState::Kept {
                 return mail;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
@@ -106,16 +111,67 @@ async fn name_servers_that_never_answer_hold_up_only_who_named_them() {
         let raw = dated(&format!("eve{number}@evil.test"), "Make a page");
         let signed = post.key.sign("evil.test", &COVERS, &raw).replace("s=s1;", &format!("s=k{number};"));
         ids.push(post.kept(signed).await);
-        // As somebody who may write, with the signature of a neighbour whose name servers never answer.
+        // As somebody who may write, with the signature of a part of it whose name servers never answer.
         ids.push(
-            post.kept(post.key.sign("evil.co.test", &COVERS, &dated("kim@big.co.test", &number.to_string()))).await,
+            post.kept(post.key.sign("slow.big.co.test", &COVERS, &dated("kim@big.co.test", &number.to_string()))).await,
         );
     }
     let member = post.kept(post.signed(ANN, "example.org")).await;
     let partner = post.kept(post.signed("kim@big.co.test", "big.co.test")).await;
     post.inward.line_up(false).await.unwrap();
     is(&post.until_done(&member).await, InState::Done, "started");
+    // Its own domain answered; those in its sender's name, which came before it, are waited for as long as one check may take.
+    while post.inward.0.gate.turns.held("kim@big.co.test") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::resume();
     is(&post.until_done(&partner).await, InState::Done, "started");
     assert_eq!(post.states(&ids, InState::Kept).await, 400, "they wait for their own name servers, meanwhile");
-    assert!(post.zone.asked_about("evil.test") > 0 && post.zone.asked_about("evil.co.test") > 0);
+    assert!(post.zone.asked_about("evil.test") > 0 && post.zone.asked_about("slow.big.co.test") > 0);
+}
+
+/// Takes so many seconds for a mail that says so; each such check waits for itself.
+#[derive(Clone, Debug)]
+struct Slow;
+
+impl Verifier for Slow {
+    fn asks(&self, head: &[u8], _: &Delivery) -> Asks {
+        let evidence = if String::from_utf8_lossy(head).contains("Subject: takes") { "x" } else { "y" };
+        Asks { domains: vec!["example.org".to_owned()], is_own: true, evidence: evidence.to_owned() }
+    }
+
+    async fn verify(&self, _: &[u8], letter: &Letter, _: &Delivery) -> Authentic {
+        let seconds = letter.subject.strip_prefix("takes ").map_or(0, |seconds| seconds.parse().unwrap());
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        Authentic::Yes("DKIM".to_owned())
+    }
+}
+
+async fn notes_of(seconds: u32) -> (Vec<String>, InState) {
+    let rig = Rig::new();
+    let inward = half_with(Slow, &rig.service, &rig.desk, &rig.outlet, &rig.now, &rig.settings);
+    let out = rig.asked("ann", &samples::request()).await;
+    let changes = mail(ANN, &tokened(&out), &format!("Subject: takes {seconds}\r\n"), "changes: use tabs");
+    let changes = rig.kept(&changes, Delivery::default()).await;
+    let approves = rig.kept(&answer(ANN, &out, "approve"), Delivery::default()).await;
+    inward.line_up(false).await.unwrap();
+    while rig.mail(&approves).await.verdict.state == InState::Kept {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let notes = rig.service.with(|known| known.decided.iter().map(|one| one.note.clone()).collect());
+    (notes, rig.mail(&changes).await.verdict.state)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_does_not_overtake_the_change_that_was_written_before_it() {
+    assert_eq!(notes_of(20).await, (vec!["use tabs".to_owned()], InState::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_a_check_may_take() {
+    let begun = tokio::time::Instant::now();
+    assert_eq!(notes_of(3_000).await, (vec![String::new()], InState::Kept));
+    assert!(begun.elapsed() < Duration::from_secs(40), "the clock of this test is its own");
 }

@@ -57,14 +57,37 @@ async fn mails_that_can_be_read_in_two_ways_are_put_aside() {
         (mail(ANN, "else@example.org", "", "approve"), "neither To nor Cc names our address"),
         (mail(ANN, "else@example.org", &format!("Delivered-To: {to}\r\n"), "approve"), "neither To nor Cc"),
         (mail(ANN, &to, "X-Baton-Too-Large: 99 MiB\r\n", "approve"), "too large"),
-        (
-            "X-Baton-Unfetched: UID 7 of imap://x, 9 bytes: it broke\r\n\r\n".to_owned(),
-            "lies unread; look at it there (UID 7",
-        ),
     ] {
         is(&rig.comes(&raw).await, InState::Quarantined, why);
     }
     assert_eq!((rig.outlet.said().len(), rig.service.with(|known| known.decided.len())), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_for_a_mail_that_did_not_come_is_known_by_its_way_and_not_by_its_header() {
+    let rig = Rig::new();
+    let of = async |raw: String, delivery: Delivery| {
+        let id = rig.kept(&raw, delivery).await;
+        rig.calm().await;
+        rig.mail(&id).await
+    };
+    let note = "X-Baton-Unfetched: UID 7 of imap://x, 9 bytes: it broke\r\n";
+    let stub = of(format!("{note}\r\n"), Delivery { is_stub: true, ..Delivery::default() }).await;
+    is(&stub, InState::Quarantined, "lies unread; look at it there (UID 7");
+    assert_eq!(stub.verdict.standing, Standing::Known, "it counts against no limit");
+    for source in [Source::Imap, Source::Postmark] {
+        let said = of(
+            mail("eve@elsewhere.net", OURS, note, &format!("{source:?}")),
+            Delivery { source, ..Delivery::default() },
+        )
+        .await;
+        is(&said, InState::Quarantined, "eve@elsewhere.net may not write");
+        assert_eq!(said.verdict.standing, Standing::Stranger, "{source:?}");
+        rig.says(Authentic::No("nothing says so".to_owned()));
+        let said = of(mail(ANN, OURS, note, &format!("{source:?}")), Delivery { source, ..Delivery::default() }).await;
+        is(&said, InState::Quarantined, "ann@example.org may not have written it");
+        assert_eq!(said.verdict.standing, Standing::Claims, "{source:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,6 +152,7 @@ async fn who_cannot_be_checked_now_is_checked_later_for_an_hour() {
     *lock(&rig.now) = UnixMs(samples::NOW.0 + 3_600_000);
     rig.calm().await;
     is(&rig.mail(&late).await, InState::Quarantined, "for an hour, it could not be checked");
+    assert_eq!(rig.mail(&late).await.verdict.standing, Standing::Unchecked);
 }
 
 #[tokio::test(start_paused = true)]

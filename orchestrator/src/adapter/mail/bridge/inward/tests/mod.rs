@@ -30,7 +30,7 @@ use super::{super::core::Settings, Inward, work::Around};
 use crate::{
     adapter::mail::{Authentic, Desk as _, InMail, InState, OutKind, OutMail, Standing, Verdict, Verifier},
     mail::{
-        letter::{Delivery, Letter},
+        letter::{Delivery, Letter, Source},
         token,
     },
     people::{Member, People},
