@@ -272,7 +272,7 @@ fn card(lines: &[Line<'_>], end: usize) -> Option<usize> {
     found.filter(|_| contacts >= 2)
 }
 
-/// Where a name behind a dash is the last line: `-Anna Bell`, `— Anna`, `//Anna`. `-Not Yet` is none.
+/// Where a name behind a dash is the last line: `-Anna Bell`, `— Anna`, `//Anna`. `-Not Yet` and `- Approve` are none.
 fn dashed(lines: &[Line<'_>], end: usize) -> Option<usize> {
     let at = end.checked_sub(1)?;
     let raw = super::fold::head(&lines[at].raw, 120).trim();
@@ -288,6 +288,6 @@ fn dashed(lines: &[Line<'_>], end: usize) -> Option<usize> {
     });
     let above = at.checked_sub(1).map(|above| &lines[above]);
     let apart = above.is_some_and(|line| line.blank() || line.ends_sentence());
-    let says = super::decide::limits(name);
+    let says = super::decide::limits(name) || super::decide::decide(&[name.to_owned()]) != super::decide::Deciding::None;
     (marks > 0 && raw.len() <= 48 && (1..=3).contains(&words.len()) && named && alone && apart && !says).then_some(at)
 }
