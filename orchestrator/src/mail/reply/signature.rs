@@ -288,6 +288,7 @@ fn dashed(lines: &[Line<'_>], end: usize) -> Option<usize> {
     });
     let above = at.checked_sub(1).map(|above| &lines[above]);
     let apart = above.is_some_and(|line| line.blank() || line.ends_sentence());
-    let says = super::decide::limits(name) || super::decide::decide(&[name.to_owned()]) != super::decide::Deciding::None;
+    let says =
+        super::decide::limits(name) || super::decide::decide(&[name.to_owned()]) != super::decide::Deciding::None;
     (marks > 0 && raw.len() <= 48 && (1..=3).contains(&words.len()) && named && alone && apart && !says).then_some(at)
 }

@@ -49,7 +49,9 @@ fn only_the_first_new_line_decides() {
 #[test]
 fn a_deciding_word_behind_a_dash_is_no_name() {
     let of = |mail: &str| short(&of_text(mail).decision());
-    for (word, expected) in [("Approve", "ambiguous"), ("Reject", "ambiguous"), ("Genehmigt", "ambiguous"), ("Tom", "none")] {
+    for (word, expected) in
+        [("Approve", "ambiguous"), ("Reject", "ambiguous"), ("Genehmigt", "ambiguous"), ("Tom", "none")]
+    {
         for dash in ["- ", "-", "— ", "//"] {
             assert_eq!(of(&format!("Hello Baton,\n\n{dash}{word}\n")), expected, "{dash}{word}");
         }
