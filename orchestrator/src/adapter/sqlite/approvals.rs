@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use bus_schemas::{
     id::{ApprovalId, ProjectId},
     time::UnixMs,
-    v1::api::ApprovalView,
+    v1::{
+        api::{ApprovalView, RouteView},
+        approval::{ApprovalSubject, Decision},
+    },
 };
 use rusqlite::{OptionalExtension, Row, params, types::Type};
-use serde::de::{Error as _, IgnoredAny};
+use serde::de::{DeserializeOwned, Error as _};
 
 use super::{
     row::{get_id, get_json, get_json_opt},
@@ -70,31 +73,28 @@ impl Store {
     /// # Errors
     /// [`JournalError`].
     pub async fn waiting(&self, which: Waiting, limit: usize) -> Result<Waits, JournalError> {
+        // Read one by one, as the list is: what cannot be read neither counts nor takes the place of another.
         self.read("list what waits", move |connection| {
-            let (condition, of) = match which {
-                Waiting::For(person) => (IS_FOR, person),
-                Waiting::Questions(project_id) => (IS_QUESTION, project_id.to_string()),
-            };
-            let sql = format!(
-                "SELECT approval_id FROM approval WHERE closed = 0 AND {condition} ORDER BY asked_at, approval_id"
-            );
-            let ids: Vec<String> =
-                connection.prepare_cached(&sql)?.query_map([of], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-            let all = connection
-                .prepare_cached("SELECT count(*) FROM approval WHERE closed = 0")?
-                .query_row([], |row| row.get(0))?;
-            let mut statement =
-                connection.prepare_cached(&format!("SELECT {APPROVAL} WHERE approval.approval_id = ?1"))?;
-            let mut requests = Vec::new();
-            for id in ids.iter().take(limit) {
-                let mut rows = statement.query([id])?;
-                let Some(row) = rows.next()? else { continue };
+            let sql =
+                format!("SELECT {APPROVAL} WHERE approval.closed = 0 ORDER BY approval.asked_at, approval.approval_id");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([])?;
+            let mut waits = Waits::default();
+            while let Some(row) = rows.next()? {
                 match approval(row) {
-                    Ok(view) => requests.push(view),
+                    Ok(view) => {
+                        waits.all += 1;
+                        if which.takes(&view) {
+                            waits.count += 1;
+                            if waits.requests.len() < limit {
+                                waits.requests.push(view);
+                            }
+                        }
+                    }
                     Err(error) => unreadable(row, &error),
                 }
             }
-            Ok(Waits { requests, count: ids.len(), all })
+            Ok(waits)
         })
         .await
     }
@@ -191,17 +191,6 @@ impl Store {
     }
 }
 
-/// Requests that a person can decide now and has not agreed to, as [`crate::port::waiting::is_for`] has it.
-const IS_FOR: &str = "CASE WHEN json_valid(route) THEN
-    (coalesce(json_array_length(route, '$.eligible'), 0) = 0
-        OR EXISTS (SELECT 1 FROM json_each(route, '$.eligible') WHERE value = ?1))
-    AND NOT EXISTS (SELECT 1 FROM json_each(route, '$.excluded') WHERE value = ?1)
-    AND NOT EXISTS (SELECT 1 FROM json_each(route, '$.votes') AS vote WHERE vote.value ->> '$.by' = ?1)
-    ELSE FALSE END";
-/// Questions of a project's agents.
-const IS_QUESTION: &str =
-    "project_id = ?1 AND CASE WHEN json_valid(subject) THEN subject ->> '$.kind' = 'question' ELSE FALSE END";
-
 const APPROVAL: &str = "approval.approval_id, approval.project_id, project.title, approval.subject,
     task.key, approval.digest, approval.policy, approval.asked_at, approval.expires_at, approval.decision,
     approval.route
@@ -248,26 +237,18 @@ fn write(list: &mut Vec<u8>, row: &Row<'_>) -> rusqlite::Result<()> {
         list.extend_from_slice(key.as_bytes());
         list.extend_from_slice(value.as_bytes());
     };
-    // Looked through, and not read: what somebody wrote there by hand must not break the list.
-    let kept = |list: &mut Vec<u8>, key: &str, index: usize, value: &str| {
-        let checked = match serde_json::from_str::<IgnoredAny>(value) {
-            Ok(_) if !value.starts_with('{') => Err(serde_json::Error::custom("it is no object")),
-            checked => checked,
-        };
-        checked.map_err(|e| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(e)))?;
-        plain(list, key, value);
-        Ok::<(), rusqlite::Error>(())
-    };
     let quoted = |list: &mut Vec<u8>, key: &str, value: &str| {
         list.extend_from_slice(key.as_bytes());
         serde_json::to_writer(list, value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
     };
     let text = |index: usize| row.get_ref(index)?.as_str().map_err(rusqlite::Error::from);
     let text_opt = |index: usize| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
+    get_id(row, 0)?;
+    get_id(row, 1)?;
     quoted(list, r#"{"approval_id":"#, text(0)?)?;
     quoted(list, r#","project_id":"#, text(1)?)?;
     quoted(list, r#","project_title":"#, text(2)?)?;
-    kept(list, r#","subject":"#, 3, text(3)?)?;
+    kept::<ApprovalSubject>(list, r#","subject":"#, 3, text(3)?)?;
     if let Some(key) = text_opt(4)? {
         quoted(list, r#","task_key":"#, key)?;
     }
@@ -278,10 +259,23 @@ fn write(list: &mut Vec<u8>, row: &Row<'_>) -> rusqlite::Result<()> {
         plain(list, r#","expires_at":"#, &at.to_string());
     }
     if let Some(decision) = text_opt(9)? {
-        kept(list, r#","decision":"#, 9, decision)?;
+        kept::<Decision>(list, r#","decision":"#, 9, decision)?;
     }
-    kept(list, r#","route":"#, 10, text(10)?)?;
+    kept::<RouteView>(list, r#","route":"#, 10, text(10)?)?;
     list.push(b'}');
+    Ok(())
+}
+
+/// Writes what is kept as JSON, once it was read as what it should be: what somebody wrote there by hand must not break the list.
+fn kept<T: DeserializeOwned>(list: &mut Vec<u8>, key: &str, index: usize, value: &str) -> rusqlite::Result<()> {
+    let checked = match serde_json::from_str::<T>(value) {
+        // A list of values is read as a struct too, but is none to others.
+        Ok(_) if !value.starts_with('{') => Err(serde_json::Error::custom("it is no object")),
+        checked => checked,
+    };
+    checked.map_err(|e| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(e)))?;
+    list.extend_from_slice(key.as_bytes());
+    list.extend_from_slice(value.as_bytes());
     Ok(())
 }
 

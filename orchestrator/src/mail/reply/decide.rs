@@ -5,8 +5,9 @@
 //! is not that plain is [`Deciding::Ambiguous`], and so is what only sounds like an answer (`ok`, `yes`, `lgtm`, a
 //! thumb). Words below the first line never decide; a condition there can still make an approval ambiguous.
 
+use super::farewell::{closing, thanks};
 use super::fold::{find, fold, says};
-use super::verdicts::{APPROVE, CHANGES, CONDITION, GREETING, HARMLESS, NEGATION, REJECT, SOFT};
+use super::verdicts::{APPROVE, CHANGES, CONDITION, GREETING, HARMLESS, NAMES, NEGATION, REJECT, SOFT};
 
 /// What a reply decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +37,10 @@ pub(super) fn decide(lines: &[String]) -> Deciding {
     if line.len() > 1000 && find_word(&line[..line.floor_char_boundary(60)]).is_none() {
         return Deciding::None;
     }
+    // A greeting may stand between an approval and its condition.
+    let next = below.iter().map(|line| fold(line)).find(|line| !closing(line) && !thanks(line));
     match judge(&line, first, below) {
-        Deciding::Approve if below.first().is_some_and(|next| takes_back(&fold(next))) => {
-            ambiguous("the next line limits it")
-        }
+        Deciding::Approve if next.is_some_and(|next| takes_back(&next)) => ambiguous("the next line limits it"),
         Deciding::None if greets(&line) => match below.split_first() {
             Some((next, rest)) if !matches!(judge(&fold(next), next, rest), Deciding::None) => {
                 ambiguous("the deciding word is not on the first line")
@@ -179,10 +180,29 @@ fn soft(line: &str) -> Deciding {
     Deciding::None
 }
 
-/// Whether the line below an approval begins by limiting it.
-fn takes_back(line: &str) -> bool {
-    let start = line.trim_start_matches(['(', '*', '-', ' ']);
-    CONDITION.iter().chain(&*NEGATION).any(|word| {
+/// Whether a folded line begins by limiting what stands above it.
+pub(super) fn takes_back(line: &str) -> bool {
+    limiting(line).next().is_some()
+}
+
+/// Whether a line that was taken for a part of a signature begins by limiting what stands above it. People are called
+/// Ali and Jos, and live at "No. 5".
+pub(super) fn limits(raw: &str) -> bool {
+    let raw = raw.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let named = raw.split_whitespace().count() <= 6
+        && raw.split_whitespace().all(|word| {
+            word.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit() || !c.is_alphanumeric()) || word == "es"
+        });
+    limiting(&fold(raw)).any(|word| {
+        let cased = word.chars().all(super::fold::spaced);
+        !(NAMES.contains(word) && (named || !cased))
+    })
+}
+
+/// The words with which a folded line limits what stands above it.
+fn limiting(line: &str) -> impl Iterator<Item = &String> {
+    let start = line.trim_start_matches(|c: char| !c.is_alphanumeric());
+    CONDITION.iter().chain(&*NEGATION).filter(|word| {
         start.strip_prefix(word.as_str()).is_some_and(|rest| {
             !word.chars().all(super::fold::spaced) || rest.chars().next().is_none_or(|c| !super::fold::spaced(c))
         })

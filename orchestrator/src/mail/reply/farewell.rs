@@ -38,6 +38,7 @@ static DEVICE: LazyLock<Vec<String>> = LazyLock::new(|| folded(DEVICES));
 static LAW: LazyLock<Vec<String>> = LazyLock::new(|| folded(LEGAL));
 static MAIL: LazyLock<Vec<String>> = LazyLock::new(|| folded(include_str!("lists/mails.txt")));
 static OUTSIDE: LazyLock<Vec<String>> = LazyLock::new(|| folded(include_str!("lists/outside.txt")));
+static MISTAKEN: LazyLock<Vec<String>> = LazyLock::new(|| folded(include_str!("lists/mistaken.txt")));
 static FOOTER: LazyLock<Vec<String>> = LazyLock::new(|| folded(FOOTERS));
 
 fn bare(line: &str) -> &str {
@@ -77,6 +78,9 @@ pub(super) fn device(line: &str) -> bool {
     }
     let text = line.trim_matches(|c: char| matches!(c, '-' | '*' | '_' | '[' | '(' | '~' | ' ' | '"' | '.' | '<'));
     let sent = SENDING.iter().any(|word| {
+        if word.chars().all(unspaced) {
+            return sends(text, word);
+        }
         let close = if word.is_ascii() { 6 } else { 14 };
         text.find(word.as_str()).is_some_and(|at| {
             at == 0 || at + word.len() + close >= text.len() || (at < 24 && !word.starts_with("sent"))
@@ -89,6 +93,10 @@ pub(super) fn device(line: &str) -> bool {
     }
     if recommends(text) || text.starts_with("yahoo mail: search") {
         return true;
+    }
+    // No device signs with a condition: "But not sent from my iPhone".
+    if super::decide::takes_back(line) {
+        return false;
     }
     // "Sent from my desk, is much easier than my telephone" is a sentence.
     let owned = text.strip_prefix("sent from my ").or_else(|| text.strip_prefix("from my "));
@@ -107,15 +115,48 @@ pub(super) fn device(line: &str) -> bool {
             && (!text.contains(". ") || excuse || text.contains(". get ")))
 }
 
-/// Whether a line says where to get a mail program for telephones: `Get Outlook for iOS`.
+/// Whether a character belongs to a script whose words run into each other, Chinese or Japanese.
+fn unspaced(c: char) -> bool {
+    matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
+}
+
+/// Whether a line of such a script is a sender's: it begins with where it comes from, or ends with being sent.
+/// "先发送到手机测试" asks for something to be sent.
+fn sends(text: &str, word: &str) -> bool {
+    let text = text.trim_end_matches(['。', '.', '!', ' ']);
+    let from = ["从", "從", "由", "通过", "透過", "用", "使用", "来自", "來自", "自", "我的", "私の", "本", "此"];
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        || from.iter().any(|start| text.starts_with(start))
+        || DEVICE.iter().any(|device| text.starts_with(device.as_str()));
+    let begins = text.starts_with(word) && !["发送", "傳送"].contains(&word);
+    begins || (starts && text.ends_with(word))
+}
+
+/// Whether a line says where to get a mail program for telephones, and nothing else: `Get Outlook for iOS`.
 fn recommends(text: &str) -> bool {
-    let program = ["outlook", "bluemail", "typeapp"].iter().any(|name| text.contains(name));
-    let link = text.find(['<', '(', '[']).or_else(|| text.find("http")).unwrap_or(text.len());
-    let words = text[..link].split_whitespace().count();
-    program
-        && words <= 7
-        && (text.contains("ios") || text.contains("android"))
-        && GETTING.iter().any(|word| says(text, word) || (!word.is_ascii() && text.contains(word.as_str())))
+    let link = ["<", "(", "[http", "http"].iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
+    let words: Vec<&str> = text[..link].split_whitespace().collect();
+    let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
+    let program = |word: &str| ["outlook", "bluemail", "typeapp"].iter().any(|name| word.contains(name));
+    let system = |word: &str| word.contains("ios") || word.contains("android") || ["mac", "windows"].contains(&word);
+    let get =
+        |text: &str| GETTING.iter().any(|word| says(text, word) || (!word.is_ascii() && text.contains(word.as_str())));
+    let edge = |word: &str| program(word) || system(word) || get(word);
+    // "Get it to Outlook users" speaks to somebody.
+    let english = ["get", "download"].contains(first);
+    words.len() <= 7
+        && words.iter().any(|word| program(word))
+        && words.iter().any(|word| system(word))
+        && get(text)
+        && (edge(first) || (*first == "az" && words.get(1).is_some_and(|word| system(word) && word.contains('-'))))
+        && edge(last)
+        && (!english || words.get(1).is_some_and(|word| program(word) || *word == "the"))
+        && words.iter().filter(|word| !edge(word)).count() <= 3
+}
+
+/// Whether a paragraph begins as disclaimers do: `If you are not the intended recipient`.
+pub(super) fn mistaken(paragraph: &str) -> bool {
+    MISTAKEN.iter().any(|words| paragraph.starts_with(words.as_str()))
 }
 
 /// Whether a paragraph is a disclaimer.

@@ -79,12 +79,13 @@ fn stamped(line: &Line<'_>) -> bool {
         && !line.ends_sentence()
 }
 
-/// Whether a line can be a name or an address; what decides is none.
+/// Whether a line can be a name or an address; what decides or limits is none.
 fn name(line: &Line<'_>) -> bool {
     line.folded.len() <= 80
         && line.folded.split(' ').count() <= 6
         && !line.ends_sentence()
         && !line.folded.ends_with([',', ':', '.', '-'])
+        && !super::decide::limits(&line.raw)
         && super::decide::decide(&[super::fold::visible(&line.raw)]) == super::Deciding::None
 }
 

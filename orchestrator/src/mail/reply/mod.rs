@@ -12,7 +12,9 @@
 //! 3. A signature is only what a rule names: `-- `, a device's line, a formal greeting with a name, a name behind a dash,
 //!    a disclaimer, a card, the footer of a list. "Thanks" is a word of the person. The last words of a mail are never taken for a greeting.
 //! 4. A line that may have lost its mark on the way decides nothing, and is not thrown away if it would decide.
-//! 5. Of a text part and an HTML part the text counts, unless it shows no quote and the HTML does.
+//! 5. No rule takes a condition away from an approval: `But only if …` is no device's line and no name, and where it is
+//!    taken for a part of a signature all the same, the approval is asked about.
+//! 6. Of a text part and an HTML part the text counts, unless it shows no quote and the HTML does.
 //!
 //! Nothing here reads a clock, a file or a header; whether a machine answered is for others to say.
 
@@ -124,8 +126,21 @@ impl Reply {
         match decide::decide(&lines) {
             Deciding::None => Deciding::None,
             _ if self.unsure => Deciding::Ambiguous("it may be part of the message that is answered".to_owned()),
+            Deciding::Approve if self.limited() => {
+                Deciding::Ambiguous("a line below it, read as a signature, may limit it".to_owned())
+            }
             decision => decision,
         }
+    }
+
+    /// Whether something below the new words was taken for a signature, a footer or the heading of a quote, and limits them.
+    fn limited(&self) -> bool {
+        let below = self.fragments.iter().skip_while(|part| part.kind != Kind::New).skip(1);
+        below.into_iter().any(|part| match part.kind {
+            Kind::Signature | Kind::Footer => signature::limits(&part.text),
+            Kind::Attribution => part.text.lines().next().is_some_and(decide::limits),
+            Kind::New | Kind::Quoted | Kind::Forwarded => false,
+        })
     }
 
     fn new_lines(&self) -> impl Iterator<Item = String> {

@@ -22,6 +22,8 @@ pub(super) enum Part {
 const SIGNATURE: usize = 15;
 /// How far from the end of a run a device's line may stand.
 const NEAR: usize = 100;
+/// How many lines of a signature are looked at for what limits a decision; slogans stand further below.
+const LOOKED_AT: usize = 6;
 /// The lines of the longest footer.
 const FOOTER: usize = 25;
 
@@ -66,6 +68,29 @@ pub(super) fn parts(lines: &[Line<'_>], more: bool) -> Vec<Part> {
         }
     }
     parts
+}
+
+/// Whether one of the first lines of a signature or a footer limits what stands above it. Disclaimers have conditions of their own.
+pub(super) fn limits(text: &str) -> bool {
+    let mut left = LOOKED_AT;
+    for paragraph in text.split("\n\n") {
+        let folded = super::fold::fold(&paragraph.replace('\n', " "));
+        let legal = farewell::legal(&folded);
+        if legal && farewell::mistaken(&folded) {
+            continue;
+        }
+        let filled = paragraph.lines().filter(|line| line.contains(char::is_alphanumeric));
+        for line in filled.take(if legal { 1 } else { left }) {
+            if super::decide::limits(line) && !farewell::device(&super::fold::fold(line)) {
+                return true;
+            }
+            left -= 1;
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    false
 }
 
 /// The end of a run without its last blank lines.
@@ -247,7 +272,7 @@ fn card(lines: &[Line<'_>], end: usize) -> Option<usize> {
     found.filter(|_| contacts >= 2)
 }
 
-/// Where a name behind a dash is the last line: `-Anna Bell`, `— Anna`, `//Anna`.
+/// Where a name behind a dash is the last line: `-Anna Bell`, `— Anna`, `//Anna`. `-Not Yet` and `- Approve` are none.
 fn dashed(lines: &[Line<'_>], end: usize) -> Option<usize> {
     let at = end.checked_sub(1)?;
     let raw = super::fold::head(&lines[at].raw, 120).trim();
@@ -263,5 +288,7 @@ fn dashed(lines: &[Line<'_>], end: usize) -> Option<usize> {
     });
     let above = at.checked_sub(1).map(|above| &lines[above]);
     let apart = above.is_some_and(|line| line.blank() || line.ends_sentence());
-    (marks > 0 && raw.len() <= 48 && (1..=3).contains(&words.len()) && named && alone && apart).then_some(at)
+    let says =
+        super::decide::limits(name) || super::decide::decide(&[name.to_owned()]) != super::decide::Deciding::None;
+    (marks > 0 && raw.len() <= 48 && (1..=3).contains(&words.len()) && named && alone && apart && !says).then_some(at)
 }

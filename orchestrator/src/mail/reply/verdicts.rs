@@ -35,3 +35,6 @@ pub(super) static HARMLESS: Words = LazyLock::new(|| longest_first(include_str!(
 
 /// How mails greet.
 pub(super) static GREETING: Words = LazyLock::new(|| longest_first(include_str!("lists/greeting.txt")));
+
+/// Those of [`CONDITION`] and [`NEGATION`] that signatures begin with as well: names and numbers of houses.
+pub(super) static NAMES: Words = LazyLock::new(|| longest_first(include_str!("lists/names.txt")));

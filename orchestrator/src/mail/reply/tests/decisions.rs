@@ -47,6 +47,21 @@ fn only_the_first_new_line_decides() {
 }
 
 #[test]
+fn a_deciding_word_behind_a_dash_is_no_name() {
+    let of = |mail: &str| short(&of_text(mail).decision());
+    for (word, expected) in
+        [("Approve", "ambiguous"), ("Reject", "ambiguous"), ("Genehmigt", "ambiguous"), ("Tom", "none")]
+    {
+        for dash in ["- ", "-", "— ", "//"] {
+            assert_eq!(of(&format!("Hello Baton,\n\n{dash}{word}\n")), expected, "{dash}{word}");
+        }
+    }
+    assert_eq!(of("> Will you?\n\n-Approve\n"), "approve");
+    assert_eq!(of_text("It is fine.\n\n- Rejected\n").text(), "It is fine.\n\n- Rejected");
+    assert_eq!(of_text("It is fine.\n\n-Tom Ford\n").text(), "It is fine.");
+}
+
+#[test]
 fn lines_below_explain_or_limit() {
     let of = |mail: &str| short(&of_text(mail).decision());
     assert_eq!(of("reject\n\nThe branch is wrong.\n"), "reject:The branch is wrong.");

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod html;
+mod limits;
 mod mails;
 mod mime;
 mod properties;
