@@ -284,7 +284,10 @@ impl Desk {
         let plan = &about.project.plan;
         let name = plan.replan.as_deref().unwrap_or_else(|| self.rules.default_for(Asked::Patch));
         let route = self.decide(about, &facts, name);
-        Some(Box::new(match patch::needs_person(plan, &waiting.patch, &self.rules) {
+        // As with a plan that was proposed: an agent gives new tasks no secret that nobody looked at.
+        let uses = waiting.patch.add.iter().find(|task| !task.secrets.is_empty());
+        let uses = uses.map(|task| format!("`{}`, which it adds, uses a secret", task.id));
+        Some(Box::new(match patch::needs_person(plan, &waiting.patch, &self.rules).or(uses) {
             Some(why) => self.insist(route, why),
             None => route,
         }))
