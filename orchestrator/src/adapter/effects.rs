@@ -14,7 +14,7 @@ use std::{
 
 use bus_schemas::{id::ApprovalId, v1::effect::EffectOrder};
 use futures::{FutureExt as _, future::BoxFuture};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     process::{Child, Command},
@@ -36,6 +36,8 @@ use crate::{
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Between asking a group to end and ending it.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often it is looked whether a group that was asked to end is gone.
+const LEAVES: Duration = Duration::from_millis(50);
 /// How often the size of the output is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// Output that is kept at most, in bytes; what is printed beyond takes its place.
@@ -199,19 +201,40 @@ async fn watch(mut child: Child, order: &EffectOrder, output: &File, dropped: &m
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     loop {
         tokio::select! {
-            ended = child.wait() => return ending(ended),
+            ended = child.wait() => {
+                // What it left behind would go on acting after people were told that it is over.
+                if let Some(group) = group {
+                    end(group).await;
+                }
+                return ending(ended);
+            }
             () = sleep_until(deadline) => break,
             () = tokio::time::sleep(LOOK) => trim(output, dropped),
         }
     }
     if let Some(group) = group {
-        // Gone already is what is wanted.
-        let _ = kill_process_group(group, Signal::TERM);
-        let _ = timeout(GRACE, child.wait()).await;
-        let _ = kill_process_group(group, Signal::KILL);
+        // It is waited for meanwhile: as long as nobody does, a process that ended belongs to its group.
+        let _ = tokio::join!(end(group), timeout(GRACE, child.wait()));
     }
     let _ = timeout(GRACE, child.wait()).await;
     EffectEnding::TimedOut
+}
+
+/// Asks what there is of a group to end, and ends what is left of it after the grace.
+async fn end(group: Pid) {
+    if kill_process_group(group, Signal::TERM).is_err() {
+        // Nothing is left: mostly so.
+        return;
+    }
+    let gone = async {
+        while test_kill_process_group(group).is_ok() {
+            tokio::time::sleep(LEAVES).await;
+        }
+    };
+    if timeout(GRACE, gone).await.is_err() {
+        // Gone by now is what is wanted.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
 }
 
 /// The program appends: what it prints next stands at the beginning again.

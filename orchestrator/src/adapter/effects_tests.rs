@@ -110,15 +110,37 @@ async fn the_time_limit_ends_the_whole_group() {
     let order = EffectOrder { timeout_ms: 300, ..bench.order(script, &[]) };
     let done = bench.run(&order).await;
     assert_eq!(done.ending, EffectEnding::TimedOut);
-    let group = done.output_tail.strip_prefix("child ").and_then(|id| id.parse().ok()).and_then(Pid::from_raw).unwrap();
-    loop {
-        // Killed at once, reaped by whoever adopted it a moment later.
-        let alive = rustix::process::test_kill_process_group(group).is_ok() && !all_dead(group);
-        if !alive {
-            break;
-        }
+    gone(&done).await;
+}
+
+/// The group that said `child ID` is gone.
+async fn gone(done: &EffectDone) {
+    let group = done.output_tail.strip_prefix("child ").and_then(|id| id.lines().next()?.parse().ok());
+    let group = group.and_then(Pid::from_raw).unwrap();
+    // Killed at once, reaped by whoever adopted it a moment later.
+    while test_kill_process_group(group).is_ok() && !all_dead(group) {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn what_it_leaves_behind_ends_with_it() {
+    let bench = Bench::new(&[], &[]);
+    let done = bench.run(&bench.order("echo child $$\n(while :; do sleep 0.1; done) &\nexit 4", &[])).await;
+    assert_eq!(done.ending, EffectEnding::Exited { code: 4 });
+    gone(&done).await;
+}
+
+#[tokio::test]
+async fn at_the_time_limit_all_of_the_group_have_the_grace() {
+    let bench = Bench::new(&[], &[]);
+    // The program itself ends at once; its child first puts things in order.
+    let child = "trap 'sleep 0.3; echo in order; exit' TERM; echo child $$; while :; do sleep 0.1; done";
+    let order = bench.order(&format!("({child}) &\nwait"), &[]);
+    let done = bench.run(&EffectOrder { timeout_ms: 300, ..order }).await;
+    assert_eq!(done.ending, EffectEnding::TimedOut);
+    assert!(done.output_tail.ends_with("in order"), "{}", done.output_tail);
+    gone(&done).await;
 }
 
 /// Nothing of the group is there but what waits to be reaped.
