@@ -28,7 +28,7 @@ use crate::{
     port::effect::{EffectDone, EffectRunner, MayHaveRun},
     words::{
         names::without_colours,
-        secrets::{redact, without},
+        secrets::{redact, without, without_values},
     },
 };
 
@@ -153,11 +153,13 @@ impl Processes {
     /// Known secrets go first, while they are whole; then it is cut.
     fn tail(&self, last: &[u8], order: &EffectOrder) -> String {
         let passed = order.env.iter().filter_map(|name| self.env.get(&OsString::from(name)));
-        let passed = passed.filter_map(|value| value.to_str()).map(str::to_owned);
-        let secrets: Vec<String> = self.secrets.iter().cloned().chain(passed).collect();
-        let text = without_colours(&String::from_utf8_lossy(last));
-        let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-        let text = redact(&without(&text, &secrets));
+        // What goes out of the text goes out of what is looked for in it.
+        let passed: Vec<String> = passed.map(|value| visible(&value.to_string_lossy())).collect();
+        let own: Vec<String> = self.secrets.iter().map(|secret| visible(secret)).collect();
+        let text = visible(&String::from_utf8_lossy(last));
+        // Together first: one may be a part of another.
+        let text = without(&text, &[own, passed.clone()].concat());
+        let text = redact(&without_values(&text, &passed));
         let text = text.trim();
         let from = text.ceil_char_boundary(text.len().saturating_sub(TAIL));
         text.get(from..).unwrap_or_default().to_owned()
@@ -243,6 +245,11 @@ fn trim(output: &File, dropped: &mut u64) {
     if length > KEPT && output.set_len(0).is_ok() {
         *dropped += length;
     }
+}
+
+/// Without colours and control characters.
+fn visible(text: &str) -> String {
+    without_colours(text).chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
 fn ending(ended: io::Result<ExitStatus>) -> EffectEnding {

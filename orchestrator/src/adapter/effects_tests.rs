@@ -78,6 +78,18 @@ async fn the_environment_is_bare_but_for_what_is_passed_on_and_that_is_not_shown
 }
 
 #[tokio::test]
+async fn values_that_are_passed_on_leave_no_rest_in_what_is_printed() {
+    let values = [("LONG", "hunter2-and-more"), ("PART", "hunter2"), ("LINE", "seventeen-17\n"), ("PIN", "4711")];
+    let odd = [("BELL", "rings\u{7}twice"), ("RED", "\u{1b}[31mcrimson")];
+    let bench = Bench::new(&[&values[..], &odd[..]].concat(), &["hunter2"]);
+    let script = r#"echo "$LONG" "$PART" "$LINE." "pin=$PIN" 147110 "$BELL" "$RED""#;
+    let env = ["LONG", "PART", "LINE", "PIN", "BELL", "RED"].map(str::to_owned).to_vec();
+    let done = bench.run(&EffectOrder { env, ..bench.order(script, &[]) }).await;
+    let printed = "[withheld] [withheld] [withheld]\n. pin=[withheld] 147110 [withheld] [withheld]";
+    assert_eq!(done.output_tail, printed);
+}
+
+#[tokio::test]
 async fn a_folder_of_its_own_is_empty_and_gone_afterwards() {
     let bench = Bench::new(&[], &[]);
     let argv = ["sh", "-c", "ls -A; pwd; touch x; exit 3"].map(str::to_owned).to_vec();
