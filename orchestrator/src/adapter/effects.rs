@@ -136,7 +136,8 @@ impl Processes {
         }
     }
 
-    /// The tail of what was printed, the digest of it, and how much it is.
+    /// The tail of what is kept of what was printed, the digest of all that is kept, and how much it is. What cannot be read
+    /// says so in the place of both.
     fn output(&self, place: &Path, order: &EffectOrder) -> (String, String, u64) {
         let read = || -> io::Result<(String, String, u64)> {
             let mut file = File::open(place.join(OUTPUT))?;
@@ -147,7 +148,11 @@ impl Processes {
             file.take(READ).read_to_end(&mut last)?;
             Ok((self.tail(&last, order), digest::hex(&hash.finalize()), bytes))
         };
-        read().unwrap_or_default()
+        read().unwrap_or_else(|error| {
+            tracing::error!(%error, effect = order.name, "read what an effect printed");
+            let why = format!("what it printed could not be read: {error}");
+            (format!("[{why}]"), why, 0)
+        })
     }
 
     /// Known secrets go first, while they are whole; then it is cut.

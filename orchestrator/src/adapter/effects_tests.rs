@@ -172,6 +172,22 @@ async fn much_output_is_cut_to_its_end() {
     let done = bench.run(&bench.order("yes 0123456789abcdef | head -c 200000; echo; echo end", &[])).await;
     assert!(done.output_tail.len() <= TAIL && done.output_tail.ends_with("\nend"), "{}", done.output_tail.len());
     assert_eq!(done.output_bytes, 200_005);
+    assert_eq!(done.output_sha256.len(), 64);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_says_so() {
+    let bench = Bench::new(&[], &[]);
+    // It takes away the file that it prints into.
+    let file = bench.dir.path().join("effects").join(id(1).to_string()).join(OUTPUT);
+    let done = bench.run(&bench.order("echo x; rm \"$1\"", &[file.to_str().unwrap()])).await;
+    assert_eq!(done.ending, EffectEnding::Exited { code: 0 });
+    assert!(
+        done.output_sha256.starts_with("what it printed could not be read: No such file"),
+        "{}",
+        done.output_sha256
+    );
+    assert_eq!(done.output_tail, format!("[{}]", done.output_sha256));
 }
 
 #[tokio::test]
