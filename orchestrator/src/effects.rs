@@ -10,7 +10,13 @@ use bus_schemas::v1::{
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::{digest, words::effect::command};
+use crate::{
+    digest,
+    words::{
+        effect::{command, facts},
+        secrets::{redact, without},
+    },
+};
 
 /// The keys of an `[effects.NAME]` section.
 pub const EFFECT_KEYS: [&str; 6] = ["about", "run", "parameters", "timeout", "folder", "env"];
@@ -29,6 +35,8 @@ const NAME_BYTES: usize = 64;
 const SHOWN: usize = 2400;
 /// The longest path of a folder that is shown whole.
 const FOLDER_BYTES: usize = 250;
+/// The most that names of passed variables have together, with what stands between them: they are shown whole.
+const ENV_BYTES: usize = 250;
 /// The longest word of a definition.
 const TEXT_BYTES: usize = 4096;
 
@@ -86,8 +94,19 @@ pub struct EffectError {
 }
 
 /// Every effect there is, checked.
-#[derive(Clone, Debug, Default)]
-pub struct Effects(BTreeMap<String, Known>);
+#[derive(Clone, Default)]
+pub struct Effects {
+    known: BTreeMap<String, Known>,
+    /// What channels take out of whatever they show.
+    secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for Effects {
+    /// Without the secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Effects").field("known", &self.known).finish_non_exhaustive()
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Known {
@@ -123,13 +142,20 @@ impl Effects {
             let known = known.map_err(|(key, message)| EffectError { at: format!("{at}{key}"), message })?;
             Ok((name, known))
         };
-        effects.into_iter().map(known).collect::<Result<_, _>>().map(Self)
+        let known = effects.into_iter().map(known).collect::<Result<_, _>>()?;
+        Ok(Self { known, secrets: Vec::new() })
+    }
+
+    /// The same where channels show none of these secrets.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Vec<String>) -> Self {
+        Self { secrets, ..self }
     }
 
     /// What agents are told of them.
     #[must_use]
     pub fn briefs(&self) -> Vec<EffectBrief> {
-        self.0.iter().map(|(name, known)| known.brief(name)).collect()
+        self.known.iter().map(|(name, known)| known.brief(name)).collect()
     }
 
     /// What exactly would be run.
@@ -137,8 +163,8 @@ impl Effects {
     /// # Errors
     /// A sentence for the agent: there is no such effect, or the arguments do not fit.
     pub fn resolve(&self, name: &str, arguments: &BTreeMap<String, String>) -> Result<EffectOrder, String> {
-        let Some(known) = self.0.get(name) else {
-            let names: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        let Some(known) = self.known.get(name) else {
+            let names: Vec<&str> = self.known.keys().map(String::as_str).collect();
             let there =
                 if names.is_empty() { "there are none".to_owned() } else { format!("there are: {}", names.join(", ")) };
             return Err(format!("there is no effect {}; {there}", shown(name)));
@@ -149,7 +175,7 @@ impl Effects {
         if room(&command(&argv)) > SHOWN {
             return Err("with these arguments it is too long to be shown to people".to_owned());
         }
-        Ok(EffectOrder {
+        let order = EffectOrder {
             name: name.to_owned(),
             about: known.effect.about.clone(),
             argv,
@@ -157,13 +183,26 @@ impl Effects {
             env: known.effect.env.clone(),
             timeout_ms: known.timeout_ms,
             definition: known.definition.clone(),
-        })
+        };
+        if self.is_withheld(&order) {
+            return Err("a part of its command line or its folder is, or looks like, a secret (a key, a token, a password in an \
+                        address): it would be hidden from the people who are asked, so it cannot be asked for"
+                .to_owned());
+        }
+        Ok(order)
+    }
+
+    /// Whether a channel would show people something else than what is run.
+    fn is_withheld(&self, order: &EffectOrder) -> bool {
+        let facts = facts(order).into_iter().map(|(_, value)| value);
+        let mut shown = facts.chain([command(&order.argv)]).chain(order.argv.iter().cloned());
+        shown.any(|text| redact(&text) != text || without(&text, &self.secrets) != text)
     }
 
     /// Whether the definition is still the one that an order was made by.
     #[must_use]
     pub fn stands_by(&self, order: &EffectOrder) -> bool {
-        self.0.get(&order.name).is_some_and(|known| known.definition == order.definition)
+        self.known.get(&order.name).is_some_and(|known| known.definition == order.definition)
     }
 }
 
@@ -229,6 +268,10 @@ impl Known {
         };
         effect.env.sort();
         effect.env.dedup();
+        if effect.env.join(", ").len() > ENV_BYTES {
+            let message = format!("the names have more than {ENV_BYTES} bytes together: people are shown all of them");
+            return bad(".env", message);
+        }
         let definition = digest::of(&effect).map_err(|error| (String::new(), error.to_string()))?;
         Ok(Self { effect, run, patterns, timeout_ms, folder, definition })
     }

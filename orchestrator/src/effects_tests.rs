@@ -144,3 +144,35 @@ fn what_cannot_be_shown_whole_cannot_be_asked_for() {
         "as it is shown, not as it is"
     );
 }
+
+#[test]
+fn what_a_channel_would_hide_cannot_be_asked_for() {
+    let toml = "[a]\nrun = ['x', '{p}', '--force']\nparameters = { p = { pattern = '^.*$' } }";
+    let effects = effects(toml).unwrap().with_secrets(vec!["canary\"1234".to_owned()]);
+    let with = |value: &str| effects.resolve("a", &arguments(&[("p", value)]));
+    assert!(with("an ordinary value").is_ok());
+    for value in [
+        "x -----BEGIN RSA PRIVATE KEY-----",
+        concat!("gh", "p_0123456789abcdefghijABCDEFGHIJ0123456789"),
+        "https://ann:hunter2@host/x",
+        "before canary\"1234 after",
+    ] {
+        let refused = with(value).unwrap_err();
+        assert!(refused.contains("hidden from the people"), "{value}: {refused}");
+    }
+    // One word begins what another ends.
+    let toml = "[a]\nrun = ['x', 'Bearer', '{p}']\nparameters = { p = { pattern = '^.*$' } }";
+    let two = self::effects(toml).unwrap();
+    assert!(two.resolve("a", &arguments(&[("p", "abcdefghij.klmnop")])).is_err());
+    let place = "[a]\nrun = ['x']\nfolder = '/srv/ghp_0123456789abcdefghijABCDEFGHIJ'";
+    assert!(self::effects(place).unwrap().resolve("a", &arguments(&[])).is_err());
+    assert!(!format!("{effects:?}").contains("canary"));
+}
+
+#[test]
+fn names_of_variables_are_all_shown() {
+    let names = |count: usize| (0..count).map(|n| format!("'VARIABLE_{n:03}'")).collect::<Vec<_>>().join(", ");
+    assert!(effects(&format!("[a]\nrun = ['x']\nenv = [{}]", names(18))).is_ok());
+    let refused = effects(&format!("[a]\nrun = ['x']\nenv = [{}]", names(19))).unwrap_err();
+    assert_eq!(refused.at, "effects.a.env");
+}

@@ -14,7 +14,7 @@ use std::{
 
 use bus_schemas::{id::ApprovalId, v1::effect::EffectOrder};
 use futures::{FutureExt as _, future::BoxFuture};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     process::{Child, Command},
@@ -28,7 +28,7 @@ use crate::{
     port::effect::{EffectDone, EffectRunner, MayHaveRun},
     words::{
         names::without_colours,
-        secrets::{redact, without},
+        secrets::{redact, without, without_values},
     },
 };
 
@@ -36,6 +36,8 @@ use crate::{
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Between asking a group to end and ending it.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often it is looked whether a group that was asked to end is gone.
+const LEAVES: Duration = Duration::from_millis(50);
 /// How often the size of the output is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// Output that is kept at most, in bytes; what is printed beyond takes its place.
@@ -134,7 +136,8 @@ impl Processes {
         }
     }
 
-    /// The tail of what was printed, the digest of it, and how much it is.
+    /// The tail of what is kept of what was printed, the digest of all that is kept, and how much it is. What cannot be read
+    /// says so in the place of both.
     fn output(&self, place: &Path, order: &EffectOrder) -> (String, String, u64) {
         let read = || -> io::Result<(String, String, u64)> {
             let mut file = File::open(place.join(OUTPUT))?;
@@ -145,17 +148,23 @@ impl Processes {
             file.take(READ).read_to_end(&mut last)?;
             Ok((self.tail(&last, order), digest::hex(&hash.finalize()), bytes))
         };
-        read().unwrap_or_default()
+        read().unwrap_or_else(|error| {
+            tracing::error!(%error, effect = order.name, "read what an effect printed");
+            let why = format!("what it printed could not be read: {error}");
+            (format!("[{why}]"), why, 0)
+        })
     }
 
     /// Known secrets go first, while they are whole; then it is cut.
     fn tail(&self, last: &[u8], order: &EffectOrder) -> String {
         let passed = order.env.iter().filter_map(|name| self.env.get(&OsString::from(name)));
-        let passed = passed.filter_map(|value| value.to_str()).map(str::to_owned);
-        let secrets: Vec<String> = self.secrets.iter().cloned().chain(passed).collect();
-        let text = without_colours(&String::from_utf8_lossy(last));
-        let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-        let text = redact(&without(&text, &secrets));
+        // What goes out of the text goes out of what is looked for in it.
+        let passed: Vec<String> = passed.map(|value| visible(&value.to_string_lossy())).collect();
+        let own: Vec<String> = self.secrets.iter().map(|secret| visible(secret)).collect();
+        let text = visible(&String::from_utf8_lossy(last));
+        // Together first: one may be a part of another.
+        let text = without(&text, &[own, passed.clone()].concat());
+        let text = redact(&without_values(&text, &passed));
         let text = text.trim();
         let from = text.ceil_char_boundary(text.len().saturating_sub(TAIL));
         text.get(from..).unwrap_or_default().to_owned()
@@ -199,19 +208,40 @@ async fn watch(mut child: Child, order: &EffectOrder, output: &File, dropped: &m
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     loop {
         tokio::select! {
-            ended = child.wait() => return ending(ended),
+            ended = child.wait() => {
+                // What it left behind would go on acting after people were told that it is over.
+                if let Some(group) = group {
+                    end(group).await;
+                }
+                return ending(ended);
+            }
             () = sleep_until(deadline) => break,
             () = tokio::time::sleep(LOOK) => trim(output, dropped),
         }
     }
     if let Some(group) = group {
-        // Gone already is what is wanted.
-        let _ = kill_process_group(group, Signal::TERM);
-        let _ = timeout(GRACE, child.wait()).await;
-        let _ = kill_process_group(group, Signal::KILL);
+        // It is waited for meanwhile: as long as nobody does, a process that ended belongs to its group.
+        let _ = tokio::join!(end(group), timeout(GRACE, child.wait()));
     }
     let _ = timeout(GRACE, child.wait()).await;
     EffectEnding::TimedOut
+}
+
+/// Asks what there is of a group to end, and ends what is left of it after the grace.
+async fn end(group: Pid) {
+    if kill_process_group(group, Signal::TERM).is_err() {
+        // Nothing is left: mostly so.
+        return;
+    }
+    let gone = async {
+        while test_kill_process_group(group).is_ok() {
+            tokio::time::sleep(LEAVES).await;
+        }
+    };
+    if timeout(GRACE, gone).await.is_err() {
+        // Gone by now is what is wanted.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
 }
 
 /// The program appends: what it prints next stands at the beginning again.
@@ -220,6 +250,11 @@ fn trim(output: &File, dropped: &mut u64) {
     if length > KEPT && output.set_len(0).is_ok() {
         *dropped += length;
     }
+}
+
+/// Without colours and control characters.
+fn visible(text: &str) -> String {
+    without_colours(text).chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
 fn ending(ended: io::Result<ExitStatus>) -> EffectEnding {

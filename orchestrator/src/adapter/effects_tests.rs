@@ -78,6 +78,18 @@ async fn the_environment_is_bare_but_for_what_is_passed_on_and_that_is_not_shown
 }
 
 #[tokio::test]
+async fn values_that_are_passed_on_leave_no_rest_in_what_is_printed() {
+    let values = [("LONG", "hunter2-and-more"), ("PART", "hunter2"), ("LINE", "seventeen-17\n"), ("PIN", "4711")];
+    let odd = [("BELL", "rings\u{7}twice"), ("RED", "\u{1b}[31mcrimson")];
+    let bench = Bench::new(&[&values[..], &odd[..]].concat(), &["hunter2"]);
+    let script = r#"echo "$LONG" "$PART" "$LINE." "pin=$PIN" 147110 "$BELL" "$RED""#;
+    let env = ["LONG", "PART", "LINE", "PIN", "BELL", "RED"].map(str::to_owned).to_vec();
+    let done = bench.run(&EffectOrder { env, ..bench.order(script, &[]) }).await;
+    let printed = "[withheld] [withheld] [withheld]\n. pin=[withheld] 147110 [withheld] [withheld]";
+    assert_eq!(done.output_tail, printed);
+}
+
+#[tokio::test]
 async fn a_folder_of_its_own_is_empty_and_gone_afterwards() {
     let bench = Bench::new(&[], &[]);
     let argv = ["sh", "-c", "ls -A; pwd; touch x; exit 3"].map(str::to_owned).to_vec();
@@ -110,15 +122,37 @@ async fn the_time_limit_ends_the_whole_group() {
     let order = EffectOrder { timeout_ms: 300, ..bench.order(script, &[]) };
     let done = bench.run(&order).await;
     assert_eq!(done.ending, EffectEnding::TimedOut);
-    let group = done.output_tail.strip_prefix("child ").and_then(|id| id.parse().ok()).and_then(Pid::from_raw).unwrap();
-    loop {
-        // Killed at once, reaped by whoever adopted it a moment later.
-        let alive = rustix::process::test_kill_process_group(group).is_ok() && !all_dead(group);
-        if !alive {
-            break;
-        }
+    gone(&done).await;
+}
+
+/// The group that said `child ID` is gone.
+async fn gone(done: &EffectDone) {
+    let group = done.output_tail.strip_prefix("child ").and_then(|id| id.lines().next()?.parse().ok());
+    let group = group.and_then(Pid::from_raw).unwrap();
+    // Killed at once, reaped by whoever adopted it a moment later.
+    while test_kill_process_group(group).is_ok() && !all_dead(group) {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn what_it_leaves_behind_ends_with_it() {
+    let bench = Bench::new(&[], &[]);
+    let done = bench.run(&bench.order("echo child $$\n(while :; do sleep 0.1; done) &\nexit 4", &[])).await;
+    assert_eq!(done.ending, EffectEnding::Exited { code: 4 });
+    gone(&done).await;
+}
+
+#[tokio::test]
+async fn at_the_time_limit_all_of_the_group_have_the_grace() {
+    let bench = Bench::new(&[], &[]);
+    // The program itself ends at once; its child first puts things in order.
+    let child = "trap 'sleep 0.3; echo in order; exit' TERM; echo child $$; while :; do sleep 0.1; done";
+    let order = bench.order(&format!("({child}) &\nwait"), &[]);
+    let done = bench.run(&EffectOrder { timeout_ms: 300, ..order }).await;
+    assert_eq!(done.ending, EffectEnding::TimedOut);
+    assert!(done.output_tail.ends_with("in order"), "{}", done.output_tail);
+    gone(&done).await;
 }
 
 /// Nothing of the group is there but what waits to be reaped.
@@ -138,6 +172,22 @@ async fn much_output_is_cut_to_its_end() {
     let done = bench.run(&bench.order("yes 0123456789abcdef | head -c 200000; echo; echo end", &[])).await;
     assert!(done.output_tail.len() <= TAIL && done.output_tail.ends_with("\nend"), "{}", done.output_tail.len());
     assert_eq!(done.output_bytes, 200_005);
+    assert_eq!(done.output_sha256.len(), 64);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_says_so() {
+    let bench = Bench::new(&[], &[]);
+    // It takes away the file that it prints into.
+    let file = bench.dir.path().join("effects").join(id(1).to_string()).join(OUTPUT);
+    let done = bench.run(&bench.order("echo x; rm \"$1\"", &[file.to_str().unwrap()])).await;
+    assert_eq!(done.ending, EffectEnding::Exited { code: 0 });
+    assert!(
+        done.output_sha256.starts_with("what it printed could not be read: No such file"),
+        "{}",
+        done.output_sha256
+    );
+    assert_eq!(done.output_tail, format!("[{}]", done.output_sha256));
 }
 
 #[tokio::test]

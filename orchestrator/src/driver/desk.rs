@@ -230,7 +230,7 @@ impl Desk {
         self.decide(about, &facts, named)
     }
 
-    /// It passes without people only by a rule that asks for the kind of capability: no policy for other things says yes to
+    /// It passes without people only by a rule that holds for this kind of capability alone: no policy for other things says yes to
     /// this one by the way.
     fn secret(&self, about: &About<'_>, task: &Task, name: &str) -> Route {
         let mut facts = about.facts_of(Asked::Capability, task);
@@ -240,11 +240,10 @@ impl Desk {
         let plan = &about.project.plan;
         let named = plan.capabilities.as_deref().unwrap_or_else(|| self.rules.default_for(Asked::Capability));
         let route = self.decide(about, &facts, named);
-        let rule = route.rule.as_deref().unwrap_or_default();
-        if self.rules.asks_for_kind(&route.policy, rule, &plan.policies) {
+        if self.rules.hangs_on_kind(&route, &facts, &plan.policies) {
             return route;
         }
-        self.insist(route, "no rule of its policy speaks of `capability.kind`".to_owned())
+        self.insist(route, "no rule of its policy is for this `capability.kind` alone".to_owned())
     }
 
     fn facts_of(&self, about: &About<'_>, kind: Asked, task: &Task) -> Facts {
@@ -285,7 +284,10 @@ impl Desk {
         let plan = &about.project.plan;
         let name = plan.replan.as_deref().unwrap_or_else(|| self.rules.default_for(Asked::Patch));
         let route = self.decide(about, &facts, name);
-        Some(Box::new(match patch::needs_person(plan, &waiting.patch, &self.rules) {
+        // As with a plan that was proposed: an agent gives new tasks no secret that nobody looked at.
+        let uses = waiting.patch.add.iter().find(|task| !task.secrets.is_empty());
+        let uses = uses.map(|task| format!("`{}`, which it adds, uses a secret", task.id));
+        Some(Box::new(match patch::needs_person(plan, &waiting.patch, &self.rules).or(uses) {
             Some(why) => self.insist(route, why),
             None => route,
         }))

@@ -12,7 +12,7 @@ use bus_schemas::id::ProjectId;
 use futures::FutureExt as _;
 use tokio::{
     sync::{Semaphore, mpsc},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 
 use super::{
@@ -33,6 +33,8 @@ use crate::{
 pub(super) const QUEUE: usize = 1024;
 /// Commands performed at the same time: enough to hide the bus's latency, few enough for one machine.
 const ACTIVE: usize = 64;
+/// Effects at the same time, beside these: one may run for a day, and nothing else waits for it.
+const EFFECTS: usize = 64;
 /// Git processes at the same time.
 const GITS: usize = 2;
 /// Commits remembered as being in the object store or in the shadow repository; forgotten all at once when full.
@@ -131,38 +133,67 @@ pub(super) async fn run<J: Journal, B: Bus>(
     mut orders: mpsc::Receiver<Order>,
     inputs: mpsc::Sender<Input>,
 ) {
-    let mut lanes: HashMap<Lane, VecDeque<Box<Work>>> = HashMap::new();
-    let mut waiting: VecDeque<Lane> = VecDeque::new();
-    let mut active: JoinSet<Lane> = JoinSet::new();
+    let mut lanes = Lanes::new();
+    let (mut work, mut effects) = (Crew::new(ACTIVE), Crew::new(EFFECTS));
     loop {
-        while active.len() < ACTIVE
-            && let Some(lane) = waiting.pop_front()
-        {
-            if let Some(work) = lanes.get_mut(&lane).and_then(VecDeque::pop_front) {
-                active.spawn(perform_one(Arc::clone(&hands), work, inputs.clone()));
+        for crew in [&mut work, &mut effects] {
+            while let Some(next) = crew.next(&mut lanes) {
+                crew.active.spawn(perform_one(Arc::clone(&hands), next, inputs.clone()));
             }
         }
         tokio::select! {
             order = orders.recv() => match order {
                 None => return,
                 Some(Order::ForgetObjects) => hands.stored.forget(),
-                Some(Order::Perform(work)) => match lanes.get_mut(&work.lane) {
-                    Some(queue) => queue.push_back(work),
+                Some(Order::Perform(next)) => match lanes.get_mut(&next.lane) {
+                    Some(queue) => queue.push_back(next),
                     None => {
-                        waiting.push_back(work.lane.clone());
-                        lanes.insert(work.lane.clone(), VecDeque::from([work]));
+                        let crew = if matches!(next.lane, Lane::Effect(_)) { &mut effects } else { &mut work };
+                        crew.waiting.push_back(next.lane.clone());
+                        lanes.insert(next.lane.clone(), VecDeque::from([next]));
                     }
                 },
             },
-            Some(done) = active.join_next() => {
-                // Only a stopping runtime cancels them; a panic is caught where the command is performed.
-                let Ok(lane) = done else { continue };
-                if lanes.get(&lane).is_some_and(VecDeque::is_empty) {
-                    lanes.remove(&lane);
-                } else {
-                    waiting.push_back(lane);
-                }
+            Some(done) = work.active.join_next() => work.over(done, &mut lanes),
+            Some(done) = effects.active.join_next() => effects.over(done, &mut lanes),
+        }
+    }
+}
+
+/// What waits in each lane, also in those where something is performed.
+type Lanes = HashMap<Lane, VecDeque<Box<Work>>>;
+
+/// What is performed within one limit.
+struct Crew {
+    /// Lanes in which something waits and nothing is performed.
+    waiting: VecDeque<Lane>,
+    active: JoinSet<Lane>,
+    most: usize,
+}
+
+impl Crew {
+    fn new(most: usize) -> Self {
+        Self { waiting: VecDeque::new(), active: JoinSet::new(), most }
+    }
+
+    /// What to begin now.
+    fn next(&mut self, lanes: &mut Lanes) -> Option<Box<Work>> {
+        while self.active.len() < self.most {
+            let lane = self.waiting.pop_front()?;
+            if let Some(work) = lanes.get_mut(&lane).and_then(VecDeque::pop_front) {
+                return Some(work);
             }
+        }
+        None
+    }
+
+    fn over(&mut self, done: Result<Lane, JoinError>, lanes: &mut Lanes) {
+        // Only a stopping runtime cancels them; a panic is caught where the command is performed.
+        let Ok(lane) = done else { return };
+        if lanes.get(&lane).is_some_and(VecDeque::is_empty) {
+            lanes.remove(&lane);
+        } else {
+            self.waiting.push_back(lane);
         }
     }
 }

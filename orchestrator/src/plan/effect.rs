@@ -59,9 +59,10 @@ pub struct EffectEnded {
     pub approval_id: ApprovalId,
     /// How.
     pub ending: EffectEnding,
-    /// The end of what it printed, without known secrets. Untrusted text.
+    /// The end of what it printed, without known secrets; or why it could not be read. Untrusted text.
     pub output_tail: String,
-    /// SHA-256 of what it printed, lower-case hex.
+    /// SHA-256 of what was kept of what it printed (of very much, only a last part is), lower-case hex. If it could not
+    /// be read, a sentence says so here, too.
     pub output_sha256: String,
     /// How much it printed, in bytes.
     pub output_bytes: u64,

@@ -71,13 +71,6 @@ impl Condition {
         }
     }
 
-    /// Whether it looks at a field of a variable.
-    #[must_use]
-    pub fn names(&self, variable: &str, field: &str) -> bool {
-        let is_it = |one: &Reference| !one.is_function && one.root == variable && one.field.as_deref() == Some(field);
-        self.0.references().iter().any(is_it)
-    }
-
     /// Whether it holds.
     ///
     /// # Errors

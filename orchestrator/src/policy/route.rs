@@ -75,7 +75,9 @@ pub fn route(asking: &Asking<'_>, name: &str) -> Route {
     (route.risk, route.risk_reasons) = (risk, risk_reasons);
     if passes_by_the_way(asking, &route) {
         route.ruling = Ruling::Ask(rules.people.anyone());
-        route.risk_reasons.push("no rule of its policy looks at `capability.kind`: a person must decide".to_owned());
+        route
+            .risk_reasons
+            .push("no rule of its policy is for this `capability.kind` alone: a person must decide".to_owned());
     }
     if let Ruling::Ask(who) = &route.ruling {
         // Two people are asked for so that two look at it: whoever edited it is none of them.
@@ -109,10 +111,9 @@ struct Look {
 
 /// An effect that would pass without people, and not by a rule that was written for such requests.
 fn passes_by_the_way(asking: &Asking<'_>, route: &Route) -> bool {
-    let rule = route.rule.as_deref().unwrap_or_default();
     asking.facts.capability.kind == EFFECT
         && !route.asks()
-        && !asking.rules.asks_for_kind(&route.policy, rule, asking.own)
+        && !asking.rules.hangs_on_kind(route, asking.facts, asking.own)
 }
 
 /// What one policy says.

@@ -227,8 +227,11 @@ fn a_remembered_secret_is_no_host_and_a_rule_can_ask_for_the_kind() {
     assert_eq!((route.asks(), route.rule.as_deref()), (false, Some("own")));
     assert!(routed(&rules, &asked("secret", "aws"), "access", &[]).asks());
     let own = BTreeMap::new();
-    let speaks = |rule: &str| rules.asks_for_kind("access", rule, &own);
-    assert!(speaks("own") && !speaks("hosts") && !speaks("none") && !rules.asks_for_kind("auto", "", &own));
+    let facts = asked("secret", "github");
+    let by = |rule: Option<&str>| Route { rule: rule.map(str::to_owned), ..route.clone() };
+    let hangs = |rule: Option<&str>| rules.hangs_on_kind(&by(rule), &facts, &own);
+    assert!(hangs(Some("own")) && !hangs(Some("none")) && !hangs(None));
+    assert!(!rules.hangs_on_kind(&Route::auto("auto"), &facts, &own));
 }
 
 #[test]
@@ -268,5 +271,26 @@ fn an_effect_passes_only_by_a_rule_that_speaks_of_its_kind() {
         assert_eq!((route.batch, route.remembered.len()), (None, 0));
     }
     assert!(!routed(&rules, &of("effect", "stage"), "nightly", &[]).asks());
+    // What mentions the kind and would hold without it, too, was not written for effects.
+    let by = |when: &str| {
+        let rule =
+            serde_json::json!({"p": {"decide": "ask", "rules": [{"name": "r", "when": when, "decide": "auto"}]}});
+        let rules = self::rules(&rule.to_string(), Approvals::default());
+        eligible(&routed(&rules, &of("effect", "deploy"), "p", &[])) == "auto"
+    };
+    for when in [
+        r#"capability.kind != "secret""#,
+        r#"capability.kind != """#,
+        r#"capability.kind == "host" || capability.name == "deploy""#,
+        r#"capability.kind == "host" || risk == "high""#,
+        r#"capability.kind > "a""#,
+        r#"capability.kind < "z""#,
+        r#"{"effect": true}[capability.kind]"#,
+    ] {
+        assert!(!by(when), "{when}");
+    }
+    for when in [r#"capability.kind == "effect""#, r#"capability.kind in ["effect", "secret"] && risk == "high""#] {
+        assert!(by(when), "{when}");
+    }
     assert!(!routed(&rules, &of("host", "docs.rs"), "open", &[]).asks(), "hosts pass as before");
 }

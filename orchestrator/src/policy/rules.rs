@@ -14,15 +14,17 @@ use bus_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Conditions, who::resolve};
+use super::{CapabilityFacts, Conditions, Facts, route::risk_word, who::resolve};
 use crate::{
-    ledger::Asked,
+    ledger::{Asked, Route},
     people::{Member, People},
     planfile::lower::{POLICY_ASK, POLICY_AUTO},
 };
 
 /// The keys of a `[presets.NAME]` section.
 pub const PRESET_KEYS: [&str; 6] = ["description", "folder", "plan", "budget", "policy", "apply"];
+/// Words that are no kind of capability: before all of them in the order of texts, and after.
+const NO_KINDS: [&str; 2] = ["", "~ no kind ~"];
 /// How long a decision may be remembered where nothing is said.
 const REMEMBER_MAX: &str = "30d";
 /// The same, in milliseconds; nothing longer can be set.
@@ -221,12 +223,17 @@ impl Rules {
         set.as_deref().unwrap_or(otherwise)
     }
 
-    /// Whether a rule of a policy asks what kind of capability it is: then it was written for such requests.
+    /// Whether the rule that decided a request was written for capabilities of its kind: of any other kind, its condition does
+    /// not hold. That the condition merely mentions the kind (`capability.kind != "secret"`) says nothing.
     #[must_use]
-    pub fn asks_for_kind(&self, policy: &str, rule: &str, own: &BTreeMap<String, Policy>) -> bool {
-        let rules = self.policy(policy, own).map(|policy| policy.rules.as_slice()).unwrap_or_default();
-        let condition = rules.iter().find(|one| one.name == rule).map(|one| self.conditions.get(&one.when));
-        condition.is_some_and(|condition| condition.is_ok_and(|condition| condition.names("capability", "kind")))
+    pub fn hangs_on_kind(&self, route: &Route, facts: &Facts, own: &BTreeMap<String, Policy>) -> bool {
+        let rules = self.policy(&route.policy, own).map(|policy| policy.rules.as_slice()).unwrap_or_default();
+        let rule = rules.iter().find(|one| Some(&one.name) == route.rule.as_ref());
+        let Some(Ok(condition)) = rule.map(|one| self.conditions.get(&one.when)) else { return false };
+        NO_KINDS.iter().all(|kind| {
+            let capability = CapabilityFacts { kind: (*kind).to_owned(), ..facts.capability.clone() };
+            condition.holds(&Facts { capability, ..facts.clone() }, risk_word(route.risk)) == Ok(false)
+        })
     }
 
     /// The same with these secrets.

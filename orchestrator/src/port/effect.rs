@@ -10,9 +10,10 @@ use crate::plan::effect::EffectEnding;
 pub struct EffectDone {
     /// How it ended.
     pub ending: EffectEnding,
-    /// The end of what it printed, a few kilobytes, without known secrets.
+    /// The end of what it printed, a few kilobytes, without known secrets; or why it could not be read.
     pub output_tail: String,
-    /// SHA-256 of what it printed (of its last part, if that was very much), lower-case hex.
+    /// SHA-256 of what was kept of what it printed (of more than 64 MiB, only a last part is), lower-case hex. If it could
+    /// not be read, a sentence says so here, too.
     pub output_sha256: String,
     /// How much it printed, in bytes.
     pub output_bytes: u64,
@@ -31,6 +32,6 @@ pub trait EffectRunner: Send + Sync + 'static {
     /// # Errors
     /// [`MayHaveRun`].
     fn run<'a>(&'a self, id: ApprovalId, order: &'a EffectOrder) -> BoxFuture<'a, Result<EffectDone, MayHaveRun>>;
-    /// The end of what an effect printed whose end nobody saw; empty if nothing is known.
+    /// The end of what an effect printed whose end nobody saw, or why it could not be read; empty if it had printed nothing.
     fn left<'a>(&'a self, id: ApprovalId, order: &'a EffectOrder) -> BoxFuture<'a, String>;
 }

@@ -155,7 +155,7 @@ pub async fn start(options: OrchestratorOptions) -> Result<(Orchestrator, Runnin
         shelf: Arc::clone(&shelf) as Arc<dyn SkillShelf>,
         models: Arc::clone(&models),
         rules: Arc::clone(&rules),
-        effects: Arc::new(options.effects),
+        effects: Arc::new(options.effects.with_secrets(options.secrets.clone())),
         runner: Arc::new(Processes::new(options.data_dir.join("effects"), options.env, options.secrets)),
         installation: store.installation(),
     };

@@ -84,7 +84,7 @@ pub fn redact(text: &str) -> String {
 /// The value does not survive the way through JSON.
 pub fn hide<T: Serialize + DeserializeOwned>(value: &T, known: &[String]) -> Result<T, serde_json::Error> {
     let mut json = serde_json::to_value(value)?;
-    let known: Vec<&str> = known.iter().map(String::as_str).filter(|secret| secret.len() >= SHORTEST).collect();
+    let known = longest_first(known);
     if !known.is_empty() {
         hide_in(&mut json, &known);
     }
@@ -106,11 +106,41 @@ fn hide_in(value: &mut Value, known: &[&str]) {
     }
 }
 
-/// A text with every one of the known secrets taken out of it.
+/// A text with every one of the known secrets taken out of it. The longest go first: one that is a part of another leaves
+/// no rest of it.
 #[must_use]
 pub fn without(text: &str, known: &[String]) -> String {
-    let known = known.iter().filter(|secret| secret.len() >= SHORTEST);
-    known.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), WITHHELD))
+    longest_first(known).into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, WITHHELD))
+}
+
+/// The same for values that are known not to be ordinary words: short ones are taken out, too, where no letter or digit
+/// stands beside them.
+#[must_use]
+pub fn without_values(text: &str, known: &[String]) -> String {
+    let short = known.iter().map(|value| value.trim()).filter(|value| (1..SHORTEST).contains(&value.len()));
+    short.fold(without(text, known), |text, value| without_word(&text, value))
+}
+
+/// Without the blanks and line ends around them, which are not printed with them.
+fn longest_first(known: &[String]) -> Vec<&str> {
+    let mut known: Vec<&str> =
+        known.iter().map(|secret| secret.trim()).filter(|secret| secret.len() >= SHORTEST).collect();
+    known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    known
+}
+
+fn without_word(text: &str, word: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, found) = rest.split_at(at);
+        let after = found.get(word.len()..).unwrap_or_default();
+        kept.push_str(before);
+        let is_part = kept.ends_with(char::is_alphanumeric) || after.starts_with(char::is_alphanumeric);
+        kept.push_str(if is_part { word } else { WITHHELD });
+        rest = after;
+    }
+    kept + rest
 }
 
 /// How many bytes from here to keep, and up to where they are a secret.
@@ -219,6 +249,14 @@ mod tests {
         assert_eq!(redact("https://ann:hunter2@host/x"), "https://ann:[withheld]@host/x");
         assert_eq!(redact("Authorization: Bearer abcdefghij.klmnop=="), "Authorization: Bearer [withheld]");
         assert_eq!(redact("a sk-0123456789abcdef0 b xoxp-0123456789a"), "a [withheld] b [withheld]");
+    }
+
+    #[test]
+    fn known_secrets_leave_no_rest() {
+        let known = ["hunter2", " hunter2-long\n", "in-1", "", "\n"].map(str::to_owned);
+        assert_eq!(without("hunter2-long hunter2 in-1", &known), "[withheld] [withheld] in-1");
+        assert_eq!(hide(&"a hunter2-long".to_owned(), &known).unwrap(), "a [withheld]");
+        assert_eq!(without_values("in-1 pin=in-1, begin-1 in-12", &known), "[withheld] pin=[withheld], begin-1 in-12");
     }
 
     #[test]

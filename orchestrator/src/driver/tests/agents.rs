@@ -1,12 +1,20 @@
 //! What agents need of the driver: leave to spend, pauses, notes.
 
+use std::collections::BTreeMap;
+
 use bus_schemas::v1::{
     agent::{AttemptPaused, Pause},
     task::{AttemptFailed, FailureReason, Program},
 };
 
 use super::*;
-use crate::plan::{Amount, Rejected, event::Verdict};
+use crate::{
+    driver::detail::PatchDetail,
+    plan::{
+        Amount, Rejected,
+        event::{PatchSpec, Verdict},
+    },
+};
 
 const AGENT: &str = r#"{"version":1,"title":"t","budget":{"usd":1},
     "tasks":[{"id":"one","agent":{"instructions":"do"},"budget":{"usd":1}}]}"#;
@@ -139,5 +147,42 @@ async fn what_a_host_did_not_find_is_looked_for_again_before_the_next_offer() {
     rig.deliver(Ok(failed(second, FailureReason::MissingObject))).await;
     rig.offered(3).await;
     assert_eq!(rig.notes.looked.load(Ordering::SeqCst), 2);
+    rig.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_that_gives_a_new_task_a_secret_is_shown_to_a_person_whatever_replan_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(store(dir.path()), Notes::default()).await;
+    let text = r#"{"version":1,"title":"t","replan":"auto",
+        "tasks":[{"id":"one","secrets":["mirror"],"agent":{"instructions":"do","may_replan":true}}]}"#;
+    let (project_id, attempt) = claimed(&mut rig, text).await;
+    let mut after: plan::Plan = serde_json::from_str(text).unwrap();
+    for (id, more, asks) in [("two", "", false), ("three", r#","secrets":["mirror"]"#, true)] {
+        let added = format!(r#"{{"id":"{id}","run":"x"{more}}}"#);
+        let alone = format!(r#"{{"version":1,"title":"t","tasks":[{added}]}}"#);
+        let plan: plan::Plan = serde_json::from_str(&alone).unwrap();
+        let mut ids = || TaskId::from_uuid(Uuid::now_v7());
+        let add = lower(&plan, &mut ids, &BTreeMap::new(), &Rules::default()).unwrap().tasks;
+        let patch = serde_json::from_str(&format!(r#"{{"reason":"r","add":[{added}]}}"#)).unwrap();
+        let fact = Fact::PatchProposed {
+            task_id: attempt.task_id,
+            number: attempt.number,
+            nonce: nonce(),
+            patch: PatchSpec { add, ..PatchSpec::default() },
+            approval_id: ApprovalId::from_uuid(Uuid::now_v7()),
+            digest: "d".to_owned(),
+            route: None,
+        };
+        after.tasks.extend(plan.tasks);
+        let detail = Detail::Patch(Box::new(PatchDetail { patch, plan: after.clone(), skills: Vec::new() }));
+        rig.handle.ask(project_id, fact, Some(detail)).await.unwrap();
+        let waiting = rig.store.approvals(false).await.unwrap();
+        assert_eq!(waiting.len(), usize::from(asks), "{id}");
+        if let Some(asked) = waiting.first() {
+            let why = "`three`, which it adds, uses a secret";
+            assert!(asked.route.risk_reasons.iter().any(|reason| reason == why), "{:?}", asked.route);
+        }
+    }
     rig.tasks.stop().await;
 }

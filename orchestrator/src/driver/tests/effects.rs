@@ -236,3 +236,23 @@ async fn a_canceled_task_starts_none_and_one_under_way_is_recorded_to_its_end() 
     assert_eq!(rig.notes.outside.ran().len(), 1);
     rig.tasks.stop().await;
 }
+
+#[tokio::test]
+async fn effects_that_run_for_long_hold_up_nothing_else() {
+    const MANY: usize = 65;
+    let dir = tempfile::tempdir().unwrap();
+    let notes = Notes::default();
+    notes.outside.hangs.store(true, Ordering::SeqCst);
+    let mut rig = Rig::start(store(dir.path()), notes).await;
+    for number in 1..=MANY {
+        let project_id = rig.project_of(AGENT).await.unwrap();
+        asks(&mut rig, number, "staging").await;
+        decide(&rig, project_id, Verdict::Approved, "").await;
+        until(|| async { rig.store.approvals(false).await.unwrap().is_empty().then_some(()) }).await;
+    }
+    until(|| async { (rig.notes.outside.ran().len() == MANY - 1).then_some(()) }).await;
+    rig.project().await.unwrap();
+    rig.offered(MANY + 1).await;
+    assert_eq!(rig.notes.outside.ran().len(), MANY - 1, "they have a limit of their own");
+    rig.tasks.stop().await;
+}

@@ -135,7 +135,7 @@ async fn a_secret_there_is_not_is_asked_of_nobody_and_no_policy_for_hosts_grants
     rig.deliver(Ok(claim(second.attempt, 1))).await;
     rig.deliver(Ok(asks(second.attempt, "github"))).await;
     let view = asked(&rig).await;
-    let why = "no rule of its policy speaks of `capability.kind`";
+    let why = "no rule of its policy is for this `capability.kind` alone";
     assert!(view.route.risk_reasons.iter().any(|reason| reason == why), "{:?}", view.route);
     assert_eq!(rig.handle.rebuild().await.unwrap().differences, 0);
     rig.tasks.stop().await;
