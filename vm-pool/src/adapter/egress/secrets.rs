@@ -37,7 +37,7 @@ pub(super) struct Named {
     env: Env,
     /// The authorities of `ca_file`.
     own: Vec<CertificateDer<'static>>,
-    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 /// A host that a secret goes to.
@@ -204,12 +204,19 @@ impl Named {
         Some((header, forms, length))
     }
 
-    /// What its hosts must prove; loaded at the first use.
+    /// What its hosts must prove; loaded at the first use that succeeds: what is mended on the machine counts at once.
     ///
     /// # Errors
     /// One sentence: there are no certificates.
     pub(super) fn tls(&self) -> Result<Arc<ClientConfig>, String> {
-        self.tls.get_or_init(|| client(&self.own)).clone()
+        self.loaded(|| client(&self.own))
+    }
+
+    fn loaded(&self, load: impl FnOnce() -> Result<Arc<ClientConfig>, String>) -> Result<Arc<ClientConfig>, String> {
+        match self.tls.get() {
+            Some(config) => Ok(Arc::clone(config)),
+            None => load().map(|config| Arc::clone(self.tls.get_or_init(|| config))),
+        }
     }
 }
 
@@ -368,6 +375,16 @@ mod tests {
             let why = named(basic.clone(), value).value().map(|_| ()).unwrap_err();
             assert!(why.contains("its password has less than 8 characters") && !why.contains("short,"), "{why}");
         }
+    }
+
+    #[test]
+    fn a_failure_to_load_certificates_is_not_kept() {
+        let mut named = named(setup(&["a.b"]), "canary-123456");
+        let made = rcgen::generate_simple_self_signed(vec!["a.b".to_owned()]).unwrap();
+        named.own = vec![made.cert.der().clone()];
+        assert_eq!(named.loaded(|| Err("none".to_owned())).unwrap_err(), "none");
+        let first = named.tls().unwrap();
+        assert!(Arc::ptr_eq(&first, &named.loaded(|| Err("again".to_owned())).unwrap()), "it is loaded once");
     }
 
     #[test]

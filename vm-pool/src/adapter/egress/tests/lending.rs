@@ -211,6 +211,31 @@ async fn what_cannot_be_looked_through_does_not_pass() {
 }
 
 #[tokio::test]
+async fn the_guest_does_not_steer_the_request_by_headers() {
+    let target = Target::plain(echo_back).await;
+    let mut proxy = lab(target.port, &[]);
+    let known = SecretSetup { header: "X-Api-Key".to_owned(), ..setup(&[format!("http://127.0.0.1:{}", target.port)]) };
+    proxy.secrets = secrets(&[("lab", known)], &["lab"]);
+    let names = [
+        "Forwarded",
+        "X-Forwarded-Host",
+        "X_Forwarded_For",
+        "X-Original-URL",
+        "X-Rewrite-Url",
+        "X-HTTP-Method-Override",
+        "X_Api_Key",
+        "X-Api_Key",
+    ];
+    let own: String = names.iter().map(|name| format!("{name}: of-the-guest\r\n")).collect();
+    let url = format!("http://127.0.0.1:{}/", target.port);
+    let answer = proxy.ask(&get(&url, &format!("{own}X-Own: 1\r\n"))).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let seen = target.seen();
+    assert!(seen[0].contains("x-own: 1\r\n") && seen[0].contains(&format!("x-api-key: Bearer {VALUE}")), "{seen:?}");
+    assert!(!seen[0].contains("of-the-guest"), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let other = Target::plain(echo_back).await;
     let to = format!("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:{}/\r\ncontent-length: 0\r\n\r\n", other.port);
