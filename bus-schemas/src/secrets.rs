@@ -56,8 +56,8 @@ pub struct SecretSetup {
     pub env: Option<String>,
     /// A file, readable by its owner alone, that holds the value; read again for every use.
     pub file: Option<String>,
-    /// Where it goes: `host` (port 443) or `host:port`, always over https; `http://host:port` for a host of
-    /// `[pool] private_hosts` with a private address. No wildcards.
+    /// Where it goes: `host` (port 443) or `host:port`, always over https; `http://ADDRESS:port` for an
+    /// address of `[pool] private_hosts`. No wildcards.
     pub hosts: Vec<String>,
     /// The header it goes into. Default `authorization`.
     pub header: String,
@@ -167,6 +167,12 @@ impl SecretHost {
         }
         if plain && port.is_none() {
             return Err("with http:// the port is written, too: `http://host:port`".to_owned());
+        }
+        if plain && host.parse::<std::net::Ipv4Addr>().is_err() {
+            let way = "write the address itself, `http://10.0.0.5:8080`, or leave `http://` away for https";
+            return Err(format!(
+                "over plain http a secret goes to an address only, since whoever answers for a name would get it: {way}"
+            ));
         }
         let host = host.to_ascii_lowercase();
         Ok(Self { host, port: port.unwrap_or(DEFAULT_PORT), named_port: port.is_some(), plain })
@@ -322,6 +328,7 @@ mod tests {
             ("a.example:99999", "1 to 65535"),
             ("a.example:", "1 to 65535"),
             ("http://a.example", "the port is written"),
+            ("http://a.example:81", "write the address itself"),
             ("", "no host"),
             ("a..b", "no host"),
             ("ä.example", "no host"),

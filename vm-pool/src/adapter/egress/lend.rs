@@ -179,9 +179,23 @@ fn dressed(mut request: Request<Incoming>, secret: &Named, value: &Value) -> Req
     for name in [&secret.header, &CHOICE, &header::ACCEPT_ENCODING, &header::RANGE, &header::IF_RANGE] {
         headers.remove(name);
     }
+    let steering: Vec<HeaderName> = headers.keys().filter(|name| steers(name, &secret.header)).cloned().collect();
+    for name in steering {
+        headers.remove(name);
+    }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(secret.header.clone(), value.header.clone());
     request
+}
+
+/// Whether a header may lead a server to another host, path or method than the request's own, or stand there for the
+/// secret's: many servers take `x_api_key` for `x-api-key`.
+fn steers(name: &HeaderName, own: &HeaderName) -> bool {
+    let plain = |name: &HeaderName| name.as_str().replace('_', "-");
+    let name = plain(name);
+    name == plain(own)
+        || ["x-forwarded-", "x-original-"].iter().any(|start| name.starts_with(start))
+        || ["forwarded", "x-forwarded", "x-rewrite-url", "x-http-method-override"].contains(&name.as_str())
 }
 
 /// The answer without the value, whatever form it has there; without cookies, which may be as good as the secret.

@@ -37,7 +37,7 @@ pub(super) struct Named {
     env: Env,
     /// The authorities of `ca_file`.
     own: Vec<CertificateDer<'static>>,
-    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 /// A host that a secret goes to.
@@ -164,20 +164,26 @@ impl Named {
             let why = format!("its value has less than {SHORTEST} characters, too few to be kept out of answers");
             return Err(fail(why));
         }
-        let (header, mut forms) = self.dressed(&secret).ok_or_else(|| fail("it fits into no header".to_owned()))?;
+        let (header, mut forms, password) =
+            self.dressed(&secret).ok_or_else(|| fail("it fits into no header".to_owned()))?;
+        if password.is_some_and(|bytes| bytes < SHORTEST) {
+            let why = format!("its password has less than {SHORTEST} characters, too few to be kept out of answers");
+            return Err(fail(why));
+        }
         forms.retain(|form| form.needle().len() >= SHORTEST);
         forms.sort_by(|a, b| a.needle().cmp(b.needle()));
         forms.dedup();
         Ok(Value { header, forms })
     }
 
-    /// What the header holds, and the forms of the value.
-    fn dressed(&self, secret: &Secret) -> Option<(HeaderValue, Vec<Secret>)> {
+    /// What the header holds, the forms of the value, and the length of the password if it is a user's.
+    fn dressed(&self, secret: &Secret) -> Option<(HeaderValue, Vec<Secret>, Option<usize>)> {
         let (before, after) = self.setup.around();
         let text = std::str::from_utf8(secret.needle()).ok()?;
         let is_basic = before.trim().eq_ignore_ascii_case("basic") && after.trim().is_empty();
         let mut texts = vec![text.to_owned()];
         let mut shown = text.to_owned();
+        let mut length = None;
         if is_basic {
             let pair = match text.contains(':') {
                 true => {
@@ -189,27 +195,35 @@ impl Named {
             };
             let password =
                 pair.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password.to_owned());
+            length = password.as_ref().map(String::len);
             texts.extend(pair.into_iter().chain(password));
         }
         let mut header = HeaderValue::from_str(&format!("{before}{shown}{after}")).ok()?;
         header.set_sensitive(true);
         let forms = texts.iter().flat_map(|text| forms(text)).filter_map(|form| Secret::new(&form)).collect();
-        Some((header, forms))
+        Some((header, forms, length))
     }
 
-    /// What its hosts must prove; loaded at the first use.
+    /// What its hosts must prove; loaded at the first use that succeeds: what is mended on the machine counts at once.
     ///
     /// # Errors
     /// One sentence: there are no certificates.
     pub(super) fn tls(&self) -> Result<Arc<ClientConfig>, String> {
-        self.tls.get_or_init(|| client(&self.own)).clone()
+        self.loaded(|| client(&self.own))
+    }
+
+    fn loaded(&self, load: impl FnOnce() -> Result<Arc<ClientConfig>, String>) -> Result<Arc<ClientConfig>, String> {
+        match self.tls.get() {
+            Some(config) => Ok(Arc::clone(config)),
+            None => load().map(|config| Arc::clone(self.tls.get_or_init(|| config))),
+        }
     }
 }
 
-/// A text as servers may write it: as it is, in base64, in a URL, in JSON.
+/// A text as servers may write it: as it is, in base64, also in the middle of another text, in hex, in a URL, in JSON.
 fn forms(text: &str) -> Vec<String> {
-    let is_free = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let percent = |lower: bool| -> String {
+    let percent = |free: &[u8], lower: bool| -> String {
+        let is_free = |byte: u8| byte.is_ascii_alphanumeric() || free.contains(&byte);
         let escape = |byte: u8| match (is_free(byte), lower) {
             (true, _) => char::from(byte).to_string(),
             (false, true) => format!("%{byte:02x}"),
@@ -219,16 +233,27 @@ fn forms(text: &str) -> Vec<String> {
     };
     let json = serde_json::to_string(text).unwrap_or_default();
     let json = json.trim_matches('"').to_owned();
-    vec![
-        text.to_owned(),
-        // Without the padding it is found with and without it.
-        general_purpose::STANDARD_NO_PAD.encode(text),
-        general_purpose::URL_SAFE_NO_PAD.encode(text),
-        percent(false),
-        percent(true),
-        json.replace('/', "\\/"),
-        json,
-    ]
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut all = vec![text.to_owned(), json.replace('/', "\\/"), json, hex.to_ascii_uppercase(), hex];
+    // What programs leave as it is in a URL: the strict ones nothing, others what may stand in a path or in a query.
+    for free in [&b"-._~"[..], b"-._~/", b"-._~=+/:", b"-._~!'()*", b"-._~!$&'()*+,;=:@/?"] {
+        all.extend([percent(free, false), percent(free, true)]);
+    }
+    for ahead in 0..3 {
+        all.extend(aligned(&general_purpose::STANDARD_NO_PAD, text, ahead));
+        all.extend(aligned(&general_purpose::URL_SAFE_NO_PAD, text, ahead));
+    }
+    all
+}
+
+/// A text in base64 behind so many bytes of something else: the characters that depend on the text alone, where
+/// others follow it, and where it is the end.
+fn aligned(engine: &impl base64::Engine, text: &str, ahead: usize) -> [String; 2] {
+    let bytes = [&[0; 2][..ahead], text.as_bytes()].concat();
+    let encoded = engine.encode(&bytes);
+    let first = (ahead * 8).div_ceil(6);
+    // Six bits a character; the last one may hold bits of what follows.
+    [first..bytes.len() * 8 / 6, first..encoded.len()].map(|part| encoded.get(part).unwrap_or_default().to_owned())
 }
 
 fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -297,7 +322,11 @@ mod tests {
     fn a_value_is_dressed_as_its_format_says() {
         let (header, forms) = shown(&named(setup(&["a.b"]), " canary/123456\n"));
         assert_eq!(header, "Bearer canary/123456");
-        for form in ["canary/123456", "canary%2F123456", "canary\\/123456", "Y2FuYXJ5LzEyMzQ1Ng"] {
+        let hex = ["63616e6172792f313233343536", "63616E6172792F313233343536"];
+        for form in ["canary/123456", "canary%2F123456", "canary\\/123456", "Y2FuYXJ5LzEyMzQ1N", "Y2FuYXJ5LzEyMzQ1Ng"]
+            .into_iter()
+            .chain(hex)
+        {
             assert!(forms.contains(&form.to_owned()), "{form}: {forms:?}");
         }
         let basic = SecretSetup { format: "Basic {}".to_owned(), ..setup(&["a.b"]) };
@@ -312,6 +341,50 @@ mod tests {
         let bare = SecretSetup { header: "X-Api-Key".to_owned(), format: "{}".to_owned(), ..setup(&["a.b"]) };
         let bare = named(bare, "canary-123456");
         assert_eq!((shown(&bare).0.as_str(), bare.header.as_str()), ("canary-123456", "x-api-key"));
+    }
+
+    #[test]
+    fn base64_is_seen_through_wherever_the_value_is_in_it() {
+        let text = "can\u{7f}ry>>>?123~456";
+        let known = forms(text);
+        for ahead in ["", "a", "ab", "abc", "user:"] {
+            for behind in ["", "\n", "xy", "xyz"] {
+                let whole = format!("{ahead}{text}{behind}");
+                for encoded in
+                    [general_purpose::STANDARD.encode(&whole), general_purpose::URL_SAFE_NO_PAD.encode(&whole)]
+                {
+                    let fits = |form: &&String| encoded.contains(form.as_str());
+                    let longest = known.iter().filter(fits).map(String::len).max().unwrap_or_default();
+                    // All that depends on the value alone.
+                    assert!(longest >= text.len() * 8 / 6 - 1, "{whole:?}: {encoded}: {longest}");
+                }
+            }
+        }
+        let known = forms("a=b+c/d:e f");
+        assert!(
+            ["a=b+c/d:e%20f", "a%3Db%2Bc/d%3Ae%20f", "a%3db%2bc%2fd%3ae%20f"]
+                .iter()
+                .all(|form| known.contains(&(*form).to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_short_password_is_refused_and_not_let_through() {
+        let basic = SecretSetup { format: "Basic {}".to_owned(), ..setup(&["a.b"]) };
+        for value in ["somebody:short", "c29tZWJvZHk6c2hvcnQ="] {
+            let why = named(basic.clone(), value).value().map(|_| ()).unwrap_err();
+            assert!(why.contains("its password has less than 8 characters") && !why.contains("short,"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_failure_to_load_certificates_is_not_kept() {
+        let mut named = named(setup(&["a.b"]), "canary-123456");
+        let made = rcgen::generate_simple_self_signed(vec!["a.b".to_owned()]).unwrap();
+        named.own = vec![made.cert.der().clone()];
+        assert_eq!(named.loaded(|| Err("none".to_owned())).unwrap_err(), "none");
+        let first = named.tls().unwrap();
+        assert!(Arc::ptr_eq(&first, &named.loaded(|| Err("again".to_owned())).unwrap()), "it is loaded once");
     }
 
     #[test]

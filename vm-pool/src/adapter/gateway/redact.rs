@@ -16,6 +16,8 @@ pub(in crate::adapter) struct Redactor {
     held: BytesMut,
     /// Which of its bytes belong to a key that was found already: one key may be a part of another.
     found: Vec<bool>,
+    /// So many bytes are always held back, whatever they are; `None`: only what may be the beginning of a key.
+    always: Option<usize>,
 }
 
 impl fmt::Debug for Redactor {
@@ -26,17 +28,21 @@ impl fmt::Debug for Redactor {
 
 impl Redactor {
     pub(super) fn new(key: Option<&Secret>) -> Self {
-        Self::of(key.filter(|key| key.needle().len() >= SHORTEST).cloned().into_iter().collect())
+        let keys = key.filter(|key| key.needle().len() >= SHORTEST).cloned().into_iter().collect();
+        Self { keys, held: BytesMut::new(), found: Vec::new(), always: None }
     }
 
-    /// All of these are blacked out, however short they are.
+    /// All of these are blacked out, however short they are. What is passed on, and when, depends on the number of bytes
+    /// alone: if only the beginning of a key were held back, a guest that has its guesses repeated would read from the
+    /// sizes of the pieces which guess goes on like the key.
     pub(in crate::adapter) fn of(keys: Vec<Secret>) -> Self {
-        Self { keys, held: BytesMut::new(), found: Vec::new() }
+        let longest = keys.iter().map(|key| key.needle().len()).max().unwrap_or_default();
+        Self { keys, held: BytesMut::new(), found: Vec::new(), always: Some(longest.saturating_sub(1)) }
     }
 
     /// Takes a frame in; gives what can be passed on now (perhaps nothing).
     pub(in crate::adapter) fn push(&mut self, frame: Bytes) -> Bytes {
-        if self.held.is_empty() && !self.keys.iter().any(|key| has_any(&frame, key.needle())) {
+        if self.always.is_none() && self.held.is_empty() && !self.keys.iter().any(|key| has_any(&frame, key.needle())) {
             return frame;
         }
         let mut all = std::mem::take(&mut self.held);
@@ -47,6 +53,7 @@ impl Redactor {
             mark(&all, key.needle(), &mut self.found);
             keep = keep.max(overlap(&all, key.needle()));
         }
+        let keep = self.always.map_or(keep, |always| always.min(all.len()));
         self.held = all.split_off(all.len() - keep);
         let held = self.found.split_off(all.len());
         black_out(&mut all, &std::mem::replace(&mut self.found, held));
@@ -129,6 +136,23 @@ mod tests {
         assert_eq!(redactor.push(Bytes::from_static(b"data: sk-can\n\n")), "data: sk-can\n\n");
         assert_eq!(redactor.push(Bytes::from_static(b"data: s")), "data: ");
         assert_eq!(redactor.push(Bytes::from_static(b"un\n\n")), "sun\n\n");
+    }
+
+    #[test]
+    fn what_is_passed_on_says_nothing_of_a_guess() {
+        let keys = ["canary-1", "Y2FuYXJ5LTE"].map(|key| Secret::new(key).unwrap());
+        let sizes = |frames: &[&'static str]| -> Vec<usize> {
+            let mut redactor = Redactor::of(keys.to_vec());
+            let mut sizes: Vec<usize> =
+                frames.iter().map(|frame| redactor.push(Bytes::from_static(frame.as_bytes())).len()).collect();
+            sizes.push(redactor.finish().len());
+            sizes
+        };
+        assert_eq!(sizes(&["AAAAAAAAAAAAc", "d"]), sizes(&["AAAAAAAAAAAAz", "d"]));
+        assert_eq!(sizes(&["AAAAAAAAAAAAc", "d"]), [3, 1, 10], "one less than the longest");
+        for guess in ["canary-1canary-1", "Y2FuYXJ5LTxxxxxx", "----------canary", "----------------"] {
+            assert_eq!(sizes(&["AAAAc", guess, "", "1"]), [0, 11, 0, 1, 10], "{guess}");
+        }
     }
 
     #[test]
