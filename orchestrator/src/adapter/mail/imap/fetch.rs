@@ -136,7 +136,7 @@ impl<D: Inbox> Mailbox<'_, D> {
             let found = self.ask("UID FETCH", &known.uid.to_string(), &items).await?;
             let came = found.iter().filter(|one| one.uid == Some(known.uid)).find_map(Fetch::body);
             // Behind a piece that was not full, no answer is one, too: there is nothing more.
-            let Some(came) = came.or(was_uneven.then_some(&b""[..])) else { return Ok(Fetched::Gone) };
+            let Some(came) = came.or_else(|| was_uneven.then_some(&b""[..])) else { return Ok(Fetched::Gone) };
             known.so_far.extend_from_slice(came);
             let now = known.so_far.len() as u64;
             was_uneven = came.len() != piece;
