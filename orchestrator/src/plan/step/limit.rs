@@ -99,6 +99,10 @@ impl Change<'_> {
         self.change_ledger(owner, |ledger| ledger.change_limit(resource, limit, wall_ms));
         if owner.is_none() && self.plan.state != ProjectState::Working {
             self.plan.given_budget.set(resource, Some(limit));
+            // Raised for the plan that waits as well: its own limit was said before.
+            if let Some(proposed) = &mut self.plan.proposed_budget {
+                proposed.set(resource, Some(limit));
+            }
         }
     }
 
