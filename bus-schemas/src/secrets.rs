@@ -272,6 +272,15 @@ impl SecretSetup {
 }
 
 impl SecretBrief {
+    /// Where it goes, in one line: `HEADER to HOST, HOST`. This is what people agree to who grant it, and what grants are
+    /// compared by: the order of the hosts, their case and `about` make no difference.
+    #[must_use]
+    pub fn terms(&self) -> String {
+        let mut hosts: Vec<String> = self.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+        hosts.sort_unstable();
+        format!("{} to {}", self.header.to_ascii_lowercase(), hosts.join(", "))
+    }
+
     /// The hosts as `network` and conditions name them: without a scheme.
     pub fn bare_hosts(&self) -> impl Iterator<Item = &str> {
         self.hosts.iter().map(|host| host.strip_prefix("http://").unwrap_or(host))
@@ -362,6 +371,19 @@ mod tests {
         assert!(SecretSetup { env: None, ..setup() }.lack().is_some_and(|flaw| flaw.message.contains("`env`")));
         assert!(SecretSetup { hosts: Vec::new(), ..setup() }.lack().is_some_and(|flaw| flaw.key == "hosts"));
         assert!(value_written("token").is_some() && value_written("hots").is_none());
+    }
+
+    #[test]
+    fn terms_are_hosts_and_header_and_nothing_else() {
+        let terms = |hosts: [&str; 2], header: &str, about: &str| {
+            let hosts = hosts.map(str::to_owned).to_vec();
+            SecretSetup { hosts, header: header.to_owned(), about: about.to_owned(), ..setup() }.brief("x").terms()
+        };
+        let known = terms(["b.example:8443", "A.example"], "X-Key", "one");
+        assert_eq!(known, "x-key to a.example, b.example:8443");
+        assert_eq!(known, terms(["a.example", "b.example:8443"], "x-key", "two"));
+        assert_ne!(known, terms(["a.example", "b.example"], "x-key", "one"));
+        assert_ne!(known, terms(["a.example", "b.example:8443"], "authorization", "one"));
     }
 
     #[test]

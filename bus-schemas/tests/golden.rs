@@ -152,6 +152,7 @@ fn offer() -> Offer {
         needs: BTreeMap::from([("scan".into(), need())]),
         network: Vec::new(),
         secrets: Vec::new(),
+        secret_terms: BTreeMap::new(),
         notes: vec![note()],
         machine: Machine { cpus: 1, memory_mib: 512, disk_mib: 2_048, image: "base".into() },
         limits: Limits { start_to_close_ms: 1_800_000, output_bytes: 8_388_608, changes_bytes: 536_870_912 },

@@ -107,6 +107,10 @@ pub struct Offer {
     /// The names of the secrets that the host's proxy uses on its behalf. Their values cross no bus.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// Where each of them goes, as it was agreed to ([`SecretBrief::terms`](crate::secrets::SecretBrief::terms)), by name. A
+    /// host on which one is defined otherwise, and one that is told nothing, does not use it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_terms: BTreeMap<String, String>,
     /// The computer it needs.
     pub machine: Machine,
     /// Its limits.

@@ -23,7 +23,10 @@ fn program() -> Program {
 #[test]
 fn names_of_secrets_travel() {
     let offer = Offer { program: program(), secrets: vec!["github".into()], ..offer() };
-    holds("attempt.offered-secret", &Envelope::new(MessageId::from_uuid(id(9)), AT, offer));
+    holds("attempt.offered-secret", &Envelope::new(MessageId::from_uuid(id(9)), AT, offer.clone()));
+    let secret_terms = BTreeMap::from([("github".into(), "authorization to api.github.com".into())]);
+    let offer = Offer { secret_terms, ..offer };
+    holds("attempt.offered-secret-terms", &Envelope::new(MessageId::from_uuid(id(9)), AT, offer));
     let capability = Capability::Secret { name: "github".into() };
     let pause = Pause::Capability { capability, reason: "to comment on the issue".into() };
     let paused = AttemptPaused { attempt: attempt(), nonce: nonce(), pause, saved_turn: 7, usage: usage() };

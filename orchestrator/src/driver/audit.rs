@@ -62,7 +62,7 @@ impl Audited {
         if let Fact::AttemptPaused { pause, approval_id, .. } = &happened.record.event.fact {
             let wanted = match pause {
                 PauseSpec::Capability { host } => Some(host.clone()),
-                PauseSpec::Secret { name, .. } => Some(secret_subject(name)),
+                PauseSpec::Secret { name, terms, .. } => Some(secret_subject(name, terms)),
                 _ => None,
             };
             self.wanted.extend(wanted.map(|wanted| (*approval_id, wanted)));

@@ -196,9 +196,6 @@ impl Desk {
             PauseSpec::Question { .. } => self.plain(about, Asked::Question, task_id),
             PauseSpec::Budget => self.plain(about, Asked::Budget, task_id),
             PauseSpec::Capability { host } => {
-                let mut facts = about.facts_of(Asked::Capability, task);
-                facts.hosts = vec![host.clone()];
-                facts.secrets.clear();
                 let kind = match detail {
                     Some(Detail::Pause(pause)) => match &pause.pause {
                         Pause::Capability { capability: Capability::Host { .. }, .. } => "host",
@@ -206,12 +203,13 @@ impl Desk {
                     },
                     _ => "host",
                 };
-                facts.capability = CapabilityFacts { kind: kind.to_owned(), name: host.clone() };
-                let named = about.project.plan.capabilities.as_deref();
-                self.decide(about, &facts, named.unwrap_or_else(|| self.rules.default_for(Asked::Capability)))
+                let mut facts = asked_for(about, task, kind, host);
+                facts.hosts = vec![host.clone()];
+                facts.secrets.clear();
+                self.capability(about, &facts)
             }
-            PauseSpec::Secret { name, problem: None } => self.secret(about, task, name),
-            PauseSpec::Effect { name, problem: None } => self.effect(about, task, name),
+            PauseSpec::Secret { name, terms, problem: None } => self.secret(about, task, (name, terms)),
+            PauseSpec::Effect { name, problem: None } => self.capability(about, &asked_for(about, task, EFFECT, name)),
             PauseSpec::Effect { problem: Some(_), .. }
             | PauseSpec::Secret { problem: Some(_), .. }
             | PauseSpec::RateLimited { .. }
@@ -222,28 +220,17 @@ impl Desk {
         Some(Box::new(route))
     }
 
-    fn effect(&self, about: &About<'_>, task: &Task, name: &str) -> Route {
-        let mut facts = about.facts_of(Asked::Capability, task);
-        facts.capability = CapabilityFacts { kind: EFFECT.to_owned(), name: name.to_owned() };
-        let plan = &about.project.plan;
-        let named = plan.capabilities.as_deref().unwrap_or_else(|| self.rules.default_for(Asked::Capability));
-        self.decide(about, &facts, named)
+    fn secret(&self, about: &About<'_>, task: &Task, (name, terms): (&str, &str)) -> Route {
+        let mut facts = asked_for(about, task, SECRET, name);
+        (facts.hosts, facts.secrets) = (Vec::new(), vec![name.to_owned()]);
+        terms.clone_into(&mut facts.secret_terms);
+        self.add_hosts(&mut facts);
+        self.capability(about, &facts)
     }
 
-    /// It passes without people only by a rule that holds for this kind of capability alone: no policy for other things says yes to
-    /// this one by the way.
-    fn secret(&self, about: &About<'_>, task: &Task, name: &str) -> Route {
-        let mut facts = about.facts_of(Asked::Capability, task);
-        facts.capability = CapabilityFacts { kind: SECRET.to_owned(), name: name.to_owned() };
-        (facts.hosts, facts.secrets) = (Vec::new(), vec![name.to_owned()]);
-        self.add_hosts(&mut facts);
-        let plan = &about.project.plan;
-        let named = plan.capabilities.as_deref().unwrap_or_else(|| self.rules.default_for(Asked::Capability));
-        let route = self.decide(about, &facts, named);
-        if self.rules.hangs_on_kind(&route, &facts, &plan.policies) {
-            return route;
-        }
-        self.insist(route, "no rule of its policy is for this `capability.kind` alone".to_owned())
+    fn capability(&self, about: &About<'_>, facts: &Facts) -> Route {
+        let named = about.project.plan.capabilities.as_deref();
+        self.decide(about, facts, named.unwrap_or_else(|| self.rules.default_for(Asked::Capability)))
     }
 
     fn facts_of(&self, about: &About<'_>, kind: Asked, task: &Task) -> Facts {
@@ -311,6 +298,13 @@ impl Desk {
     }
 }
 
+/// The facts of a request for a capability.
+fn asked_for(about: &About<'_>, task: &Task, kind: &str, name: &str) -> Facts {
+    let mut facts = about.facts_of(Asked::Capability, task);
+    facts.capability = CapabilityFacts { kind: kind.to_owned(), name: name.to_owned() };
+    facts
+}
+
 impl<'a> About<'a> {
     fn plan(&self) -> Option<&'a Plan> {
         self.room.map(|room| &room.plan)
@@ -359,7 +353,7 @@ impl<'a> About<'a> {
         };
         facts.hosts.clone_from(&facts.task.network);
         facts.secrets = document.map(|document| document.secrets.clone()).unwrap_or_default();
-        facts.secrets.extend(task.granted_secrets.iter().cloned());
+        facts.secrets.extend(task.granted_secrets.keys().cloned());
         facts.asked_by.clone_from(&task.spec.key);
         facts
     }

@@ -155,7 +155,8 @@ fn pause(
         }
         Pause::Capability { capability: Capability::Secret { name }, .. } => {
             let problem = secret.is_none().then(|| no_secret(secrets));
-            (PauseSpec::Secret { name: name.clone(), problem }, None)
+            let terms = secret.as_ref().map(SecretBrief::terms).unwrap_or_default();
+            (PauseSpec::Secret { name: name.clone(), terms, problem }, None)
         }
         Pause::Budget { .. } => (PauseSpec::Budget, None),
         Pause::RateLimited { resume_at, .. } => (PauseSpec::RateLimited { resume_at: *resume_at }, None),

@@ -64,7 +64,7 @@ pub(super) fn compose(
     brief: &Brief,
     attempt: AttemptRef,
     base_commit: String,
-    notes: Vec<Note>,
+    mut notes: Vec<Note>,
     mut needs: BTreeMap<String, NeedHandoff>,
     resume: Resume,
     (models, rules): (&ModelConfig, &Rules),
@@ -80,8 +80,7 @@ pub(super) fn compose(
     }
     let mut network = task.network.clone();
     network.extend(brief.granted.iter().filter(|host| !task.network.contains(host)).cloned());
-    let mut secrets = task.secrets.clone();
-    secrets.extend(brief.granted_secrets.iter().filter(|name| !task.secrets.contains(name)).cloned());
+    let (secrets, secret_terms) = secrets(task, brief, rules, &mut notes);
     Ok(Offer {
         attempt,
         task_key: key.clone(),
@@ -98,9 +97,35 @@ pub(super) fn compose(
         notes,
         network,
         secrets,
+        secret_terms,
         machine: machine_of(plan, task),
         limits: limits_of(plan, task)?,
     })
+}
+
+/// The secrets of an attempt, and where each goes. A grant was for the hosts and the header that people were shown: if these
+/// are others now it does not count, and the attempt is told so.
+fn secrets(
+    task: &plan::Task,
+    brief: &Brief,
+    rules: &Rules,
+    notes: &mut Vec<Note>,
+) -> (Vec<String>, BTreeMap<String, String>) {
+    let now = |name: &String| rules.secret(name).map(|secret| secret.terms());
+    let mut names = task.secrets.clone();
+    for (name, agreed) in brief.granted_secrets.iter().filter(|(name, _)| !task.secrets.contains(name)) {
+        if now(name).as_ref() == Some(agreed) {
+            names.push(name.clone());
+        } else {
+            let text = format!(
+                "You were granted the secret {name}, but its hosts or its header are others now: you do not have it any \
+                 more. Ask for it again if you need it."
+            );
+            notes.push(Note { from: "orchestrator".to_owned(), text, id: format!("secret-changed-{name}") });
+        }
+    }
+    let terms = names.iter().filter_map(|name| Some((name.clone(), now(name)?))).collect();
+    (names, terms)
 }
 
 /// What a plan does not say of an agent's work.

@@ -1,7 +1,7 @@
 //! A command with everything that performing it needs, taken from the room at that instant: the outbox runner never looks
 //! into a room.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bus_schemas::{
     id::{ApprovalId, AttemptRef, MessageId, ProjectId, TaskId},
@@ -202,8 +202,8 @@ pub(super) struct Brief {
     pub(super) item: Option<Json>,
     /// Hosts beyond its document's that people let it reach.
     pub(super) granted: Vec<String>,
-    /// Secrets beyond its document's that people let be used on its behalf.
-    pub(super) granted_secrets: Vec<String>,
+    /// Secrets beyond its document's that people let be used on its behalf, with where each went when they did.
+    pub(super) granted_secrets: BTreeMap<String, String>,
     /// What it needs.
     pub(super) needs: Vec<Need>,
 }

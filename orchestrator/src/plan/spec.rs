@@ -164,6 +164,9 @@ pub enum PauseSpec {
     Secret {
         /// Its name.
         name: String,
+        /// Where it goes, as people are shown it; empty in old records, and where there is none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        terms: String,
         /// Why nobody is asked: it cannot be granted at all. A sentence's end.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<String>,

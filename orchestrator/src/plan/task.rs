@@ -131,8 +131,8 @@ pub struct Task {
     pub calls: BTreeMap<MessageId, Call>,
     /// Hosts beyond its plan's that people let it reach.
     pub granted: Vec<String>,
-    /// Secrets beyond its plan's that people let be used on its behalf.
-    pub granted_secrets: Vec<String>,
+    /// Secrets beyond its plan's that people let be used on its behalf, by name, with where each went when they did.
+    pub granted_secrets: BTreeMap<String, String>,
     /// A change of the plan dropped it.
     pub dropped: bool,
     /// It was skipped because its own `when` was false: what needs it goes on without it.
@@ -278,7 +278,7 @@ impl Task {
             ledger: Ledger::new(spec.budget),
             calls: BTreeMap::new(),
             granted: Vec::new(),
-            granted_secrets: Vec::new(),
+            granted_secrets: BTreeMap::new(),
             dropped: false,
             paused_at: None,
             attempt_vm_ms: 0,

@@ -35,6 +35,9 @@ pub struct Facts {
     pub hosts: Vec<String>,
     /// Secrets that are asked for or may be used.
     pub secrets: Vec<String>,
+    /// Where the secret that is asked for goes. No condition sees it: a decision is remembered with it.
+    #[serde(skip)]
+    pub secret_terms: String,
     /// What checks said.
     pub checks: CheckFacts,
     /// How the VM was isolated: `hardware` or `emulated`; empty if no VM is meant.
@@ -135,6 +138,7 @@ impl Facts {
             spend: SpendFacts::default(),
             hosts: Vec::new(),
             secrets: Vec::new(),
+            secret_terms: String::new(),
             checks: CheckFacts::default(),
             isolation: String::new(),
             asked_by: String::new(),

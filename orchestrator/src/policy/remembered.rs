@@ -18,16 +18,17 @@ pub fn subject_of(facts: &Facts) -> String {
     let capability = &facts.capability;
     match facts.kind {
         Asked::Handoff => split_key(&facts.task.key).0.to_owned(),
-        Asked::Capability if capability.kind == SECRET => secret_subject(&capability.name),
+        Asked::Capability if capability.kind == SECRET => secret_subject(&capability.name, &facts.secret_terms),
         Asked::Capability => capability.name.clone(),
         _ => String::new(),
     }
 }
 
-/// A secret as decisions about it are remembered: no host can be called so.
+/// A secret as decisions about it are remembered, with where it goes: no host can be called so. Without, it is from a record
+/// of a time when that was not noted down.
 #[must_use]
-pub fn secret_subject(name: &str) -> String {
-    format!("secret {name}")
+pub fn secret_subject(name: &str, terms: &str) -> String {
+    if terms.is_empty() { format!("secret {name}") } else { format!("secret {name}: {terms}") }
 }
 
 /// Who decided like requests before, and where; each person once.

@@ -12,7 +12,12 @@ use bus_schemas::{
     },
 };
 
-use super::{Facts, Rules, facts::EFFECT, kind_word, needs, remembered, risk_of, who::resolve};
+use super::{
+    Facts, Rules,
+    facts::{EFFECT, SECRET},
+    kind_word, needs, remembered, risk_of,
+    who::resolve,
+};
 use crate::{
     ledger::{Asked, AtDeadline, Risk, Route, Ruling, Who},
     people::People,
@@ -74,7 +79,7 @@ pub fn route(asking: &Asking<'_>, name: &str) -> Route {
     }
     (route.risk, route.risk_reasons) = (risk, risk_reasons);
     if passes_by_the_way(asking, &route) {
-        route.ruling = Ruling::Ask(rules.people.anyone());
+        (route.ruling, route.rule) = (Ruling::Ask(rules.people.anyone()), None);
         route
             .risk_reasons
             .push("no rule of its policy is for this `capability.kind` alone: a person must decide".to_owned());
@@ -109,9 +114,10 @@ struct Look {
     variables: OnceCell<Variables>,
 }
 
-/// An effect that would pass without people, and not by a rule that was written for such requests.
+/// A secret or an effect that would pass without people, and not by a rule that was written for such requests: no policy for
+/// other things says yes to one by the way.
 fn passes_by_the_way(asking: &Asking<'_>, route: &Route) -> bool {
-    asking.facts.capability.kind == EFFECT
+    matches!(asking.facts.capability.kind.as_str(), SECRET | EFFECT)
         && !route.asks()
         && !asking.rules.hangs_on_kind(route, asking.facts, asking.own)
 }

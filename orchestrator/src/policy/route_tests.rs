@@ -223,6 +223,8 @@ fn a_remembered_secret_is_no_host_and_a_rule_can_ask_for_the_kind() {
     };
     let subjects = [("host", "github"), ("secret", "github")].map(|(kind, name)| subject_of(&asked(kind, name)));
     assert_eq!(subjects, ["github", "secret github"]);
+    let known = Facts { secret_terms: "authorization to a.example".to_owned(), ..asked("secret", "github") };
+    assert_eq!(subject_of(&known), "secret github: authorization to a.example");
     let route = routed(&rules, &asked("secret", "github"), "access", &[]);
     assert_eq!((route.asks(), route.rule.as_deref()), (false, Some("own")));
     assert!(routed(&rules, &asked("secret", "aws"), "access", &[]).asks());
@@ -248,7 +250,7 @@ fn equal_requests_of_low_risk_share_a_key() {
 }
 
 #[test]
-fn an_effect_passes_only_by_a_rule_that_speaks_of_its_kind() {
+fn an_effect_and_a_secret_pass_only_by_a_rule_that_speaks_of_their_kind() {
     let rules = rules(
         r#"{"open": {"decide": "auto"},
             "small": {"decide": "ask", "rules": [{"name": "small", "when": "lines < 200", "decide": "auto"}]},
@@ -269,6 +271,7 @@ fn an_effect_passes_only_by_a_rule_that_speaks_of_its_kind() {
             "{policy}"
         );
         assert_eq!((route.batch, route.remembered.len()), (None, 0));
+        assert!(routed(&rules, &of("secret", "deploy"), policy, &[]).asks(), "{policy}");
     }
     assert!(!routed(&rules, &of("effect", "stage"), "nightly", &[]).asks());
     // What mentions the kind and would hold without it, too, was not written for effects.

@@ -64,6 +64,7 @@ impl Services {
             models,
             network: offer.network.clone(),
             secrets: offer.secrets.clone(),
+            secret_terms: offer.secret_terms.clone(),
             purse: Arc::clone(&calls) as Arc<dyn crate::port::Purse>,
             log: log.lines(),
             stop: stop.clone(),

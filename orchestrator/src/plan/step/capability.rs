@@ -20,8 +20,8 @@ use crate::{
 pub(super) enum Wanted<'a> {
     /// A host.
     Host(&'a str),
-    /// A secret, by its name.
-    Secret(&'a str),
+    /// A secret, by its name, and where it goes.
+    Secret(&'a str, &'a str),
 }
 
 impl<'a> Wanted<'a> {
@@ -29,49 +29,50 @@ impl<'a> Wanted<'a> {
     pub(super) fn of(pause: &'a PauseSpec) -> Option<Self> {
         match pause {
             PauseSpec::Capability { host } => Some(Self::Host(host)),
-            PauseSpec::Secret { name, .. } => Some(Self::Secret(name)),
+            PauseSpec::Secret { name, terms, .. } => Some(Self::Secret(name, terms)),
             _ => None,
         }
     }
 
-    /// Whether people answered for it already.
+    /// Whether people answered for it already. A secret that goes elsewhere now was not granted.
     pub(super) fn is_answered(self, task: &Task) -> bool {
-        self.is_in(&task.granted, &task.granted_secrets) || self.is_denied(task)
+        let granted = match self {
+            Self::Host(host) => task.granted.iter().any(|known| known == host),
+            Self::Secret(name, terms) => task.granted_secrets.get(name).is_some_and(|known| known == terms),
+        };
+        granted || self.is_denied(task)
     }
 
     fn is_denied(self, task: &Task) -> bool {
-        self.is_in(&task.denied, &task.denied_secrets)
-    }
-
-    fn is_in(self, hosts: &[String], secrets: &[String]) -> bool {
         match self {
-            Self::Host(host) => hosts.iter().any(|known| known == host),
-            Self::Secret(name) => secrets.iter().any(|known| known == name),
+            Self::Host(host) => task.denied.iter().any(|known| known == host),
+            Self::Secret(name, _) => task.denied_secrets.iter().any(|known| known == name),
         }
     }
 
     fn note_down(self, task: &mut Task, granted: bool) {
-        let (list, name) = match (self, granted) {
-            (Self::Host(host), true) => (&mut task.granted, host),
-            (Self::Host(host), false) => (&mut task.denied, host),
-            (Self::Secret(name), true) => (&mut task.granted_secrets, name),
-            (Self::Secret(name), false) => (&mut task.denied_secrets, name),
-        };
-        list.push(name.to_owned());
+        match (self, granted) {
+            (Self::Host(host), true) => task.granted.push(host.to_owned()),
+            (Self::Host(host), false) => task.denied.push(host.to_owned()),
+            (Self::Secret(name, terms), true) => {
+                task.granted_secrets.insert(name.to_owned(), terms.to_owned());
+            }
+            (Self::Secret(name, _), false) => task.denied_secrets.push(name.to_owned()),
+        }
     }
 
     /// As a sentence goes on after "asks for".
     fn shown(self) -> String {
         match self {
             Self::Host(host) => format!("access to {host}"),
-            Self::Secret(name) => format!("the secret {name}"),
+            Self::Secret(name, _) => format!("the secret {name}"),
         }
     }
 
     fn granted(self) -> String {
         let now = match self {
             Self::Host(_) => "Your VM can reach it from now on.",
-            Self::Secret(_) => {
+            Self::Secret(..) => {
                 "The proxy uses it for you from now on: send plain http:// requests to its hosts; you never see its value."
             }
         };

@@ -76,9 +76,11 @@ impl Change<'_> {
         match pausing.pause {
             PauseSpec::Question { .. } => self.ask_question(number, pausing),
             PauseSpec::Capability { host } => self.ask_capability(number, pausing, Wanted::Host(host)),
-            PauseSpec::Secret { name, problem: None } => self.ask_capability(number, pausing, Wanted::Secret(name)),
-            PauseSpec::Secret { name, problem: Some(why) } => {
-                self.refuse_capability(number, Wanted::Secret(name), why);
+            PauseSpec::Secret { name, terms, problem: None } => {
+                self.ask_capability(number, pausing, Wanted::Secret(name, terms));
+            }
+            PauseSpec::Secret { name, terms, problem: Some(why) } => {
+                self.refuse_capability(number, Wanted::Secret(name, terms), why);
             }
             PauseSpec::Effect { name, problem } => self.ask_effect(number, pausing, name, problem.as_deref()),
             PauseSpec::Budget => match self.reached(number, 0) {

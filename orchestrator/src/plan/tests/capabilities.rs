@@ -17,7 +17,8 @@ fn asks_for(world: &mut World, host: &str, route: Option<Route>) -> Outcome {
 }
 
 fn asks_for_secret(world: &mut World, name: &str, problem: Option<&str>) -> Outcome {
-    asks(world, PauseSpec::Secret { name: name.to_owned(), problem: problem.map(str::to_owned) }, None)
+    let (name, terms) = (name.to_owned(), "authorization to api.example".to_owned());
+    asks(world, PauseSpec::Secret { name, terms, problem: problem.map(str::to_owned) }, None)
 }
 
 fn asks(world: &mut World, pause: PauseSpec, route: Option<Route>) -> Outcome {
@@ -104,7 +105,9 @@ fn a_granted_secret_stays_with_the_task_and_is_no_host() {
     assert!(matches!(world.plan.approval(approval_id).unwrap().subject, Subject::Capability { number: 1, .. }));
     world.decide(1, Verdict::Approved, "").unwrap();
     let task = world.task(1);
-    assert_eq!((task.state, task.granted_secrets.as_slice()), (TaskState::Ready, ["github".to_owned()].as_slice()));
+    let granted: Vec<(&str, &str)> =
+        task.granted_secrets.iter().map(|(name, to)| (name.as_str(), to.as_str())).collect();
+    assert_eq!((task.state, granted), (TaskState::Ready, vec![("github", "authorization to api.example")]));
     assert_eq!(task.granted, Vec::<String>::new(), "a secret's name opens no host");
     assert!(task.notes[0].text.starts_with("You asked for the secret github: granted. The proxy uses it for you"));
     assert_eq!((task.resume_from, task.max_attempts), (1, 3), "it goes on, and lost no try");
@@ -114,6 +117,24 @@ fn a_granted_secret_stays_with_the_task_and_is_no_host() {
     assert!(world.task(1).notes[1].text.ends_with("you have it already."));
     asks_for(&mut world, "github", None);
     assert_eq!(world.state(1), TaskState::InputRequired);
+}
+
+#[test]
+fn a_granted_secret_that_goes_elsewhere_now_is_asked_for_again() {
+    let mut world = world();
+    asks_for_secret(&mut world, "github", None);
+    world.decide(1, Verdict::Approved, "").unwrap();
+    let (name, terms) = ("github".to_owned(), "authorization to evil.example".to_owned());
+    asks(&mut world, PauseSpec::Secret { name, terms, problem: None }, None);
+    assert_eq!(world.state(1), TaskState::InputRequired, "people are asked");
+    world.decide(1, Verdict::Approved, "").unwrap();
+    assert_eq!(world.task(1).granted_secrets["github"], "authorization to evil.example");
+}
+
+#[test]
+fn a_pause_of_an_old_journal_is_read() {
+    let old: PauseSpec = serde_json::from_str(r#"{"kind":"secret","name":"github"}"#).unwrap();
+    assert_eq!(old, PauseSpec::Secret { name: "github".to_owned(), terms: String::new(), problem: None });
 }
 
 #[test]

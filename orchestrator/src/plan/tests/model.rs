@@ -329,8 +329,12 @@ impl Model {
                 let name = format!("name-{}", serial % 3);
                 let pause = match serial % 5 {
                     0 | 1 => PauseSpec::Capability { host: name },
-                    2 | 3 => PauseSpec::Secret { name, problem: None },
-                    _ => PauseSpec::Secret { name, problem: Some("there is none of that name".to_owned()) },
+                    2 | 3 => PauseSpec::Secret { name, terms: format!("to-{}", serial % 2), problem: None },
+                    _ => PauseSpec::Secret {
+                        name,
+                        terms: String::new(),
+                        problem: Some("there is none of that name".to_owned()),
+                    },
                 };
                 self.pause(task_id, number, nonce, pause);
             }

@@ -1,6 +1,7 @@
 //! What the proxy is told about an attempt, and what it tells.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -90,10 +91,11 @@ impl EgressAccess {
         Self { private, ..self }
     }
 
-    /// Plain requests to the hosts of these secrets go on with them, for those that are named.
+    /// Plain requests to the hosts of these secrets go on with them, for those that are named and
+    /// go where `terms` says of them.
     #[must_use]
-    pub fn with_secrets(self, all: Secrets, granted: &[String]) -> Self {
-        Self { lent: Lent::new(all, granted), ..self }
+    pub fn with_secrets(self, all: Secrets, granted: &[String], terms: &BTreeMap<String, String>) -> Self {
+        Self { lent: Lent::new(all, granted, terms), ..self }
     }
 
     /// For tests: names as this resolver has them; private addresses are let through or not; short waits.

@@ -2,6 +2,7 @@
 //! through, so that the value does not come into the guest even if the target repeats it.
 
 use std::{
+    collections::BTreeMap,
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, ready},
@@ -34,6 +35,8 @@ pub(super) const CHOICE: HeaderName = HeaderName::from_static("baton-secret");
 pub(super) struct Loan {
     pub(super) secret: Arc<Named>,
     pub(super) place: Place,
+    /// It goes elsewhere than was agreed to: it is not used.
+    is_other: bool,
 }
 
 /// What a guest may use.
@@ -41,13 +44,16 @@ pub(super) struct Loan {
 pub(super) struct Lent {
     /// Those its task was granted.
     own: Vec<Arc<Named>>,
+    /// Those of them that go elsewhere, on this host, than was agreed to.
+    others: Vec<String>,
     /// All there are.
     all: Secrets,
 }
 
 impl Lent {
-    pub(super) fn new(all: Secrets, names: &[String]) -> Self {
-        Self { own: all.granted(names), all }
+    pub(super) fn new(all: Secrets, names: &[String], terms: &BTreeMap<String, String>) -> Self {
+        let others = all.differing(names, terms).into_iter().map(|(name, _)| name.to_owned()).collect();
+        Self { own: all.granted(names), others, all }
     }
 
     /// The secret that a plain request to this target goes on with; `None` if it has none for it.
@@ -62,7 +68,7 @@ impl Lent {
     ) -> Result<Option<Loan>, Box<Response<Body>>> {
         let fits = |secret: &Arc<Named>| {
             let place = secret.place(host, port)?.clone();
-            Some(Loan { secret: Arc::clone(secret), place })
+            Some(Loan { secret: Arc::clone(secret), place, is_other: self.others.contains(&secret.name) })
         };
         let mut loans: Vec<Loan> = self.own.iter().filter_map(fits).collect();
         if let Some(wanted) = headers.get(CHOICE) {
@@ -100,12 +106,19 @@ pub(super) async fn lend<'a>(
     held: &Mutex<Held<'a>>,
     loan: &Loan,
 ) -> Response<Body> {
-    let Loan { secret, place: Place { host, port, plain, .. } } = loan;
+    let Loan { secret, place: Place { host, port, plain, .. }, is_other } = loan;
     let (rule, shown) = (format!("secret {}", secret.name), format!("{host}:{port}"));
     let refuse = |status, text: &str| {
         let _ = access.asked(&shown, &rule, false);
         say(status, text)
     };
+    if *is_other {
+        let name = &secret.name;
+        let text = format!(
+            "the secret `{name}` is not used: [secrets.{name}] of this host has other hosts or another header than was agreed to\n"
+        );
+        return refuse(StatusCode::BAD_GATEWAY, &text);
+    }
     let reader = Arc::clone(secret);
     let value = match tokio::task::spawn_blocking(move || reader.value()).await {
         Ok(Ok(value)) => value,

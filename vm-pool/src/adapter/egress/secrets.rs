@@ -94,6 +94,12 @@ impl Secrets {
         names.iter().map(String::as_str).filter(|name| !self.0.contains_key(*name)).collect()
     }
 
+    /// Those of these names that go elsewhere than `terms` says of them, and where they go here.
+    pub fn differing<'a>(&self, names: &'a [String], terms: &BTreeMap<String, String>) -> Vec<(&'a str, String)> {
+        let here = |name: &'a String| Some((name.as_str(), self.0.get(name)?.setup.brief(name).terms()));
+        names.iter().filter_map(here).filter(|(name, here)| terms.get(*name) != Some(here)).collect()
+    }
+
     /// The names of those that go to this host.
     pub(super) fn at(&self, host: &Host, port: u16) -> Vec<&str> {
         let fits = self.0.values().filter(|named| named.place(host, port).is_some());

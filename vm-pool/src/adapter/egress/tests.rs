@@ -106,7 +106,7 @@ struct Proxy {
     private: Arc<Rules>,
     rules: Rules,
     /// What there is, and what the task was granted.
-    secrets: (Secrets, Vec<String>),
+    secrets: (Secrets, Vec<String>, BTreeMap<String, String>),
     waits: Waits,
     records: Arc<Mutex<Vec<EgressRecord>>>,
     stop: CancellationToken,
@@ -139,7 +139,7 @@ impl Proxy {
         let records = Arc::clone(&self.records);
         let access = EgressAccess::new(self.rules.clone(), records, self.log_sender.clone(), self.stop.clone())
             .with_private(Arc::clone(&self.private))
-            .with_secrets(self.secrets.0.clone(), &self.secrets.1)
+            .with_secrets(self.secrets.0.clone(), &self.secrets.1, &self.secrets.2)
             .faked(self.names.clone(), self.allow_private, self.waits);
         (client, tokio::spawn(serve(guest, Arc::new(access))))
     }

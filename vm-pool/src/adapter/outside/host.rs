@@ -63,7 +63,7 @@ impl Outside for HostOutside {
     }
 
     fn admit(&self, visitor: Visitor) -> Arc<dyn Reach> {
-        let Visitor { attempt, models, network, secrets, purse, log, stop, deadline } = visitor;
+        let Visitor { attempt, models, network, secrets, secret_terms, purse, log, stop, deadline } = visitor;
         let rules = Rules::parse(&network).unwrap_or_else(|flaw| {
             // The plan was checked before: this is another version's. What cannot be read lets nothing through.
             let _ = log.try_send(format!("no network for this attempt: {flaw}"));
@@ -74,10 +74,16 @@ impl Outside for HostOutside {
                 "the secret `{name}` is not configured on this host: add [secrets.{name}] to its baton.toml"
             ));
         }
+        for (name, here) in self.secrets.differing(&secrets, &secret_terms) {
+            let agreed = secret_terms.get(name).map_or("nothing that is known", String::as_str);
+            let _ = log.try_send(format!(
+                "the secret `{name}` is not used: agreed was {agreed}, and [secrets.{name}] of this host says {here}"
+            ));
+        }
         let (records, meter) = (Arc::<Mutex<Vec<EgressRecord>>>::default(), Meter::default());
         let network = EgressAccess::new(rules, Arc::clone(&records), log.clone(), stop.clone())
             .with_private(Arc::clone(&self.private))
-            .with_secrets(self.secrets.clone(), &secrets);
+            .with_secrets(self.secrets.clone(), &secrets, &secret_terms);
         let access = Access { attempt, models, purse, meter: meter.clone(), stop, log, deadline };
         let gateway = self.gateway.clone();
         Arc::new(HostReach { gateway, models: Arc::new(access), network: Arc::new(network), records, meter })

@@ -1,6 +1,6 @@
 //! What attempts ask of it.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bus_schemas::{
     id::AttemptRef,
@@ -42,6 +42,8 @@ pub struct Visitor {
     pub network: Vec<String>,
     /// The names of the secrets that the proxy uses on its behalf.
     pub secrets: Vec<String>,
+    /// Where each of them goes, as it was agreed to.
+    pub secret_terms: BTreeMap<String, String>,
     /// Who pays for model calls.
     pub purse: Arc<dyn Purse>,
     /// Lines for the attempt's log.

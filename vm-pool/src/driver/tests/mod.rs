@@ -150,6 +150,7 @@ impl World {
             needs: BTreeMap::new(),
             notes: vec![],
             secrets: Vec::new(),
+            secret_terms: BTreeMap::new(),
             network: vec![],
             machine: Machine { cpus: 1, memory_mib: 128, disk_mib: 64, image: "base".into() },
             limits: Limits { start_to_close_ms: 60_000, output_bytes: 100_000, changes_bytes: 1_000 },

@@ -9,6 +9,9 @@ use super::*;
 
 const VALUE: &str = "canary-7f3a91d0c2";
 
+/// The secrets there are, those that are granted, and where these go as it was agreed to.
+type Lendable = (Secrets, Vec<String>, BTreeMap<String, String>);
+
 /// A server that answers each connection's request, which it keeps, with what it is given, piece by piece.
 struct Target {
     port: u16,
@@ -102,10 +105,11 @@ fn setup(hosts: &[String]) -> SecretSetup {
     SecretSetup { env: Some("TOKEN".to_owned()), hosts: hosts.to_vec(), ..SecretSetup::default() }
 }
 
-fn secrets(all: &[(&str, SecretSetup)], granted: &[&str]) -> (Secrets, Vec<String>) {
+fn secrets(all: &[(&str, SecretSetup)], granted: &[&str]) -> Lendable {
+    let terms = all.iter().map(|(name, setup)| ((*name).to_owned(), setup.brief(name).terms())).collect();
     let all = all.iter().map(|(name, setup)| ((*name).to_owned(), setup.clone())).collect();
     let secrets = Secrets::new(&all, |name| (name == "TOKEN").then(|| VALUE.to_owned())).unwrap();
-    (secrets, granted.iter().map(|name| (*name).to_owned()).collect())
+    (secrets, granted.iter().map(|name| (*name).to_owned()).collect(), terms)
 }
 
 /// A proxy for which this port of this machine is somebody's own network, and a host of the secret `lab`.
@@ -320,6 +324,20 @@ async fn over_plain_http_it_goes_only_to_a_private_host_that_is_named() {
     proxy.secrets = secrets(&[("lab", setup(std::slice::from_ref(&entry)))], &["lab"]);
     let answer = proxy.ask(&get(&format!("http://{entry}/"), "")).await;
     assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("loopback"), "{answer}");
+    assert!(target.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_that_goes_elsewhere_than_was_agreed_to_is_not_used() {
+    let target = Target::plain(echo_back).await;
+    let url = format!("http://127.0.0.1:{}/", target.port);
+    for agreed in [None, Some("authorization to api.example"), Some("x-api-key to http://127.0.0.1:1")] {
+        let mut proxy = lab(target.port, &["lab"]);
+        proxy.secrets.2 = agreed.map(|terms| ("lab".to_owned(), terms.to_owned())).into_iter().collect();
+        let answer = proxy.ask(&get(&url, "")).await;
+        assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("the secret `lab` is not used"), "{answer}");
+        assert_eq!(proxy.recorded(), [(format!("127.0.0.1:{}", target.port), "secret lab".to_owned(), false)]);
+    }
     assert!(target.seen().is_empty());
 }
 
