@@ -160,7 +160,8 @@ impl<V: Vm> Runner<V> {
         let Ends { stop, tells } = ends;
         let job = Job { offer, nonce, closes_at, stages: &stages, trace, tells };
         let outcome = tokio::select! {
-            outcome = Box::pin(work(&self.desk, &self.leases, job)) => outcome,
+            // In this order: the guest is waited for until the same instant, and is not lost because its time is over.
+            biased;
             () = tokio::time::sleep_until(closes_at) => Err(Failure::new(
                 FailureReason::TimedOut,
                 format!("the attempt took longer than {} s", limit_ms / 1_000),
@@ -172,6 +173,7 @@ impl<V: Vm> Runner<V> {
                 });
                 Err(Failure::new(stop.reason, stop.detail))
             }
+            outcome = Box::pin(work(&self.desk, &self.leases, job)) => outcome,
         };
         drop(stages);
         // The last stage should be seen before the ending, but an ending does not wait for a bus that is away.
