@@ -46,6 +46,18 @@ fn hanging() -> Play {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_powers_off_before_it_says_hello_costs_no_attempt() {
+    let world = World::new().await;
+    world.hypervisor.stillborn.store(2, std::sync::atomic::Ordering::SeqCst);
+    let host = world.host(1, 1).await;
+    world.offer(world.offer_of(1, &Play::default())).await;
+    let handoff = world.handoff(1).await;
+    assert_eq!(handoff.attempt.number, 1);
+    assert!(world.hypervisor.started.load(std::sync::atomic::Ordering::SeqCst) >= 3, "others were booted");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_handoff_that_fits_no_message_fails_and_frees_its_slot() {
     let world = World::new().await;
     let host = world.host(1, 1).await;

@@ -64,6 +64,8 @@ pub(super) struct FakeHypervisor {
     accelerator: Accelerator,
     /// Boots fail while this is true.
     pub(super) broken: watch::Sender<bool>,
+    /// So many VMs power off before they say hello, as one does that finds itself without a timer.
+    pub(super) stillborn: AtomicUsize,
     pub(super) alive: Arc<AtomicUsize>,
     pub(super) started: Arc<AtomicUsize>,
     /// What guests saw and heard, in order.
@@ -96,7 +98,14 @@ impl FakeHypervisor {
     pub(super) fn new() -> Self {
         let accelerator = Accelerator { name: "tcg", note: "a test".into(), isolation: Isolation::Emulated };
         let broken = watch::Sender::new(false);
-        Self { accelerator, broken, alive: Arc::default(), started: Arc::default(), seen: Seen::default() }
+        Self {
+            accelerator,
+            broken,
+            stillborn: AtomicUsize::new(0),
+            alive: Arc::default(),
+            started: Arc::default(),
+            seen: Seen::default(),
+        }
     }
 }
 
@@ -146,6 +155,11 @@ impl Hypervisor for FakeHypervisor {
         let (dead, gone) = watch::channel(false);
         self.alive.fetch_add(1, Ordering::SeqCst);
         self.started.fetch_add(1, Ordering::SeqCst);
+        if self.stillborn.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            dead.send_replace(true);
+            let task = tokio::spawn(async {});
+            return Ok((FakeVm { task, alive: Arc::clone(&self.alive), gone }, Channels { control, data }));
+        }
         let task = tokio::spawn(guest(guest_control, guest_data, dead, self.seen.clone()));
         Ok((FakeVm { task, alive: Arc::clone(&self.alive), gone }, Channels { control, data }))
     }
