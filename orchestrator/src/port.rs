@@ -2,6 +2,8 @@
 
 pub mod bus;
 pub mod effect;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod journal;
 pub mod mail;
 mod rows;

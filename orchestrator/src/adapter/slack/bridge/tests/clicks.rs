@@ -3,6 +3,7 @@ use crate::adapter::slack::{
     SlackError,
     view::{action, callback, form},
 };
+use crate::port::fake::down;
 use bus_schemas::v1::approval::Verdict;
 
 #[tokio::test(start_paused = true)]
@@ -171,11 +172,11 @@ async fn a_card_that_shows_something_old_decides_nothing_and_the_new_one_is_link
 async fn a_click_that_cannot_be_done_now_is_kept_and_done_later() {
     let rig = Rig::quiet();
     rig.service.asks(fresh());
-    rig.service.with(|known| known.down = true);
+    rig.service.with(|known| known.down = down());
     rig.press(ANN, action::APPROVE, &pressed()).await;
     assert!(rig.slack.last_whisper().1.contains("is kept"));
     assert_eq!(rig.desk.outcomes(), [None]);
-    rig.service.with(|known| known.down = false);
+    rig.service.with(|known| known.down = None);
     tokio::time::sleep(Duration::from_secs(90)).await;
     assert!(rig.slack.last_whisper().1.contains("Done"));
     assert_eq!(rig.service.with(|known| known.decided.len()), 1);
@@ -206,12 +207,12 @@ async fn what_others_stand_in_the_way_of_is_given_up_and_said_and_the_next_click
 async fn the_orchestrators_own_trouble_is_waited_out_however_long_it_takes() {
     let rig = Rig::quiet();
     rig.service.asks(fresh());
-    rig.service.with(|known| known.down = true);
+    rig.service.with(|known| known.down = down());
     rig.press(ANN, action::APPROVE, &pressed()).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(rig.desk.outcomes(), [None]);
     assert!(rig.service.with(|known| known.tries) > 20);
-    rig.service.with(|known| known.down = false);
+    rig.service.with(|known| known.down = None);
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert_eq!(rig.service.with(|known| known.decided.len()), 1);
 }
@@ -220,9 +221,9 @@ async fn the_orchestrators_own_trouble_is_waited_out_however_long_it_takes() {
 async fn a_click_from_before_a_restart_is_finished_after_it() {
     let rig = Rig::quiet();
     rig.service.asks(fresh());
-    rig.service.with(|known| known.down = true);
+    rig.service.with(|known| known.down = down());
     rig.press(ANN, action::APPROVE, &pressed()).await;
-    rig.service.with(|known| known.down = false);
+    rig.service.with(|known| known.down = None);
     let rig = rig.restarted().await;
     rig.calm().await;
     assert_eq!(rig.service.with(|known| known.decided.len()), 1);

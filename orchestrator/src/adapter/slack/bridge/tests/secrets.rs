@@ -108,13 +108,13 @@ async fn a_form_shows_no_secret() {
 async fn the_names_of_changed_files_are_hidden_before_they_are_cut() {
     let rig = rig();
     rig.service.with(|known| {
-        known.changed = format!("docs/{CANARY}.md");
+        known.diff.changed[0].path = format!("docs/{CANARY}.md");
         known.project.state = bus_schemas::v1::project::ProjectState::Completed;
         known.project.result_commit = Some("b".repeat(40));
         known.project.pending_approvals.clear();
         known.project.changed_at = samples::NOW;
     });
-    rig.service.feeds(None);
+    rig.service.rings(None);
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!(rig.slack.posted("summary:").len(), 1);
     hides(&rig);

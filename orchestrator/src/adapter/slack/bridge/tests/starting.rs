@@ -170,7 +170,7 @@ async fn many_events_are_one_change_of_the_status_message() {
     let before = rig.slack.with(|said| said.updates.len());
     for number in 0..50 {
         rig.service.with(|known| known.project.spend.usd_nanos = 400_000_000 + number * 10_000_000);
-        rig.service.feeds(None);
+        rig.service.rings(None);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -190,7 +190,7 @@ async fn at_the_end_the_result_is_summed_up_and_attached_once() {
         known.project.pending_approvals.clear();
     });
     for _ in 0..3 {
-        rig.service.feeds(None);
+        rig.service.rings(None);
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
     assert_eq!(rig.slack.posted("summary:").len(), 1);
@@ -205,7 +205,7 @@ async fn the_home_tab_is_shown_when_opened_and_kept_up_to_date() {
     rig.calm().await;
     assert_eq!(rig.slack.with(|said| said.homes.clone()), [ANN]);
     for _ in 0..20 {
-        rig.service.feeds(None);
+        rig.service.rings(None);
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(rig.slack.with(|said| said.homes.len()), 2);
@@ -229,12 +229,12 @@ async fn a_project_from_elsewhere_gets_a_thread_in_the_default_channel_its_cards
         known.project.state = bus_schemas::v1::project::ProjectState::Completed;
         known.project.result_commit = Some("b".repeat(40));
     });
-    rig.service.feeds(None);
+    rig.service.rings(None);
     tokio::time::sleep(Duration::from_secs(8)).await;
     let summary = rig.slack.posted("summary:");
     assert_eq!((summary.len(), summary[0].1.thread_ts.as_deref()), (1, root));
     let uploads = rig.slack.with(|said| said.uploads.clone());
-    assert_eq!((uploads.len(), uploads[0].thread_ts.as_deref(), &*uploads[0].bytes), (1, root, &b"+one\n"[..]));
+    assert_eq!((uploads.len(), uploads[0].thread_ts.as_deref(), &*uploads[0].bytes), (1, root, &b"+the new line\n"[..]));
     assert!(rig.desk.with(|memory| memory.threads.values().all(|thread| thread.closed)));
 }
 
@@ -246,7 +246,7 @@ async fn what_ended_long_ago_is_not_told_again() {
         known.project.changed_at = UnixMs(samples::NOW.0 - 3_600_000);
         known.project.pending_approvals.clear();
     });
-    rig.service.feeds(None);
+    rig.service.rings(None);
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(rig.slack.with(|said| said.posts.is_empty()));
 }
@@ -264,7 +264,7 @@ async fn requests_that_end_together_are_all_closed() {
     let mut asked = views[2].clone();
     asked.route.reminders = 1;
     rig.service.with(|known| known.approvals.insert(asked.approval_id, asked));
-    rig.service.feeds(Some(views[0].approval_id));
+    rig.service.rings(Some(views[0].approval_id));
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!(rig.slack.posted("reminder:").len(), 1);
     // One event ends all of them, and names the first.
@@ -275,7 +275,7 @@ async fn requests_that_end_together_are_all_closed() {
         }
         known.project.pending_approvals.clear();
     });
-    rig.service.feeds(Some(views[0].approval_id));
+    rig.service.rings(Some(views[0].approval_id));
     tokio::time::sleep(Duration::from_secs(8)).await;
     let open = |memory: &mut desk::Memory| {
         memory.postings.values().filter(|posting| posting.name.starts_with("card:") && !posting.closed).count()

@@ -3,7 +3,7 @@
 use super::*;
 use bus_schemas::v1::approval::Verdict as Said;
 
-use super::service::problem;
+use crate::port::fake::problem;
 
 fn decided(rig: &Rig) -> Vec<(Said, String, String)> {
     rig.service.with(|known| {
