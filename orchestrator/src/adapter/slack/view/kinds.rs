@@ -15,7 +15,7 @@ use bus_schemas::{
 
 use super::{
     CardSettings, evidence,
-    figures::{count, estimate, name, of_resource},
+    figures::{bare, count, estimate, name},
     text::{code, fence, line, list, quote},
 };
 use crate::words::{effect, graph};
@@ -161,8 +161,8 @@ fn over_budget(limit: &OverBudgetView) -> String {
     format!(
         "⚠️ The budget ({}) of {whose} is used up: *{}* of {}.\nApproving adds the original limit once more.",
         name(limit.resource),
-        of_resource(limit.resource, limit.used),
-        of_resource(limit.resource, limit.limit)
+        bare(limit.resource, limit.used),
+        bare(limit.resource, limit.limit)
     )
 }
 
