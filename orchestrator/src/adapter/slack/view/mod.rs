@@ -14,7 +14,6 @@ mod kinds;
 pub mod limits;
 pub mod modal;
 mod next;
-pub mod remind;
 mod route;
 pub mod status;
 pub mod summary;
@@ -34,7 +33,6 @@ pub use batch::batch_card;
 pub use card::card;
 pub use decided::{decided_card, void_card};
 pub use home::home;
-pub use remind::reminder;
 pub use status::status;
 pub use summary::summary;
 
