@@ -28,7 +28,7 @@ pub struct Slack {
     pub events_listen: Option<SocketAddr>,
     /// Where Slack's Web API is.
     pub api_url: String,
-    /// What is longer than this is not put into Slack, not even as a file.
+    /// The most of a file's or a diff's content that is put into Slack, in bytes; what is longer is cut.
     pub max_snippet_bytes: u64,
     /// The shortest time between two changes of a status message.
     pub status_every: String,

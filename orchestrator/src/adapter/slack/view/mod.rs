@@ -105,6 +105,9 @@ impl Card {
     }
 }
 
+/// Less of a file than this says nothing.
+const LEAST_EXCERPT: usize = 100;
+
 /// How cards are drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardSettings {
@@ -116,13 +119,15 @@ pub struct CardSettings {
     pub ask: bool,
     /// People can hand their say to others.
     pub delegate: bool,
+    /// The most of a file that is shown, in bytes; what is smaller than [`LEAST_EXCERPT`] is not shown at all.
+    pub excerpt: usize,
     /// What approving a budget adds, in the resource's unit, if that is known.
     pub adds: Option<u64>,
 }
 
 impl Default for CardSettings {
     fn default() -> Self {
-        Self { paths: 10, output_lines: 5, ask: true, delegate: true, adds: None }
+        Self { paths: 10, output_lines: 5, ask: true, delegate: true, excerpt: usize::MAX, adds: None }
     }
 }
 

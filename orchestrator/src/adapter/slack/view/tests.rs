@@ -218,6 +218,18 @@ fn nothing_proves_a_handoff_without_checks() {
 }
 
 #[test]
+fn a_skills_text_is_a_files_content_and_is_shown_as_far_as_the_settings_say() {
+    let (_, mut approval) = samples::every().into_iter().find(|(name, _)| *name == "skill").unwrap();
+    let text = format!("the first words\n{}", "and many more\n".repeat(30));
+    approval.skill.as_mut().unwrap().files.insert("SKILL.md".to_owned(), text);
+    let shown =
+        |excerpt| all_text(&card(&approval, &samples::project(), &CardSettings { excerpt, ..CardSettings::default() }));
+    assert_eq!(shown(20_000).matches("and many more").count(), 19);
+    assert_eq!(shown(120).matches("and many more").count(), 7);
+    assert!(!shown(0).contains("the first words") && shown(0).contains("`baton approvals`"), "{}", shown(0));
+}
+
+#[test]
 fn alike_requests_share_a_card() {
     let mut many: Vec<ApprovalView> = (1..=3)
         .map(|number| ApprovalView {
