@@ -119,7 +119,7 @@ pub struct CardSettings {
     pub ask: bool,
     /// People can hand their say to others.
     pub delegate: bool,
-    /// The most of a file that is shown, in bytes; what is smaller than [`LEAST_EXCERPT`] is not shown at all.
+    /// The most of a file that is shown, in bytes; where that is too little to say anything, nothing is.
     pub excerpt: usize,
     /// What approving a budget adds, in the resource's unit, if that is known.
     pub adds: Option<u64>,
