@@ -291,6 +291,9 @@ impl Mail {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let invalid =
             |key: &str, message: String| Err(ConfigError::Invalid { at: format!("configuration mail.{key}"), message });
+        if let Some(message) = Secret::unusable(&self.never) {
+            return invalid("never", message);
+        }
         let Some(address) = &self.address else { return Ok(()) };
         let Some((local, domain)) =
             address.split_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty())

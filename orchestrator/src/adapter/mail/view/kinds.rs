@@ -20,7 +20,7 @@ use super::{
 };
 use crate::words::{
     effect,
-    figures::{count, estimate, name, of_resource},
+    figures::{bare, count, estimate, name},
     graph,
 };
 
@@ -166,8 +166,8 @@ fn question(question: &QuestionView) -> Section {
 
 fn over_budget(limit: &OverBudgetView) -> Section {
     let whose = if limit.task_key.is_empty() { "the project".to_owned() } else { code(&limit.task_key, ENTRY) };
-    let used = of_resource(limit.resource, limit.used);
-    let most = of_resource(limit.resource, limit.limit);
+    let used = bare(limit.resource, limit.used);
+    let most = bare(limit.resource, limit.limit);
     let blocks = vec![
         Block::warning(format!("The budget ({}) of {whose} is used up: {used} of {most}.", name(limit.resource))),
         Block::words("Approving adds the original limit once more."),

@@ -12,7 +12,7 @@ use super::{
     text::code,
 };
 use crate::words::{
-    figures::{amount, count, name, of_resource, span, usd},
+    figures::{amount, bare, count, name, of_resource, span, usd},
     follow,
     names::{capitalised, is_effect},
 };
@@ -60,12 +60,12 @@ pub(super) fn spend(project: &SpendView, handoff: Option<&Handoff>) -> Option<Se
 
 fn of_limit(limit: &LimitView, used: u64, assumed: &str) -> Item {
     let used = limit.used.max(used);
-    let left = of_resource(limit.resource, limit.limit.saturating_sub(used));
+    let left = bare(limit.resource, limit.limit.saturating_sub(used));
     let text = format!(
         "{}: {assumed}{} of {}, {left} left",
         capitalised(name(limit.resource)),
-        of_resource(limit.resource, used),
-        of_resource(limit.resource, limit.limit)
+        bare(limit.resource, used),
+        bare(limit.resource, limit.limit)
     );
     if limit.warned >= 80 { Item::marked("!", Tone::Odd, text, "nearly used up".to_owned()) } else { Item::new(text) }
 }
@@ -131,4 +131,20 @@ fn starts(keys: &[&str]) -> String {
         named.push(format!("{} more", keys.len() - NAMED));
     }
     format!("{} {}.", named.join(", "), if keys.len() == 1 { "starts" } else { "start" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_limit_the_unit_is_said_once() {
+        let limit = |resource, used, limit| LimitView { resource, used, limit, warned: 0 };
+        let limits = vec![limit(Resource::Tokens, 41_000, 100_000), limit(Resource::Turns, 5, 60)];
+        let view = SpendView { calls: 5, tokens: 41_000, limits, ..SpendView::default() };
+        let shown = serde_json::to_string(&spend(&view, None).unwrap()).unwrap();
+        for words in ["\"Tokens: 41k of 100k, 59k left\"", "\"Model calls: 5 of 60, 55 left\""] {
+            assert!(shown.contains(words), "{shown}");
+        }
+    }
 }

@@ -14,11 +14,11 @@ use bus_schemas::{
 };
 
 use super::{
-    CardSettings, evidence,
-    figures::{count, estimate, name, of_resource},
+    CardSettings, LEAST_EXCERPT, evidence,
+    figures::{bare, count, estimate, name},
     text::{code, fence, line, list, quote},
 };
-use crate::words::{effect, graph};
+use crate::words::{effect, graph, secrets::redact};
 
 /// Longest texts of the parts.
 const WORDS: usize = 1_500;
@@ -50,7 +50,7 @@ pub(super) fn parts(approval: &ApprovalView, settings: &CardSettings) -> Vec<Str
         parts.push(capability(wanted, approval.task_key.as_deref()));
     }
     if let Some(skill) = &approval.skill {
-        parts.extend(proposal(skill));
+        parts.extend(proposal(skill, settings.excerpt));
     }
     parts.extend(approval.apply.as_ref().map(|offer| apply(offer, settings)));
     if let Some(handoff) = &approval.handoff {
@@ -161,8 +161,8 @@ fn over_budget(limit: &OverBudgetView) -> String {
     format!(
         "⚠️ The budget ({}) of {whose} is used up: *{}* of {}.\nApproving adds the original limit once more.",
         name(limit.resource),
-        of_resource(limit.resource, limit.used),
-        of_resource(limit.resource, limit.limit)
+        bare(limit.resource, limit.used),
+        bare(limit.resource, limit.limit)
     )
 }
 
@@ -210,7 +210,7 @@ fn goes(secret: &SecretBrief) -> String {
     )
 }
 
-fn proposal(skill: &SkillProposal) -> Vec<String> {
+fn proposal(skill: &SkillProposal, excerpt: usize) -> Vec<String> {
     let files: Vec<String> = skill
         .files
         .iter()
@@ -224,7 +224,14 @@ fn proposal(skill: &SkillProposal) -> Vec<String> {
     )];
     if let Some(text) = skill.files.get("SKILL.md") {
         let lines: Vec<&str> = text.lines().take(SKILL_LINES).collect();
-        parts.push(format!("How it begins:\n{}", fence(&lines.join("\n"), SKILL_TEXT)));
+        // Before it is cut: half a key is one that nobody recognises.
+        let clean = redact(&lines.join("\n"));
+        let shown = clean.get(..clean.floor_char_boundary(excerpt)).unwrap_or_default();
+        parts.push(if excerpt < LEAST_EXCERPT {
+            "Its text is not shown here; `baton approvals` with the request's id shows it.".to_owned()
+        } else {
+            format!("How it begins:\n{}", fence(shown, SKILL_TEXT))
+        });
     }
     if !skill.findings.is_empty() {
         let lines: Vec<String> = skill.findings.iter().take(NAMED).map(finding).collect();

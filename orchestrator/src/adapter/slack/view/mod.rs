@@ -14,7 +14,6 @@ mod kinds;
 pub mod limits;
 pub mod modal;
 mod next;
-pub mod remind;
 mod route;
 pub mod status;
 pub mod summary;
@@ -34,7 +33,6 @@ pub use batch::batch_card;
 pub use card::card;
 pub use decided::{decided_card, void_card};
 pub use home::home;
-pub use remind::reminder;
 pub use status::status;
 pub use summary::summary;
 
@@ -107,6 +105,9 @@ impl Card {
     }
 }
 
+/// Less of a file than this says nothing.
+const LEAST_EXCERPT: usize = 100;
+
 /// How cards are drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardSettings {
@@ -118,13 +119,15 @@ pub struct CardSettings {
     pub ask: bool,
     /// People can hand their say to others.
     pub delegate: bool,
+    /// The most of a file that is shown, in bytes; where that is too little to say anything, nothing is.
+    pub excerpt: usize,
     /// What approving a budget adds, in the resource's unit, if that is known.
     pub adds: Option<u64>,
 }
 
 impl Default for CardSettings {
     fn default() -> Self {
-        Self { paths: 10, output_lines: 5, ask: true, delegate: true, adds: None }
+        Self { paths: 10, output_lines: 5, ask: true, delegate: true, excerpt: usize::MAX, adds: None }
     }
 }
 

@@ -8,7 +8,7 @@ use bus_schemas::v1::{
 };
 
 use super::{
-    figures::{amount, count, name, of_resource, span, usd},
+    figures::{self, amount, count, span, usd},
     text::{code, list},
 };
 use crate::words::{follow, names::is_effect};
@@ -40,9 +40,8 @@ pub(super) fn spend(project: &SpendView, handoff: Option<&Handoff>) -> Option<St
         None if project.vm_ms > 0 => facts.push(format!("{} VM time", span(project.vm_ms))),
         None => {}
     }
-    for other in project.limits.iter().filter(|limit| matches!(limit.resource, Resource::WallMs | Resource::Turns)) {
-        facts.push(format!("{}: {}", name(other.resource), of_limit(other, other.used, "")));
-    }
+    facts.extend(limit(Resource::WallMs).map(|wall| format!("time: {}", of_limit(wall, wall.used, ""))));
+    facts.extend(limit(Resource::Turns).map(|turns| of_limit(turns, turns.used, "")));
     if facts.is_empty() {
         return None;
     }
@@ -59,13 +58,9 @@ pub(super) fn spend(project: &SpendView, handoff: Option<&Handoff>) -> Option<St
 }
 
 fn of_limit(limit: &LimitView, used: u64, assumed: &str) -> String {
-    let left = of_resource(limit.resource, limit.limit.saturating_sub(limit.used.max(used)));
+    let left = figures::bare(limit.resource, limit.limit.saturating_sub(limit.used.max(used)));
     let mark = if limit.warned >= 80 { "⚠️ " } else { "" };
-    format!(
-        "{mark}{assumed}{} of {} ({left} left)",
-        of_resource(limit.resource, used),
-        of_resource(limit.resource, limit.limit)
-    )
+    format!("{mark}{assumed}{} ({left} left)", figures::of_limit(limit.resource, used, limit.limit))
 }
 
 /// What follows when it is approved.
@@ -126,4 +121,33 @@ fn starts(keys: &[&str]) -> String {
         named.push(format!("{} more", keys.len() - NAMED));
     }
     format!("{} {}.", named.join(", "), if keys.len() == 1 { "starts" } else { "start" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_limit_the_unit_is_said_once() {
+        let limit = |resource, used, limit| LimitView { resource, used, limit, warned: 0 };
+        let limits = vec![
+            limit(Resource::Usd, 1_000_000_000, 2_000_000_000),
+            limit(Resource::Tokens, 41_000, 100_000),
+            limit(Resource::WallMs, 185_000, 7_800_000),
+            limit(Resource::Turns, 5, 60),
+        ];
+        let view = SpendView {
+            calls: 5,
+            usd_nanos: 1_000_000_000,
+            tokens: 41_000,
+            vm_ms: 12_000,
+            limits,
+            ..SpendView::default()
+        };
+        assert_eq!(
+            spend(&view, None).unwrap(),
+            "💳 *Spent so far*: $1.00 of $2.00 ($1.00 left) · 41k of 100k tokens (59k left) · 12s VM time · \
+             time: 3m 05s of 2h 10m (2h 06m left) · 5 of 60 model calls (55 left)"
+        );
+    }
 }

@@ -72,12 +72,13 @@ fn vote(vote: &VoteView) -> String {
 }
 
 /// A channel, for people.
-fn over(channel: &str) -> String {
+pub(super) fn over(channel: &str) -> String {
     match channel {
         "cli" => " on the command line".to_owned(),
         "web" => " over the HTTP API".to_owned(),
         "email" => " by email".to_owned(),
         "slack" => " in Slack".to_owned(),
+        "remembered" => " by a remembered decision".to_owned(),
         other => format!(" over {}", line(other, NAME)),
     }
 }

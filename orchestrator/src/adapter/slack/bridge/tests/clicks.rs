@@ -42,7 +42,7 @@ async fn who_may_not_is_told_who_may() {
     rig.service.asks(view.clone());
     rig.press(EVE, action::APPROVE, &pressed()).await;
     let (to, said) = rig.slack.last_whisper();
-    assert!(to == EVE && said.contains("only members") && said.contains("<@UANN>"), "{said}");
+    assert!(to == EVE && said.contains("Only members") && said.contains("<@UANN>"), "{said}");
     rig.press(ANN, action::APPROVE, &pressed()).await;
     let (_, said) = rig.slack.last_whisper();
     assert!(said.contains("no say") && said.contains("<@UBOB>"), "{said}");
@@ -201,6 +201,16 @@ async fn what_others_stand_in_the_way_of_is_given_up_and_said_and_the_next_click
     rig.service.with(|known| known.away = false);
     rig.press(ANN, action::APPROVE, &pressed()).await;
     assert!(rig.slack.last_whisper().1.contains("Done"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_a_question_that_is_not_there_is_refused_at_once_and_not_kept() {
+    let rig = Rig::quiet();
+    let chosen = Pressed { option: Some(0), ..Pressed::on(&samples::question()) };
+    rig.press(ANN, &format!("{}.0", action::ANSWER), &crate::adapter::slack::view::value(&chosen)).await;
+    let (to, said) = rig.slack.last_whisper();
+    assert!(to == ANN && said.contains("Nothing was done") && !said.contains("is kept"), "{said}");
+    assert_eq!(rig.desk.outcomes(), [Some("refused: not_found".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]

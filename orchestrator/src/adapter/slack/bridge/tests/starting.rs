@@ -43,7 +43,7 @@ async fn nobody_starts_anything_who_is_no_member() {
     rig.comes(Kind::Event, mention(EVE, "<@UBOT> do it", "1", None)).await;
     rig.calm().await;
     assert!(rig.service.with(|known| known.created.is_empty()));
-    assert!(rig.slack.last_whisper().1.contains("only members"));
+    assert!(rig.slack.last_whisper().1.contains("Only members"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,6 +94,66 @@ async fn a_word_in_the_thread_is_a_note_or_the_answer_to_the_only_question() {
     rig.comes(Kind::Event, reply(EVE, "me too", "6")).await;
     rig.calm().await;
     assert_eq!(rig.service.with(|known| known.told.len()), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_in_a_thread_is_not_left_out_in_silence() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let mut message = reply(ANN, "here are the numbers", "2");
+    message["event"]["files"] = json!([{"id": "F1", "name": "numbers.csv", "size": 5}]);
+    rig.comes(Kind::Event, message).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.told.len()), 1, "what was written is told");
+    let told = rig.slack.with(|said| said.whispers.iter().any(|(_, text)| text.contains("1 file not passed on")));
+    assert!(told, "{:?}", rig.slack.with(|said| said.whispers.clone()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_home_tab_of_somebody_who_is_no_member_says_so() {
+    let rig = Rig::running();
+    let opened = |user: &str| json!({"type": "event_callback", "event_id": user, "event": {"type": "app_home_opened", "user": user, "tab": "home"}});
+    for (user, is_member) in [(EVE, false), (ANN, true)] {
+        rig.comes(Kind::Event, opened(user)).await;
+        rig.calm().await;
+        let shown = rig.slack.with(|said| said.pages.last().map(Value::to_string)).unwrap();
+        assert_eq!(shown.contains("Nothing waits for your decision"), is_member, "{shown}");
+        assert_eq!(
+            shown.contains("`UEVE` is the Slack id of none") && shown.contains("[members.NAME]"),
+            !is_member,
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_people_say_to_each_other_is_not_written_down_and_what_they_say_in_threads_is_forgotten() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let words = |rig: &Rig, text: &str| {
+        rig.desk.with(|memory| memory.inbox.iter().filter(|(row, _)| row.raw.to_string().contains(text)).count())
+    };
+    let mut aside = reply(ANN, "between you and me", "2");
+    aside["event"]["thread_ts"] = Value::Null;
+    rig.comes(Kind::Event, aside).await;
+    rig.calm().await;
+    assert_eq!(words(&rig, "between you and me"), 0, "said in a channel, to nobody of ours");
+    let mut elsewhere = reply(ANN, "lunch at noon", "3");
+    elsewhere["event"]["thread_ts"] = json!("77.0");
+    rig.comes(Kind::Event, elsewhere).await;
+    rig.comes(Kind::Event, reply(EVE, "what is this about?", "4")).await;
+    rig.comes(Kind::Event, reply(BOB, "mind the tests", "5")).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.told.len()), 1, "what was for the agents reaches them");
+    for text in ["lunch at noon", "what is this about?", "mind the tests"] {
+        assert_eq!(words(&rig, text), 0, "{text:?} is still written down");
+    }
+    // That they came stays known: Slack may send them again.
+    rig.comes(Kind::Event, reply(BOB, "mind the tests", "5")).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.told.len()), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -339,5 +399,14 @@ async fn what_is_remembered_is_listed_and_taken_back_by_a_command() {
     assert_eq!(rig.service.with(|known| known.remembered[0].revoked_by.clone()).as_deref(), Some("ann"));
     assert!(command("remembered").await.contains("No approval is remembered"));
     assert!(command("revoke 00000000-ffff").await.contains("Nothing was done"));
+    for (text, answer) in [
+        ("aprovals", "Did you mean `/baton approvals`?"),
+        ("list", "`list` is no command"),
+        ("approve 01932c3a-1b2c", "buttons of their cards"),
+        ("revoke", "Did you mean `/baton revoke ID`?"),
+    ] {
+        let said = command(text).await;
+        assert!(said.contains("Nothing was started") && said.contains(answer), "{text}: {said}");
+    }
     assert!(rig.service.with(|known| known.created.is_empty()), "none of that was a goal");
 }
