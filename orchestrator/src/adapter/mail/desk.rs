@@ -252,6 +252,8 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn asks(&self, approval_id: ApprovalId) -> impl Future<Output = Kept<Vec<OutMail>>> + Send;
     /// Mails of ours, the newest first, at most so many.
     fn outbox(&self, limit: u32) -> impl Future<Output = Kept<Vec<OutMail>>> + Send;
+    /// The newest mail of ours to a person at an address that waits for nothing any more: it went, or failed, or came back.
+    fn newest_to(&self, person: &str, address: &str) -> impl Future<Output = Kept<Option<OutMail>>> + Send;
     /// How many mails went to a person about a project (`None`: about none) since an instant.
     fn sent_since(
         &self,

@@ -165,6 +165,10 @@ impl Desk for MemoryDesk {
         Ok(self.whole()?.outs.iter().rev().take(limit as usize).cloned().collect())
     }
 
+    async fn newest_to(&self, _: &str, _: &str) -> Kept<Option<OutMail>> {
+        unreachable!("{ELSEWHERE}")
+    }
+
     async fn sent_since(&self, _: &str, _: Option<ProjectId>, _: UnixMs) -> Kept<u32> {
         unreachable!("{ELSEWHERE}")
     }

@@ -211,6 +211,14 @@ impl Desk for MailStore {
         self.run("list mails of ours", move |connection| outgoing::newest(connection, limit)).await
     }
 
+    async fn newest_to(&self, person: &str, address: &str) -> Kept<Option<OutMail>> {
+        let (person, address) = (person.to_owned(), address.to_owned());
+        self.run("look for the newest mail to somebody", move |connection| {
+            outgoing::newest_to(connection, &person, &address)
+        })
+        .await
+    }
+
     async fn sent_since(&self, person: &str, project_id: Option<ProjectId>, since: UnixMs) -> Kept<u32> {
         let person = person.to_owned();
         self.run("count mails of ours", move |connection| outgoing::sent_since(connection, &person, project_id, since))

@@ -214,6 +214,11 @@ impl Desk for MemoryDesk {
         Ok(all)
     }
 
+    async fn newest_to(&self, person: &str, address: &str) -> Kept<Option<OutMail>> {
+        let is_it = |mail: &OutMail| mail.person == person && mail.to == address && mail.state != OutState::Queued;
+        Ok(self.outs(is_it).pop())
+    }
+
     async fn sent_since(&self, person: &str, project_id: Option<ProjectId>, since: UnixMs) -> Kept<u32> {
         let counts =
             |mail: &OutMail| mail.person == person && mail.project_id == project_id && mail.created_at >= since;
