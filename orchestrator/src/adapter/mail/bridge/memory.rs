@@ -92,7 +92,11 @@ impl Desk for MemoryDesk {
         Ok(wanted.take(most).cloned().collect())
     }
 
-    async fn unfinished(&self) -> Kept<Vec<InMail>> {
+    async fn unfinished(&self, _: i64, _: u32) -> Kept<Vec<InMail>> {
+        unreachable!("{ELSEWHERE}")
+    }
+
+    async fn set_tries(&self, _: &str, _: u32, _: &str) -> Kept<()> {
         unreachable!("{ELSEWHERE}")
     }
 

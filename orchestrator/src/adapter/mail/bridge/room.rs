@@ -162,7 +162,7 @@ const fn state_of(state: LetterState) -> InState {
 }
 
 fn letter(mail: InMail) -> LetterView {
-    let InMail { id, size, delivery, received_at, verdict, done_at, by, is_cleared: _ } = mail;
+    let InMail { id, size, delivery, received_at, verdict, done_at, by, .. } = mail;
     LetterView {
         id,
         source: match delivery.source {

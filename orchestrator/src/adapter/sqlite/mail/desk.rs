@@ -119,8 +119,13 @@ impl Desk for MailStore {
         self.run("list mails", move |connection| letters::list(connection, &filter)).await
     }
 
-    async fn unfinished(&self) -> Kept<Vec<InMail>> {
-        self.run("list unfinished mails", letters::unfinished).await
+    async fn unfinished(&self, behind: i64, most: u32) -> Kept<Vec<InMail>> {
+        self.run("list unfinished mails", move |connection| letters::unfinished(connection, behind, most)).await
+    }
+
+    async fn set_tries(&self, id: &str, tries: u32, why: &str) -> Kept<()> {
+        let (id, why) = (id.to_owned(), why.to_owned());
+        self.run("mark a mail", move |connection| letters::set_tries(connection, &id, tries, &why)).await
     }
 
     async fn finish(&self, id: &str, verdict: Verdict, at: UnixMs) -> Kept<()> {
