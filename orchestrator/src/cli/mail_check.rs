@@ -8,7 +8,8 @@ use crate::{
 
 pub(super) async fn check(context: &Context, round_trip: bool) -> Result<Exit, CliError> {
     let ui = context.ui;
-    let (config, _) = context.config(Vec::new())?;
+    let (mut config, paths) = context.config(Vec::new())?;
+    config.mail.state_dir = Some(paths.state_dir);
     if round_trip && config.mail.is_on() {
         ui.say(&ui.err.paint(Paint::Dim, "looking (a mail goes to ourselves and is waited for) …"));
     }

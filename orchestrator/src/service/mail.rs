@@ -79,7 +79,8 @@ impl Orchestrator {
     /// # Errors
     /// A sentence: the database, an address, a password, a key or this machine's certificates are not as they should be.
     pub async fn bridge_mail(&self, data_dir: &Path, options: MailOptions) -> Result<Mail, String> {
-        let MailOptions { mail, has_slack, secrets } = options;
+        let MailOptions { mut mail, has_slack, secrets } = options;
+        mail.state_dir = Some(data_dir.to_owned());
         let ours = mail.address.as_deref().ok_or("mail.address is not set")?;
         let ours = address::normal(ours).ok_or_else(|| format!("mail.address {ours:?} is no plain address"))?;
         let verifier = MailAuth::new(&mail.dns, &mail.trusted_results, &mail.trusted_received, &ours)?;
