@@ -104,14 +104,6 @@ impl<J> Turns<J> {
         })
     }
 
-    /// How many of a sender's wait for others.
-    #[cfg(test)]
-    pub(super) fn held(&self, sender: &str) -> usize {
-        self.with(|all| {
-            all.get(sender).map_or(0, |queue| queue.turns.iter().filter(|turn| turn.ready.is_some()).count())
-        })
-    }
-
     fn with<R>(&self, look: impl FnOnce(&mut HashMap<String, Queue<J>>) -> R) -> R {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
