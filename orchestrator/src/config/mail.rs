@@ -201,6 +201,9 @@ pub struct Mail {
     pub per_thread: u32,
     /// Texts that never go out: canaries, keys that agents may come across.
     pub never: Vec<Secret>,
+    /// Where the program keeps what it must remember; no key of the configuration.
+    #[serde(skip)]
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Default for Mail {
@@ -237,6 +240,7 @@ impl Default for Mail {
             per_hour: 600,
             per_thread: 30,
             never: Vec::new(),
+            state_dir: None,
         }
     }
 }

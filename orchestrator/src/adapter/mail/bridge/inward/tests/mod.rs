@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use self::{desk::MemoryDesk, outlet::Recorder};
-use super::{super::core::Settings, Inward, work::Around};
+use super::{super::core::Settings, Inward, check::Patience, work::Around};
 use crate::{
     adapter::mail::{Authentic, Desk as _, InMail, InState, OutKind, OutMail, Standing, Verdict, Verifier},
     mail::{
@@ -215,6 +215,18 @@ fn half_with<V: Verifier>(
     now: &Arc<Mutex<UnixMs>>,
     settings: &Settings,
 ) -> Inward<FakeService, MemoryDesk, V, Recorder> {
+    half_patient(verifier, Patience::default(), service, desk, outlet, now, settings)
+}
+
+fn half_patient<V: Verifier>(
+    verifier: V,
+    patience: Patience,
+    service: &FakeService,
+    desk: &MemoryDesk,
+    outlet: &Recorder,
+    now: &Arc<Mutex<UnixMs>>,
+    settings: &Settings,
+) -> Inward<FakeService, MemoryDesk, V, Recorder> {
     let member = |email: &str, admin| Member { email: vec![email.to_owned()], admin, ..Member::default() };
     let members = BTreeMap::from([("ann".to_owned(), member(ANN, true)), ("bob".to_owned(), member(BOB, false))]);
     let around = Around {
@@ -226,7 +238,7 @@ fn half_with<V: Verifier>(
         clock: Arc::new(HandClock(Arc::clone(now))),
         settings: settings.clone(),
     };
-    Inward::new(around, TaskTracker::new(), CancellationToken::new())
+    Inward::patient(around, patience, TaskTracker::new(), CancellationToken::new())
 }
 
 /// A mail; every text makes another Message-ID.
