@@ -31,13 +31,16 @@ pub(super) struct Mark {
     pub(super) end: usize,
     /// Whether all that follows belongs to it, whatever it looks like.
     pub(super) all: bool,
+    /// Whether it is a block of headers.
+    pub(super) block: bool,
 }
 
 /// The mark that begins with a line.
 pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
     tick(1);
     let line = &lines[from];
-    let mark = |kind, end, all| Some(Mark { kind, end, all });
+    let mark = |kind, end, all| Some(Mark { kind, end, all, block: false });
+    let headed = |kind, end| Some(Mark { kind, end, all: false, block: true });
     match line.hint {
         Hint::Cut => return mark(Kind::Quoted, from + 1, true),
         Hint::Forward => return mark(Kind::Forwarded, from + 1, false),
@@ -50,10 +53,13 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
     }
     if line.hint == Hint::Rule {
         let next = after_blanks(lines, from + 1, 3)?;
-        return headers(lines, next, true)
-            .or_else(|| attribution(lines, next))
+        if let Some(end) = headers(lines, next, true) {
+            return headed(Kind::Quoted, end);
+        }
+        let found = attribution(lines, next);
+        return found
             .or_else(|| flattened(&lines[next].folded, true).then_some(next + 1))
-            .map(|end| Mark { kind: Kind::Quoted, end, all: false });
+            .and_then(|end| mark(Kind::Quoted, end, false));
     }
     if !line.free() || line.blank() {
         return None;
@@ -69,21 +75,21 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
         let block = next.and_then(|next| headers(lines, next, true));
         if dashed || block.is_some() {
             let kind = if banner == Banner::Forwarded { Kind::Forwarded } else { Kind::Quoted };
-            return mark(kind, block.unwrap_or(from + 1), false);
+            return block.map_or_else(|| mark(kind, from + 1, false), |end| headed(kind, end));
         }
     }
     if line.rule()
         && let Some(next) = after_blanks(lines, from + 1, 2)
     {
         if let Some(end) = headers(lines, next, true) {
-            return mark(Kind::Quoted, end, false);
+            return headed(Kind::Quoted, end);
         }
         if let Some(found) = attribution(lines, next).filter(|_| from + 1 == next) {
             return mark(Kind::Quoted, found, false);
         }
     }
     if let Some(end) = headers(lines, from, false) {
-        return mark(Kind::Quoted, end, false);
+        return if super::cut::patched(lines, from) { None } else { headed(Kind::Quoted, end) };
     }
     // Some programs write the first header above the container of the others.
     let cut = lines[from + 1..].iter().take(2).any(|next| next.hint == Hint::Cut);
@@ -94,7 +100,7 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
         .or_else(|| memo::heading(lines, from))
         .or_else(|| after_device(lines, from))
         .or_else(|| unmarked(lines, from))
-        .map(|end| Mark { kind: Kind::Quoted, end, all: false })
+        .and_then(|end| mark(Kind::Quoted, end, false))
 }
 
 /// Whether a line is the heading that GroupWise writes: `>>> Anna Bell 03/05/26 10:01AM >>>`.
@@ -379,7 +385,9 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
     let dashed = joined.starts_with("--") && joined.ends_with("--");
     let colon = text.ends_with(':') || dashed;
     // Some programs leave out the verb and the colon: `2026/3/3 Anna <anna@works.example>`.
-    let ends = joined.trim_end_matches(['*', ' ']).ends_with('>') && joined.len() < 200;
+    let close = joined.trim_end_matches(['*', ' ']);
+    let boxed = close.ends_with('>') && close.rfind('<').is_some_and(|at| has_address(&close[at..]));
+    let ends = boxed && joined.len() < 200 && end <= from + 2;
     if ends && lines[from].opens && has_address(joined) {
         let seen = when(joined);
         let digit = lines[from].folded.starts_with(|c: char| c.is_ascii_digit());
@@ -406,18 +414,25 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
     if !quote && !address && !dated {
         return false;
     }
+    let inner = &lines[from..end];
+    if inner.iter().any(|line| line.folded.ends_with(':') && words::label(&line.folded).is_none()) {
+        return false;
+    }
     let wrote = words::wrote(text);
     if colon && wrote && (address || (seen.date && seen.time) || (opens && dated)) {
         return true;
     }
-    if colon && address && seen.date && (seen.time || opens) {
+    // Without a verb it is short, and no command and no list.
+    let boxed = text.find('<').is_some_and(|at| has_address(&text[at..]));
+    let bare = (inner.len() <= 2 || boxed) && !text.contains(['#', '$', '|', '{', '=']);
+    if colon && address && seen.date && (seen.time || opens) && bare {
         return true;
     }
     // With a quote below it, less is enough.
     quote
         && ((wrote && (colon || (address && dated && opens)))
-            || (colon && address && dated)
-            || (colon && seen.date && seen.time))
+            || (colon && address && dated && bare)
+            || (colon && seen.date && seen.time && bare))
 }
 
 /// Whether a text is an attribution although nothing but its form says so: `On 14 Nov 2018 08:14 Lea <lea@works.example> wrote`
