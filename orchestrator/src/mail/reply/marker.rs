@@ -133,7 +133,12 @@ fn boxed(lines: &[Line<'_>], from: usize) -> bool {
         return false;
     }
     let labelled = |line: &Line<'_>| line.folded.char_indices().take(30).any(|(at, c)| c == ':' && at > 0);
-    lines[from..].iter().take(12).take_while(|line| line.hint == Hint::Box).filter(|line| labelled(line)).count() >= 2
+    let inside = || lines[from..].iter().take(12).take_while(|line| line.hint == Hint::Box);
+    // Some people leave nothing there but who wrote it.
+    let sender = inside().find(|line| !line.blank()).is_some_and(|line| {
+        words::label(&line.folded).is_some_and(|(field, value)| field == Field::From && has_address(value))
+    });
+    sender || inside().filter(|line| labelled(line)).count() >= 2
 }
 
 /// The first line that is not blank, if only few are.
@@ -384,6 +389,9 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
     let text = joined.trim_end_matches(['*', '_', '-', ' ', '>', '"', '\'', ')']);
     let dashed = joined.starts_with("--") && joined.ends_with("--");
     let colon = text.ends_with(':') || dashed;
+    if joined.contains("8<") || joined.contains(" mon sep 17 00:00:00 2001") {
+        return false;
+    }
     // Some programs leave out the verb and the colon: `2026/3/3 Anna <anna@works.example>`.
     let close = joined.trim_end_matches(['*', ' ']);
     let boxed = close.ends_with('>') && close.rfind('<').is_some_and(|at| has_address(&close[at..]));
