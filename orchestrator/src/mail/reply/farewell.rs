@@ -230,7 +230,7 @@ pub(super) fn contact(line: &str) -> bool {
     phone
         || line.starts_with("www.")
         || line.starts_with("http")
-        || line.contains(" | ")
+        || (line.contains(" | ") && !line.starts_with('|'))
         || line.starts_with("tel")
         || line.starts_with("mob")
         || line.starts_with("fax")

@@ -294,7 +294,8 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
         "origbody",
         "reply139content",
         "oriMsgHtmlSeperator",
-    ]) || id.starts_with("yahoo_quoted")
+    ]) || id.contains("yahoo_quoted")
+        || classes.split_whitespace().any(|class| class.ends_with("yahoo_quoted"))
         || marker.contains("__quoted_text__")
         || marker.contains("__headers__")
         || marker.contains("messagereplysection")

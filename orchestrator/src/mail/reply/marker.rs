@@ -88,6 +88,13 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
             return mark(Kind::Quoted, found, false);
         }
     }
+    // Notes and Verse write who, when and what above their headers: `Anna Berg ---03/03/2026 09:12:44---Shall I begin?`
+    if line.folded.matches("---").count() >= 2
+        && !line.folded.starts_with('-')
+        && let Some(end) = after_blanks(lines, from + 1, 2).and_then(|next| headers(lines, next, true))
+    {
+        return headed(Kind::Quoted, end);
+    }
     if let Some(end) = headers(lines, from, false) {
         return if super::cut::patched(lines, from) { None } else { headed(Kind::Quoted, end) };
     }
@@ -148,7 +155,9 @@ fn after_blanks(lines: &[Line<'_>], from: usize, most: usize) -> Option<usize> {
 
 /// Whether the next text after a line is quoted.
 fn quote_follows(lines: &[Line<'_>], from: usize) -> bool {
-    after_blanks(lines, from, 3).is_some_and(|at| lines[at].depth > 0)
+    let next = after_blanks(lines, from, 3);
+    let cut = next.filter(|at| lines[*at].depth == 0 && super::cut::snipped(&lines[*at].folded));
+    cut.map_or(next, |at| after_blanks(lines, at + 1, 3)).is_some_and(|at| lines[at].depth > 0)
 }
 
 /// The end of a block of header lines that begins here. After a separator two of them are enough.
@@ -386,7 +395,9 @@ fn begins_later(lines: &[Line<'_>], from: usize, end: usize) -> bool {
 
 /// Whether a joined text is an attribution.
 fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
-    let text = joined.trim_end_matches(['*', '_', '-', ' ', '>', '"', '\'', ')']);
+    // ":)" is no colon.
+    let bracket: &[char] = if joined.contains('(') { &[')'] } else { &[] };
+    let text = joined.trim_end_matches(|c| ['*', '_', '-', ' ', '>', '"', '\''].contains(&c) || bracket.contains(&c));
     let dashed = joined.starts_with("--") && joined.ends_with("--");
     let colon = text.ends_with(':') || dashed;
     if joined.contains("8<") || joined.contains(" mon sep 17 00:00:00 2001") {
@@ -438,7 +449,8 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
     }
     // With a quote below it, less is enough.
     quote
-        && ((wrote && (colon || (address && dated && opens)))
+        && ((wrote && colon && (address || dated || words::wrote_last(text.trim_end_matches([':', ' ']))))
+            || (wrote && address && dated && opens)
             || (colon && address && dated && bare)
             || (colon && seen.date && seen.time && bare))
 }

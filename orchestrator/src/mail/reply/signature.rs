@@ -120,7 +120,11 @@ fn footer(lines: &[Line<'_>], end: usize) -> Option<usize> {
         let ruled = line.rule() || matches!(line.folded.as_str(), "--" | "-" | "---" | "----");
         (ruled && next.clone().any(|line| farewell::lists(&line.folded) || farewell::footer(&line.folded)))
             || (farewell::footer(&line.folded)
-                && (*at == 0 || lines[*at - 1].blank() || lines[*at - 1].rule() || link(*at - 1))
+                && (*at == 0
+                    || lines[*at - 1].blank()
+                    || lines[*at - 1].rule()
+                    || link(*at - 1)
+                    || line.folded.starts_with("-----"))
                 && filled(&lines[*at..end]) <= 12
                 && lines[*at..end].iter().any(|line| {
                     farewell::lists(&line.folded)
@@ -134,9 +138,11 @@ fn footer(lines: &[Line<'_>], end: usize) -> Option<usize> {
 
 /// Where a delimited signature begins.
 fn delimiter(lines: &[Line<'_>], end: usize) -> Option<usize> {
-    let mut left = filled(&lines[..end]);
+    // Disclaimers do not count.
+    let card = legal(lines, end).unwrap_or(end);
+    let mut left = filled(&lines[..card]);
     let limit = 4 * SIGNATURE;
-    for (at, line) in lines[..end].iter().enumerate() {
+    for (at, line) in lines[..card].iter().enumerate() {
         if line.blank() {
             continue;
         }
@@ -145,9 +151,9 @@ fn delimiter(lines: &[Line<'_>], end: usize) -> Option<usize> {
             continue;
         }
         let raw = line.raw.as_ref();
-        let exact = raw == "-- " || raw == "--\u{a0}";
         // A signed text has "- " before every line that begins with a dash.
-        let dashes = (line.folded == "--" && line.raw.contains("--")) || line.raw.trim_end() == "- --";
+        let exact = raw == "-- " || raw == "--\u{a0}" || raw.trim_end() == "- --";
+        let dashes = line.folded == "--" && line.raw.contains("--");
         let drawn = matches!(line.folded.as_str(), "-" | "--" | "---" | "__" | "___" | "----" | "____") || line.rule();
         let short = |most: usize| lines[at + 1..end].iter().all(|line| line.folded.len() <= most);
         if exact || (dashes && left <= SIGNATURE && !prose(&lines[at + 1..end])) {
@@ -159,7 +165,7 @@ fn delimiter(lines: &[Line<'_>], end: usize) -> Option<usize> {
         let named = first.is_some_and(|line| short_name(line) && capital(line));
         let linking = lines[at + 1..end].iter().any(|line| line.folded.contains("http"));
         let plain =
-            first.is_some_and(|line| !line.folded.contains(|c: char| c.is_ascii_digit() || ":=(){}".contains(c)));
+            first.is_some_and(|line| !line.folded.contains([':', '=', '(', ')', '{', '}']) && digits(line) <= 2);
         if drawn
             && (after || (named && contact()))
             && at > 0
@@ -268,6 +274,11 @@ fn closing(lines: &[Line<'_>], end: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// How many digits a line has.
+fn digits(line: &Line<'_>) -> usize {
+    line.folded.bytes().filter(u8::is_ascii_digit).count()
 }
 
 /// Whether a line is a name with a full stop: `Brendan.`

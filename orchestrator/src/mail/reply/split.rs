@@ -54,6 +54,7 @@ fn kinds(lines: &[Line<'_>], from: usize, pieces: &[bool]) -> Vec<Kind> {
     let mut at = from;
     let mut quoting = Kind::Quoted;
     let mut own = false;
+    let mut piped = false;
     while at < lines.len() {
         tick(1);
         let line = &lines[at];
@@ -63,7 +64,7 @@ fn kinds(lines: &[Line<'_>], from: usize, pieces: &[bool]) -> Vec<Kind> {
         } else if line.depth > 0 {
             kinds[at] = if mangled(lines, at) { Kind::New } else { quoting };
             at += 1;
-        } else if pieces[at] && !left_over(lines, at) {
+        } else if (piped && pipe(line)) || (pieces[at] && !left_over(lines, at)) {
             kinds[at] = quoting;
             at += 1;
         } else if let Some(mark) = marker::at(lines, at).filter(|_| !pieces[at]) {
@@ -74,6 +75,7 @@ fn kinds(lines: &[Line<'_>], from: usize, pieces: &[bool]) -> Vec<Kind> {
                 break;
             }
             quoting = kind;
+            piped |= end < lines.len() && pipe(&lines[end]);
             at = end;
         } else if cited(lines, at) {
             kinds[at] = quoting;
@@ -120,6 +122,10 @@ fn absorb(lines: &[Line<'_>], first: Mark, whole: bool) -> (usize, Kind, bool) {
         if mark.all {
             return (mark.end, kind, true);
         }
+        // Some people quote with bars.
+        if pipe(&lines[next]) && lines.get(next + 1).is_some_and(pipe) && !mark.block {
+            return (next, kind, false);
+        }
         if lines[next].depth > 0 {
             return (next, kind, whole && mark != first && !mark.block);
         }
@@ -143,15 +149,26 @@ fn mangled(lines: &[Line<'_>], at: usize) -> bool {
         && alone(at.checked_sub(1).and_then(|before| lines.get(before)))
 }
 
-/// Whether a line is quoted with its author's initials or a colon, like the one before or after it: `AB> words`, `: words`.
+/// Whether a line begins with a bar and does not end with one, as tables do.
+fn pipe(line: &Line<'_>) -> bool {
+    line.free() && line.raw.starts_with('|') && (line.raw.len() == 1 || !line.raw.trim_end().ends_with('|'))
+}
+
+/// Whether a line is quoted with its author's name or initials or a colon, like the one before or after it: `AB> words`, `: words`.
 fn cited(lines: &[Line<'_>], at: usize) -> bool {
     let initials = |at: usize| {
-        let raw = super::fold::head(lines.get(at)?.raw.trim_start(), 5);
+        let raw = super::fold::head(lines.get(at)?.raw.trim_start(), 16);
         if raw.starts_with(": ") {
             return Some(":");
         }
         let (name, _) = raw.split_once('>')?;
-        (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(name)
+        let initials = !name.is_empty() && name.len() <= 3 && name.bytes().all(|byte| byte.is_ascii_uppercase());
+        // `Anna> words`; prompts are small.
+        let named = name.len() >= 3
+            && name.chars().all(char::is_alphabetic)
+            && name.chars().next().is_some_and(char::is_uppercase)
+            && name.chars().skip(1).all(char::is_lowercase);
+        (initials || named).then_some(name)
     };
     let Some(name) = initials(at) else { return false };
     at.checked_sub(1).and_then(initials) == Some(name) || initials(at + 1) == Some(name)
