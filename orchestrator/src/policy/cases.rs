@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Asking, EFFECT, Facts, Rules, SECRET, needs, risk_word, route};
 use crate::{
-    ledger::{Asked, Route, Ruling},
+    ledger::{Route, Ruling},
     people::{Member, is_name},
     planfile::{
         check::to_json,
@@ -290,10 +290,8 @@ fn run(case: &Case, rules: &Rules) -> Vec<Mismatch> {
     let project_id = ProjectId::from_uuid(uuid::Uuid::nil());
     let asking = Asking { rules, own: &own, facts: &case.request, project_id, remembered: &[], now: UnixMs(0) };
     let mut route = route(&asking, &case.policy);
-    let is_secret = case.request.kind == Asked::Capability && case.request.capability.kind == SECRET;
-    let passes_by_the_way = is_secret && !rules.hangs_on_kind(&route, &case.request, &own);
     // As it would be for a request: some things only people allow, whatever a policy says.
-    if !route.asks() && (case.request.kind.wants_people() || passes_by_the_way) {
+    if !route.asks() && case.request.kind.wants_people() {
         route.ruling = Ruling::Ask(rules.people.anyone());
     }
     compare(&case.expect, &route)

@@ -117,7 +117,8 @@ struct Look {
 /// A secret or an effect that would pass without people, and not by a rule that was written for such requests: no policy for
 /// other things says yes to one by the way.
 fn passes_by_the_way(asking: &Asking<'_>, route: &Route) -> bool {
-    matches!(asking.facts.capability.kind.as_str(), SECRET | EFFECT)
+    asking.facts.kind == Asked::Capability
+        && matches!(asking.facts.capability.kind.as_str(), SECRET | EFFECT)
         && !route.asks()
         && !asking.rules.hangs_on_kind(route, asking.facts, asking.own)
 }

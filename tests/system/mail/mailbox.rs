@@ -254,6 +254,9 @@ fn parts(findings: &[Finding], grade: Grade) -> Vec<&str> {
     findings.iter().filter(|finding| finding.grade == grade).map(|finding| finding.part).collect()
 }
 
+/// What it is, how settings get it, the parts that are wrong then, and what the check says of the way out.
+type Fault<'a> = (&'a str, Box<dyn Fn(&mut Mail) + 'a>, &'a [&'a str], &'a str);
+
 #[tokio::test]
 async fn the_check_names_each_thing_that_is_wrong_and_the_way_out() {
     let (servers, dns) = (Servers::start(), Dns::start());
@@ -263,7 +266,7 @@ async fn the_check_names_each_thing_that_is_wrong_and_the_way_out() {
     let mut right = settings(&servers, Tls::Implicit, servers.imaps());
     right.dns = vec![dns.address()];
     let nobody = || format!("127.0.0.1:{}", free_port()).parse().expect("an address");
-    let cases: [(&str, Box<dyn Fn(&mut Mail)>, &[&str], &str); 9] = [
+    let cases: [Fault<'_>; 9] = [
         ("no name server", Box::new(move |mail| mail.dns = vec![nobody()]), &["mx", "spf", "dmarc"], "mail.dns"),
         ("another machine", Box::new(|mail| mail.imap.host = "127.0.0.2".to_owned()), &["imap"], "cannot be reached"),
         ("nobody's authority", Box::new(|mail| mail.imap.ca = None), &["imap"], "ca"),

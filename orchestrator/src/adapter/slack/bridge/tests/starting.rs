@@ -294,7 +294,10 @@ async fn a_project_from_elsewhere_gets_a_thread_in_the_default_channel_its_cards
     let summary = rig.slack.posted("summary:");
     assert_eq!((summary.len(), summary[0].1.thread_ts.as_deref()), (1, root));
     let uploads = rig.slack.with(|said| said.uploads.clone());
-    assert_eq!((uploads.len(), uploads[0].thread_ts.as_deref(), &*uploads[0].bytes), (1, root, &b"+the new line\n"[..]));
+    assert_eq!(
+        (uploads.len(), uploads[0].thread_ts.as_deref(), &*uploads[0].bytes),
+        (1, root, &b"+the new line\n"[..])
+    );
     assert!(rig.desk.with(|memory| memory.threads.values().all(|thread| thread.closed)));
 }
 
