@@ -16,6 +16,23 @@ pub fn of_resource(resource: Resource, number: u64) -> String {
     }
 }
 
+/// An amount of a resource without its unit: for where [`name`] says it already.
+#[must_use]
+pub fn bare(resource: Resource, number: u64) -> String {
+    match resource {
+        Resource::Usd => usd(number),
+        Resource::Tokens => amount(number),
+        Resource::VmMs | Resource::WallMs => span(number),
+        Resource::Turns => number.to_string(),
+    }
+}
+
+/// How much of a limit is used, its unit said once: `41k of 100k tokens`, `5 of 60 model calls`.
+#[must_use]
+pub fn of_limit(resource: Resource, used: u64, limit: u64) -> String {
+    format!("{} of {}", bare(resource, used), of_resource(resource, limit))
+}
+
 /// What a limit is called.
 #[must_use]
 pub const fn name(resource: Resource) -> &'static str {
@@ -51,5 +68,16 @@ mod tests {
     #[test]
     fn figures_read_well() {
         assert_eq!(of_resource(Resource::Turns, 1), "1 model call");
+        let limits = [
+            (Resource::Usd, 312_300_000, 2_000_000_000, "$0.3123 of $2.00"),
+            (Resource::Tokens, 41_000, 100_000, "41k of 100k tokens"),
+            (Resource::VmMs, 185_000, 7_800_000, "3m 05s of 2h 10m VM time"),
+            (Resource::WallMs, 185_000, 7_800_000, "3m 05s of 2h 10m"),
+            (Resource::Turns, 5, 60, "5 of 60 model calls"),
+            (Resource::Turns, 1, 1, "1 of 1 model call"),
+        ];
+        for (resource, used, limit, words) in limits {
+            assert_eq!(of_limit(resource, used, limit), words, "the unit is said once");
+        }
     }
 }

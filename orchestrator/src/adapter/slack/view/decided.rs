@@ -44,18 +44,13 @@ pub fn void_card(approval: &ApprovalView, project: &ProjectView, settings: &Card
 fn finish(approval: &ApprovalView, project: &ProjectView, settings: &CardSettings, banner: &str, what: &str) -> Card {
     let mut blocks = head(approval, project);
     blocks.insert(1, section(banner));
-    blocks.extend(body(approval, project, settings).into_iter().filter(|block| !is_about_next(block)));
+    blocks.extend(body(approval, project, settings, false));
     blocks.extend(context(&[
         format!("digest {}", code(&approval.digest.chars().take(12).collect::<String>(), 20)),
         "Nothing is to be done here any more.".to_owned(),
     ]));
     let text = format!("{}: {}: {what}", approval.project_title, subject(approval));
     Card { text: plain(&text, 300), blocks }
-}
-
-/// "When approved" is past.
-fn is_about_next(block: &serde_json::Value) -> bool {
-    block.pointer("/text/text").and_then(serde_json::Value::as_str).is_some_and(|text| text.starts_with("▶️"))
 }
 
 /// Who, what, when, why, over which channel.

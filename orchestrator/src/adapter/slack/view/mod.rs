@@ -7,15 +7,12 @@ pub mod batch;
 pub mod blocks;
 pub mod card;
 pub mod decided;
-pub mod evidence;
 pub mod form;
 pub mod home;
-mod kinds;
 pub mod limits;
 pub mod modal;
-mod next;
+mod part;
 pub mod remind;
-mod route;
 pub mod status;
 pub mod summary;
 pub mod text;
@@ -38,7 +35,10 @@ pub use remind::reminder;
 pub use status::status;
 pub use summary::summary;
 
-use crate::words::names::{capitalised, short};
+use crate::words::{
+    card::Room,
+    names::{capitalised, short},
+};
 pub use crate::words::{figures, names::subject, secrets};
 
 /// What is pressed: the `action_id`s.
@@ -125,6 +125,23 @@ pub struct CardSettings {
 impl Default for CardSettings {
     fn default() -> Self {
         Self { paths: 10, output_lines: 5, ask: true, delegate: true, adds: None }
+    }
+}
+
+impl CardSettings {
+    /// How much a card has room for.
+    fn room(&self) -> Room {
+        Room {
+            quote: 1_500,
+            plan: 2_600,
+            patched: 1_600,
+            output: 500,
+            output_lines: self.output_lines,
+            paths: self.paths,
+            skill_lines: 20,
+            talks: 3,
+            said: 350,
+        }
     }
 }
 

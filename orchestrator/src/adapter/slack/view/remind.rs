@@ -5,9 +5,10 @@ use bus_schemas::v1::api::ApprovalView;
 use super::{
     Card,
     blocks::section,
-    route, subject,
+    part, subject,
     text::{line, mention, plain},
 };
+use crate::words::card::route;
 
 /// People mentioned.
 const PEOPLE: usize = 20;
@@ -19,8 +20,7 @@ pub fn reminder(approval: &ApprovalView, slack_ids: &[String]) -> Card {
     let who = if people.is_empty() { String::new() } else { format!("{}: ", people.join(" ")) };
     let mut words = format!("🔔 {who}*{}* still waits for a decision.", line(&subject(approval), 200));
     if let Some(deadline) = route::deadline(approval) {
-        words.push('\n');
-        words.push_str(&deadline);
+        words.push_str(&format!("\n⏰ {}", part::words(&deadline)));
     }
     let text = format!("{}: {} still waits for a decision", approval.project_title, subject(approval));
     Card { text: plain(&text, 300), blocks: vec![section(&words)] }
