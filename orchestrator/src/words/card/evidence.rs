@@ -67,7 +67,7 @@ fn entry(words: &str) -> Item {
 fn checks(evidence: &[CheckEvidence], room: &Room) -> Section {
     let mut section = Section::new("Evidence", "recorded by the host, in a second VM", Vec::new()).needed();
     if evidence.is_empty() {
-        section.blocks.push(Block::Warning(Line::default().strong("No check proves this handoff.".to_owned())));
+        section.blocks.push(Block::Warning(Line::default().strong("No check proves this handoff.")));
         return section;
     }
     let mut sorted: Vec<&CheckEvidence> = evidence.iter().collect();

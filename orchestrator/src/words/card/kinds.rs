@@ -200,13 +200,13 @@ fn outside(order: &EffectOrder, room: &Room) -> Section {
 fn goes(secret: &SecretBrief) -> Vec<Line> {
     let mut lines = Vec::new();
     if !secret.about.trim().is_empty() {
-        lines.push(Line::ours("What it is for: ").said(&secret.about, LONG));
+        lines.push(Line::default().strong("What it is for").and(": ").said(&secret.about, LONG));
     }
     let hosts = Line::join(secret.hosts.iter().take(NAMED).map(|host| code(host)), ", ");
     let more = secret.hosts.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let header = Line::ours(", in the header ").code(&secret.header, 80).and(". The task never sees its value.");
-    lines.push(Line::ours("It goes to ").then(hosts).and(more).then(header));
+    lines.push(Line::default().strong("It goes to").and(" ").then(hosts).and(more).then(header));
     lines
 }
 

@@ -10,7 +10,7 @@ pub enum Span {
     /// Our own words, without any marks.
     Ours(Cow<'static, str>),
     /// Our own words that weigh more.
-    Strong(String),
+    Strong(Cow<'static, str>),
     /// Somebody else's words, on one line of so many characters at most.
     Said(String, usize),
     /// What is written exactly so, on one line of so many characters at most: a path, a command, a host, a key.
@@ -40,8 +40,8 @@ impl Line {
 
     /// With words of ours that weigh more.
     #[must_use]
-    pub fn strong(self, words: String) -> Self {
-        self.with(Span::Strong(words))
+    pub fn strong(self, words: impl Into<Cow<'static, str>>) -> Self {
+        self.with(Span::Strong(words.into()))
     }
 
     /// With somebody else's words.

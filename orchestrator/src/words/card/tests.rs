@@ -26,8 +26,7 @@ fn pieces(section: &Section) -> (Vec<String>, Vec<String>) {
     let mut line = |line: &Line| {
         for span in &line.0 {
             match span {
-                Span::Ours(words) => ours.push(words.to_string()),
-                Span::Strong(words) => ours.push(words.clone()),
+                Span::Ours(words) | Span::Strong(words) => ours.push(words.to_string()),
                 Span::Said(words, most) | Span::Code(words, most) => {
                     assert!(*most > 0 && *most <= 400, "{words}");
                     theirs.push(words.clone());

@@ -69,8 +69,7 @@ fn entry(item: &Item, now: UnixMs) -> sheet::Item {
 /// A line; what is not ours in it is made safe and cut.
 pub(super) fn words(line: &Line, now: UnixMs) -> String {
     let drawn = line.0.iter().map(|span| match span {
-        Span::Ours(words) => words.clone().into_owned(),
-        Span::Strong(words) => words.clone(),
+        Span::Ours(words) | Span::Strong(words) => words.clone().into_owned(),
         Span::Said(words, most) => text::line(words, *most),
         Span::Code(words, most) => text::code(words, *most),
         Span::When(at) => text::when(*at, now),

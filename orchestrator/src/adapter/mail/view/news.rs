@@ -157,7 +157,7 @@ pub(super) fn decided(approval: &ApprovalView, frame: &Frame) -> (Tone, String, 
         "policy" => (tone(decision), word.to_owned(), format!("{word} by a rule, {at}.")),
         "remembered" => (tone(decision), word.to_owned(), format!("{word} by a remembered decision of {by}, {at}.")),
         channel => {
-            let said = format!("{word}{} by {by}, {at}.", lay::words(&route::over(channel), frame.now));
+            let said = format!("{word} by {by}, {at},{}.", lay::words(&route::over(channel), frame.now));
             (tone(decision), word.to_owned(), said)
         }
     }

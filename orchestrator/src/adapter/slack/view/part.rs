@@ -58,13 +58,16 @@ pub(super) fn paragraph(section: &Section, lists: usize) -> String {
     if !section.sum.is_empty() {
         text.push_str(&format!(": {}", words(&section.sum)));
     }
-    for block in &section.blocks {
+    for (number, block) in section.blocks.iter().enumerate() {
         let more = drawn(block, lists);
         if length(&text) + length(&more) + length(CUT) + 2 > limits::SECTION {
             text.push_str(&format!("\n{CUT}"));
             break;
         }
-        text.push_str(&format!("\n{more}"));
+        // What stands on one line anyway stands beside the title.
+        let is_beside = number == 0 && section.sum.is_empty() && matches!(block, Block::Row(_));
+        text.push_str(if is_beside { ": " } else { "\n" });
+        text.push_str(&more);
     }
     text
 }
