@@ -36,7 +36,7 @@ mod secrets;
 /// Golden files of agents' messages: offers, pauses, a tell, calls, answers, objects; and those of the guest channel.
 const AGENTS: usize = (2 + 5 + 1 + 5 + 9 + 2) + 12;
 /// Golden files of messages that name secrets.
-const SECRETS: usize = 3;
+const SECRETS: usize = 4;
 
 const AT: UnixMs = UnixMs(1_795_000_000_000);
 

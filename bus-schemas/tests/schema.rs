@@ -175,6 +175,7 @@ fn schema_of_the_api_is_published() {
         HostView,
         Health,
         DeadLetterView,
+        MailView,
         LetterView,
         LetterRequest,
         OutView,

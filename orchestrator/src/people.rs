@@ -74,6 +74,10 @@ impl People {
                 if handle.is_empty() {
                     return Err(bad(format!("an empty handle for {channel}: write one, or leave it out")));
                 }
+                if channel == "slack" && !is_slack_id(&handle) {
+                    let way = "write the one that begins with U or W (profile → ⋮ → Copy member ID)";
+                    return Err(bad(format!("{handle:?} is not a Slack user id: {way}")));
+                }
                 if channel == "email" && !handle.contains('@') {
                     return Err(bad(format!("{handle:?} is not a mail address")));
                 }
@@ -183,6 +187,10 @@ impl People {
     pub fn admins(&self) -> Vec<&str> {
         self.members.iter().filter(|(_, member)| member.admin).map(|(name, _)| name.as_str()).collect()
     }
+}
+
+fn is_slack_id(handle: &str) -> bool {
+    handle.starts_with(['U', 'W']) && handle.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 /// A mail address as it is compared: small letters, the domain as servers know it (`xn--…`).

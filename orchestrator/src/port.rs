@@ -2,6 +2,8 @@
 
 pub mod bus;
 pub mod effect;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod journal;
 pub mod mail;
 mod rows;
@@ -14,8 +16,8 @@ use bus_schemas::{
         api::{
             ApplyRequest, ApplyView, ApprovalView, AskRequest, AuditEntry, AuditReport, BatchOutcome, BatchRequest,
             BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView, EditPlanRequest,
-            FatigueView, FeedEvent, Health, HostView, JournalEntry, LetterQuery, LetterRequest, LetterView, NewProject,
-            OutView, PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport, RememberedView,
+            FatigueView, FeedEvent, Health, HostView, JournalEntry, LetterQuery, LetterRequest, LetterView, MailView,
+            NewProject, OutView, PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport, RememberedView,
             RevokeRequest, TellRequest, TellView, UndoRequest, ViewedRequest,
         },
         handoff::ChangedPath,
@@ -172,6 +174,10 @@ pub trait Service: Clone + Send + Sync + 'static {
         _id: &str,
         _request: LetterRequest,
     ) -> impl Future<Output = Result<LetterView, Problem>> + Send {
+        ready(Err(mail_off()))
+    }
+    /// How mail is now.
+    fn mail(&self) -> impl Future<Output = Result<MailView, Problem>> + Send {
         ready(Err(mail_off()))
     }
     /// Mails of ours, the newest first.

@@ -124,7 +124,7 @@ impl Serve {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(paths::dist().join("baton"));
         command.args(arguments).current_dir(self.home.path()).env("BATON_HOME", self.home.path()).env("NO_COLOR", "1");
-        command.env_remove("SLACK_APP_TOKEN").env_remove("SLACK_BOT_TOKEN");
+        command.env_remove("SLACK_APP_TOKEN").env_remove("SLACK_BOT_TOKEN").env_remove("SLACK_SIGNING_SECRET");
         command
     }
 

@@ -32,6 +32,7 @@
 //! | `GET /v1/audit/verify?head=HASH` | → [`AuditReport`] |
 //! | `POST /v1/plans/check` | [`PlanSource`] → [`PlanReport`] |
 //! | `GET /v1/dead-letters` | → `Vec<`[`DeadLetterView`]`>` (newest first, the last 200) |
+//! | `GET /v1/mail` | → [`MailView`] |
 //! | `GET /v1/mail/letters?state=STATE&limit=NUMBER` | → `Vec<`[`LetterView`]`>` (newest first, at most 1000) |
 //! | `GET /v1/mail/letters/{id}` | → [`LetterView`] |
 //! | `GET /v1/mail/letters/{id}/text` | → the mail as it came (`message/rfc822`) |
@@ -53,7 +54,10 @@ pub use super::ledger::{
     BatchRequest, Capability, CapabilityView, DecisionRequest, DelegateRequest, DelegationView, FatigueView, Remember,
     RememberScope, RememberedView, RevokeRequest, Risk, RouteView, ViewedRequest, VoteView,
 };
-pub use super::mail::{LetterQuery, LetterRequest, LetterState, LetterView, OutKind, OutState, OutView};
+pub use super::mail::{
+    LetterQuery, LetterRequest, LetterState, LetterView, MailView, MailboxState, MailboxView, OutKind, OutState,
+    OutView,
+};
 pub use super::work::{
     BudgetRequest, EditPlanRequest, EstimateView, LimitView, OverBudgetView, PlanView, QuestionView, SkillProposal,
     SpendView, TellRequest, TellView,

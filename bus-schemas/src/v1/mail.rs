@@ -8,6 +8,42 @@ use crate::{
     time::UnixMs,
 };
 
+/// How mail is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MailView {
+    /// Our address.
+    pub address: String,
+    /// The mailbox; none where mail comes in over webhooks only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<MailboxView>,
+}
+
+/// How our mailbox is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MailboxView {
+    /// Whether it is read.
+    pub state: MailboxState,
+    /// Why it is not read, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// Whether our mailbox is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum MailboxState {
+    /// It was not reached yet.
+    #[default]
+    Starting,
+    /// It is.
+    Open,
+    /// It is not; that is tried again and again.
+    Trouble,
+}
+
 /// What became of a mail that came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

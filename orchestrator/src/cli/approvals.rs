@@ -30,11 +30,11 @@ async fn list(context: &Context, all: bool) -> Result<Exit, CliError> {
         ui.say(if all { "nothing was asked yet" } else { "nothing waits for a person" });
         return Ok(Exit::Ok);
     }
-    let every = approvals.iter().map(|approval| approval.approval_id);
+    let every = ids::Listed::of(approvals.iter().map(|approval| approval.approval_id));
     let row = |approval: &ApprovalView| {
         let (risk, paint) = card::risk(approval.route.risk);
         vec![
-            ids::short(&approval.approval_id, every.clone()),
+            every.short(&approval.approval_id),
             subject(approval),
             state(ui.out, approval),
             ui.out.paint(paint, risk),

@@ -80,8 +80,8 @@ fn show_question(style: Style, question: &QuestionView, approval: &ApprovalView)
 
 fn show_limit(style: Style, limit: &OverBudgetView, approval: &ApprovalView) -> String {
     let whose = if limit.task_key.is_empty() { "the project".to_owned() } else { clean_line(&limit.task_key) };
-    let used = money::of_resource(limit.resource, limit.used);
-    let most = money::of_resource(limit.resource, limit.limit);
+    let used = money::bare(limit.resource, limit.used);
+    let most = money::bare(limit.resource, limit.limit);
     let mut text = format!(
         "\n{} of {whose} is used up: {used} of {most}\n",
         style.paint(Paint::Yellow, format!("The budget ({})", money::name(limit.resource)))

@@ -120,24 +120,44 @@ fn shown(style: super::style::Style, report: &AuditReport) -> String {
     text
 }
 
+/// An earlier file of that name stays as it is until all of the new one is written: an export that breaks off takes nothing away.
 async fn export(context: &Context, file: &Path) -> Result<Exit, CliError> {
     let failed = |error: std::io::Error| {
         CliError::new(Exit::Environment, "not_written", format!("write {}: {error}", file.display()), None)
     };
-    let mut pages = Pages { client: context.client()?, project: None, after: 0 };
-    let mut out = BufWriter::new(File::create(file).map_err(failed)?);
-    let mut entries = 0;
-    let mut head = String::new();
+    let pages = Pages { client: context.client()?, project: None, after: 0 };
+    // A pipe or a terminal is written to as it is.
+    let is_device = std::fs::metadata(file).is_ok_and(|found| !found.is_file());
+    let (entries, head) = if is_device {
+        written(pages, &File::create(file).map_err(failed)?, failed).await?
+    } else {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let draft = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        let said = written(pages, draft.as_file(), failed).await?;
+        draft.as_file().sync_all().map_err(failed)?;
+        draft.persist(file).map_err(|error| failed(error.error))?;
+        said
+    };
+    context.ui.say(&format!("{entries} entries written to {}; the last one's hash is {head}", file.display()));
+    Ok(Exit::Ok)
+}
+
+/// Writes page after page; how many entries there were, and the last one's hash.
+async fn written(
+    mut pages: Pages<'_>,
+    file: &File,
+    failed: impl Fn(std::io::Error) -> CliError,
+) -> Result<(u64, String), CliError> {
+    let mut out = BufWriter::new(file);
+    let (mut entries, mut head) = (0, String::new());
     while let Some(page) = pages.next().await? {
         for entry in page {
             serde_json::to_writer(&mut out, &entry).map_err(|error| failed(error.into()))?;
-            out.write_all(b"\n").map_err(failed)?;
+            out.write_all(b"\n").map_err(&failed)?;
             entries += 1;
             head = entry.hash;
         }
     }
     out.flush().map_err(failed)?;
-    out.get_ref().sync_all().map_err(failed)?;
-    context.ui.say(&format!("{entries} entries written to {}; the last one's hash is {head}", file.display()));
-    Ok(Exit::Ok)
+    Ok((entries, head))
 }

@@ -1,7 +1,6 @@
 //! `baton budget`: what was spent beside its limits; raises them.
 
 use bus_schemas::v1::{
-    agent::Resource,
     api::{BudgetRequest, ProjectView, SpendView},
     plan::{Budget, Span},
 };
@@ -9,7 +8,7 @@ use bus_schemas::v1::{
 use super::{
     CliError, Context, Exit,
     args::BudgetArgs,
-    money::{amount, name, of_resource, percent, usd},
+    money::{amount, bare, name, percent, usd},
     render::{span, table},
     style::{Paint, Style, clean_line},
     tell,
@@ -65,7 +64,7 @@ fn show(style: Style, project: &ProjectView) -> String {
 
 fn row(style: Style, what: String, view: &SpendView) -> Vec<String> {
     let limits = view.limits.iter().map(|limit| {
-        let text = format!("{} {} % of {}", name(limit.resource), percent(limit), most(limit.resource, limit.limit));
+        let text = format!("{} {} % of {}", name(limit.resource), percent(limit), bare(limit.resource, limit.limit));
         match limit.warned {
             0..80 => text,
             80..95 => style.paint(Paint::Yellow, text),
@@ -81,13 +80,4 @@ fn row(style: Style, what: String, view: &SpendView) -> Vec<String> {
         span(view.vm_ms),
         limits.collect::<Vec<_>>().join(", "),
     ]
-}
-
-fn most(resource: Resource, limit: u64) -> String {
-    match resource {
-        Resource::VmMs | Resource::WallMs => span(limit),
-        Resource::Turns => limit.to_string(),
-        Resource::Tokens => amount(limit),
-        Resource::Usd => of_resource(resource, limit),
-    }
 }

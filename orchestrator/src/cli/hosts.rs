@@ -23,7 +23,7 @@ pub(super) async fn hosts(context: &Context) -> Result<Exit, CliError> {
     }
     // Without the bus nobody knows how the hosts are: what they said last is no news.
     let away = !client.health().await?.bus_connected;
-    let all = hosts.iter().map(|host| host.beat.host_id);
+    let all = ids::Listed::of(hosts.iter().map(|host| host.beat.host_id));
     let rows: Vec<Vec<String>> = hosts
         .iter()
         .map(|host| {
@@ -38,7 +38,7 @@ pub(super) async fn hosts(context: &Context) -> Result<Exit, CliError> {
                 ui.out.paint(Paint::Yellow, "troubled")
             };
             vec![
-                ids::short(&beat.host_id, all.clone()),
+                all.short(&beat.host_id),
                 clean_line(&beat.name),
                 state,
                 clean_line(&beat.pool),

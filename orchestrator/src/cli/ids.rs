@@ -8,17 +8,32 @@ use super::{CliError, Exit};
 /// digits) is in it, because ids of one afternoon share the digits before.
 const CUTS: [usize; 4] = [13, 18, 23, 36];
 
-/// The shortest cut at which `id` differs from all `others`.
-pub(super) fn short<I: Display>(id: &I, others: impl Iterator<Item = I> + Clone) -> String {
-    let full = id.to_string();
-    for cut in CUTS {
-        let Some(prefix) = full.get(..cut) else { break };
-        let alike = others.clone().map(|other| other.to_string());
-        if alike.filter(|other| *other != full && other.starts_with(prefix)).count() == 0 {
-            return prefix.to_owned();
-        }
+/// The ids of a list: each is cut where it differs from the others.
+pub(super) struct Listed(Vec<String>);
+
+impl Listed {
+    /// All of them, in any order.
+    pub(super) fn of<I: Display>(ids: impl Iterator<Item = I>) -> Self {
+        let mut ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self(ids)
     }
-    full
+
+    /// The shortest cut at which `id` differs from all others: in their order, from those beside it.
+    pub(super) fn short(&self, id: &impl Display) -> String {
+        let full = id.to_string();
+        let at = self.0.partition_point(|other| *other < full);
+        let before = at.checked_sub(1).and_then(|before| self.0.get(before));
+        let after = self.0.iter().skip(at).find(|other| **other != full);
+        for cut in CUTS {
+            let Some(prefix) = full.get(..cut) else { break };
+            if ![before, after].into_iter().flatten().any(|other| other.starts_with(prefix)) {
+                return prefix.to_owned();
+            }
+        }
+        full
+    }
 }
 
 /// An id that stands alone.
@@ -46,10 +61,19 @@ mod tests {
             "0193abcd-4f21-7000-8001-000000000001",
             "0193abcd-4f22-7000-8000-000000000001",
         ];
-        let cut = |id: &str| short(&id, ids.iter().copied());
+        let listed = Listed::of(ids.iter());
+        let cut = |id: &str| listed.short(&id);
         assert_eq!(cut(ids[2]), "0193abcd-4f22");
         assert_eq!(cut(ids[0]), "0193abcd-4f21-7000-8000");
         assert_eq!(alone(&ids[0]), "0193abcd-4f21");
+        assert_eq!(cut("0193abcd-4f23-7000-8000-000000000009"), "0193abcd-4f23", "it need not be one of them");
+    }
+
+    #[test]
+    fn long_lists_are_cut_without_looking_at_every_pair() {
+        let ids: Vec<String> = (0..50_000).map(|n| format!("{n:08x}-0000-7000-8000-000000000001")).collect();
+        let listed = Listed::of(ids.iter());
+        assert!(ids.iter().all(|id| listed.short(id) == id[..13]));
     }
 
     #[test]

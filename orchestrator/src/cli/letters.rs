@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use bus_schemas::v1::api::{LetterQuery, LetterRequest, LetterState, LetterView, OutState, OutView};
+use bus_schemas::v1::api::{LetterQuery, LetterRequest, LetterState, LetterView, MailView, OutState, OutView};
 
 use super::{
     CliError, Context, Exit, ids,
@@ -18,16 +18,23 @@ const SHOWN_CHARS: usize = 60;
 
 pub(super) async fn list(context: &Context, state: Option<LetterState>, limit: u32) -> Result<Exit, CliError> {
     let ui = context.ui;
-    let letters = context.client()?.letters(&LetterQuery { state, limit }).await?;
+    let client = context.client()?;
+    let letters = client.letters(&LetterQuery { state, limit }).await?;
     if ui.json {
         letters.iter().try_for_each(|letter| ui.json_line(letter))?;
         return Ok(Exit::Ok);
+    }
+    // An older orchestrator does not say how the mailbox is.
+    if let Some(why) = client.mail().await.ok().and_then(|mail| not_read(&mail)) {
+        ui.say(&ui.err.paint(Paint::Yellow, &why));
     }
     if letters.is_empty() {
         ui.say(if state == Some(LetterState::Quarantined) { "no mail is put aside" } else { "no mail came in" });
         return Ok(Exit::Ok);
     }
-    let rows: Vec<Vec<String>> = letters.iter().map(|letter| row(ui.out, letter)).collect();
+    // Who looks at what was put aside wants to know why.
+    let is_aside = state == Some(LetterState::Quarantined);
+    let rows: Vec<Vec<String>> = letters.iter().map(|letter| row(ui.out, letter, is_aside)).collect();
     ui.data(&table(ui.out, &["ID", "AT", "FROM", "SUBJECT", "STATE", "WHAT CAME OF IT"], &rows))?;
     if state == Some(LetterState::Quarantined) {
         ui.say("`baton mail show ID` shows one; `release ID` lets it pass, `drop ID` throws it away");
@@ -35,14 +42,25 @@ pub(super) async fn list(context: &Context, state: Option<LetterState>, limit: u
     Ok(Exit::Ok)
 }
 
-fn row(style: Style, letter: &LetterView) -> Vec<String> {
+/// What keeps our mailbox from being read, if something does.
+fn not_read(mail: &MailView) -> Option<String> {
+    let why = mail.mailbox.as_ref()?.trouble.as_deref()?;
+    Some(format!(
+        "the mailbox of {} is not read now: {}; `baton mail check` looks at it",
+        mail.address,
+        clean_line(why)
+    ))
+}
+
+fn row(style: Style, letter: &LetterView, is_whole: bool) -> Vec<String> {
+    let outcome = if is_whole { clean_line(&letter.outcome) } else { shown(&letter.outcome) };
     vec![
         short(&letter.id),
         ago(now(), letter.received_at),
         shown(&letter.from),
         shown(&letter.subject),
         state(style, letter.state),
-        shown(&letter.outcome),
+        outcome,
     ]
 }
 
@@ -141,7 +159,8 @@ fn sent_row(style: Style, mail: &OutView) -> Vec<String> {
         shown(&mail.name),
         style.paint(paint, word(&mail.state)),
         mail.tries.to_string(),
-        shown(mail.error.as_deref().unwrap_or_default()),
+        // What stands at its end is who was asked instead.
+        clean_line(mail.error.as_deref().unwrap_or_default()),
     ]
 }
 
@@ -179,9 +198,35 @@ fn check(id: &str) -> Result<&str, CliError> {
 
 #[cfg(test)]
 mod tests {
-    use bus_schemas::time::UnixMs;
+    use bus_schemas::{
+        time::UnixMs,
+        v1::api::{MailboxState, MailboxView},
+    };
 
     use super::*;
+
+    #[test]
+    fn reasons_are_whole_where_they_are_looked_for() {
+        let plain = Style { colour: false };
+        let why = "it came back: 5.1.1 nobody of that name is known at this server; instead: bob at bob@example.org";
+        let mail = OutView { error: Some(why.to_owned()), ..OutView::default() };
+        assert_eq!(sent_row(plain, &mail).last().map(String::as_str), Some(why));
+        let letter = LetterView { outcome: why.to_owned(), ..LetterView::default() };
+        assert_eq!(row(plain, &letter, true).last().map(String::as_str), Some(why));
+        assert!(row(plain, &letter, false).last().is_some_and(|last| last.ends_with('…')));
+    }
+
+    #[test]
+    fn a_mailbox_that_is_not_read_is_said() {
+        let of = |state, trouble: Option<&str>| {
+            let mailbox = Some(MailboxView { state, trouble: trouble.map(str::to_owned) });
+            not_read(&MailView { address: "baton@example.org".to_owned(), mailbox })
+        };
+        assert_eq!((of(MailboxState::Open, None), not_read(&MailView::default())), (None, None));
+        let said = of(MailboxState::Trouble, Some("the server\u{1b}[31m refuses LOGIN")).unwrap();
+        assert!(said.starts_with("the mailbox of baton@example.org is not read now: the server"), "{said}");
+        assert!(!said.contains('\u{1b}') && said.contains("baton mail check"), "{said}");
+    }
 
     #[test]
     fn what_strangers_wrote_cannot_steer_the_terminal() {
@@ -200,7 +245,7 @@ mod tests {
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\r']), "{text:?}");
         assert_eq!(text.lines().filter(|line| line.starts_with("state ")).count(), 1, "{text}");
         assert!(text.contains("envelope   the null return path"), "{text}");
-        assert_eq!(row(plain, &letter)[0], "abababababab");
+        assert_eq!(row(plain, &letter, false)[0], "abababababab");
         assert_eq!(shown(&"x".repeat(61)), format!("{}…", "x".repeat(60)));
     }
 

@@ -8,14 +8,21 @@ use crate::{
 
 pub(super) async fn check(context: &Context, round_trip: bool) -> Result<Exit, CliError> {
     let ui = context.ui;
-    let (config, _) = context.config(Vec::new())?;
+    let (mut config, paths) = context.config(Vec::new())?;
+    let file = context.global.config.clone().unwrap_or_else(|| paths.config_file());
+    config.mail.state_dir = Some(paths.state_dir);
     if round_trip && config.mail.is_on() {
         ui.say(&ui.err.paint(Paint::Dim, "looking (a mail goes to ourselves and is waited for) …"));
     }
     let findings = Box::pin(check::check(&config.mail, round_trip)).await;
     let mut failed = 0;
     let mut warned = 0;
-    for finding in findings {
+    for mut finding in findings {
+        if !config.mail.is_on() {
+            // Who begins wants to know where.
+            let keys = "mail.address, [mail.imap] and [mail.smtp]";
+            finding.hint = Some(format!("set {keys} in {} (docs/mail.md)", file.display()));
+        }
         match finding.grade {
             Grade::Ok => {}
             Grade::Warning => warned += 1,

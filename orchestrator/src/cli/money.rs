@@ -2,26 +2,17 @@
 
 use bus_schemas::v1::{
     agent::Resource,
-    api::{EstimateView, LimitView, SpendView},
+    api::{LimitView, SpendView},
 };
 
 use super::style::{Paint, Style};
-pub(super) use crate::figures::{amount, usd};
-use crate::figures::{range, span};
+pub(super) use crate::{
+    figures::{amount, usd},
+    words::figures::{bare, estimate},
+};
 
 /// Percent of a limit from which on it is shown in yellow, and in red.
 const NEAR: (u32, u32) = (80, 95);
-
-/// An amount of a resource in its unit.
-pub(super) fn of_resource(resource: Resource, amount: u64) -> String {
-    match resource {
-        Resource::Usd => usd(amount),
-        Resource::Tokens => format!("{} tokens", self::amount(amount)),
-        Resource::VmMs => format!("{} VM time", span(amount)),
-        Resource::WallMs => format!("{} in all", span(amount)),
-        Resource::Turns => format!("{amount} turns"),
-    }
-}
 
 /// What a limit is called.
 pub(super) const fn name(resource: Resource) -> &'static str {
@@ -66,21 +57,6 @@ pub(super) fn spend(style: Style, view: &SpendView) -> String {
 pub(super) fn percent(limit: &LimitView) -> u64 {
     let percent = u128::from(limit.used) * 100 / u128::from(limit.limit.max(1));
     u64::try_from(percent).unwrap_or(u64::MAX)
-}
-
-/// What a plan may cost, in one line.
-pub(super) fn estimate(view: &EstimateView) -> String {
-    let time = range(span(view.wall_ms_low), &span(view.wall_ms_high));
-    if view.agent_tasks == 0 {
-        return format!("{time}, no model calls");
-    }
-    let tokens = range(amount(view.tokens_low), &amount(view.tokens_high));
-    let money = if view.priced {
-        range(usd(view.usd_nanos_low), &usd(view.usd_nanos_high))
-    } else {
-        "price unknown".to_owned()
-    };
-    format!("{money}, {tokens} tokens, {time} (retries and waiting for people not counted)")
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) async fn ps(context: &Context) -> Result<Exit, CliError> {
         ui.say("no projects yet: `baton run PLAN.yaml --folder DIR` starts one");
         return Ok(Exit::Ok);
     }
-    let all = projects.iter().map(|project| project.project_id);
+    let all = ids::Listed::of(projects.iter().map(|project| project.project_id));
     let rows: Vec<Vec<String>> = projects
         .iter()
         .map(|project| {
@@ -26,7 +26,7 @@ pub(super) async fn ps(context: &Context) -> Result<Exit, CliError> {
                 number => format!(" ({number} to approve)"),
             };
             vec![
-                ids::short(&project.project_id, all.clone()),
+                all.short(&project.project_id),
                 format!("{}{waits}", ui.out.paint(project_paint(project.state), word(&project.state))),
                 done(project),
                 ago(now(), project.created_at),

@@ -27,7 +27,7 @@ async fn list(context: &Context) -> Result<Exit, CliError> {
         ui.say("no decision is remembered; `baton approve ID --remember 8h` does");
         return Ok(Exit::Ok);
     }
-    let every = all.iter().map(|one| one.approval_id);
+    let every = ids::Listed::of(all.iter().map(|one| one.approval_id));
     let row = |one: &RememberedView| {
         let about = match one.scope {
             RememberScope::Project => format!("project {}", ids::alone(&one.project_id)),
@@ -35,7 +35,7 @@ async fn list(context: &Context) -> Result<Exit, CliError> {
         };
         let (risk, paint) = card::risk(one.risk);
         vec![
-            ids::short(&one.approval_id, every.clone()),
+            every.short(&one.approval_id),
             clean_line(&one.by),
             format!("{} {}", clean_line(&one.kind), clean_line(&one.subject)).trim().to_owned(),
             clean_line(&one.policy),

@@ -186,12 +186,11 @@ pub(super) fn findings(style: Style, findings: &[Finding]) -> String {
 /// What a person would type next, as whole commands with a word of why.
 pub(super) fn next_commands(project: &ProjectView) -> Vec<(String, &'static str)> {
     let id = ids::alone(&project.project_id);
+    let pending = ids::Listed::of(project.pending_approvals.iter());
     let mut next: Vec<(String, &str)> = project
         .pending_approvals
         .iter()
-        .map(|approval| {
-            (format!("baton approve {}", ids::short(approval, project.pending_approvals.iter().copied())), "to go on")
-        })
+        .map(|approval| (format!("baton approve {}", pending.short(approval)), "to go on"))
         .collect();
     match project.state {
         ProjectState::Completed if project.applied_at.is_some() => {

@@ -4,6 +4,7 @@ use bus_schemas::v1::agent::{EgressRecord, Report, Spend};
 
 use super::{
     money,
+    render::count,
     style::{Paint, Style, clean_line},
 };
 
@@ -60,7 +61,8 @@ pub(super) fn spent(spend: &Spend) -> String {
     }
     let assumed = if spend.price_assumed { "~" } else { "" };
     let tokens = money::amount(spend.tokens.total());
-    format!(" · {assumed}{} · {tokens} tok · {} model calls", money::usd(spend.usd_nanos), spend.calls)
+    let calls = count(usize::try_from(spend.calls).unwrap_or(usize::MAX), "model call");
+    format!(" · {assumed}{} · {tokens} tok · {calls}", money::usd(spend.usd_nanos))
 }
 
 #[cfg(test)]

@@ -141,10 +141,13 @@ fn options(context: &Context, config: &Config, paths: &Paths, nats_url: &str) ->
 /// What Slack needs, if it is configured.
 fn slack_options(config: &Config) -> Option<SlackOptions> {
     let slack = &config.slack;
-    let bot_token = slack.bot_token.clone().filter(|_| slack.is_on())?;
-    for complaint in slack.complaints() {
-        tracing::warn!("Slack: {complaint}");
+    if slack.is_begun() {
+        let state = if slack.is_on() { "Slack" } else { "Slack is off" };
+        for complaint in slack.complaints() {
+            tracing::warn!("{state}: {complaint}");
+        }
     }
+    let bot_token = slack.bot_token.clone().filter(|_| slack.is_on())?;
     let settings = Settings {
         channel: slack.channel.clone(),
         max_snippet_bytes: usize::try_from(slack.max_snippet_bytes).unwrap_or(usize::MAX),

@@ -64,20 +64,24 @@ pub fn load(
 ) -> Result<(Config, Vec<Source>), ConfigError> {
     let mut merged = Table::new();
     let mut sources = Vec::new();
+    let mut written = Written::default();
     let standard = paths.config_file();
-    if let Some(table) = read(&standard, true)? {
+    if let Some((table, text)) = read(&standard, true)? {
         merge(&mut merged, table);
+        written.files.push((standard.display().to_string(), text));
         sources.push(Source::File(standard));
     }
     if let Some(path) = extra
-        && let Some(table) = read(path, false)?
+        && let Some((table, text)) = read(path, false)?
     {
         merge(&mut merged, table);
+        written.files.push((path.display().to_string(), text));
         sources.push(Source::File(path.to_owned()));
     }
     let mut set = Vec::new();
     for (name, section, key, text) in variables(env, &merged)? {
         put(&mut merged, &section, &key, variable_value(&name, &section, &key, &text)?);
+        written.variables.push((format!("{section}.{key}"), name.clone()));
         set.push(name);
     }
     if !set.is_empty() {
@@ -94,12 +98,42 @@ pub fn load(
         at: "configuration".to_owned(),
         message: error.message().to_owned(),
     })?;
-    validate(&config)?;
+    validate(&config).map_err(|error| written.placed(error))?;
     Ok((config, sources))
 }
 
-/// Reads and checks one file. A missing one is `None` if it is `optional`.
-fn read(path: &Path, optional: bool) -> Result<Option<Table>, ConfigError> {
+/// Where things are written, the layer that wins last: what is only seen when all is together gets its place from it.
+#[derive(Default)]
+struct Written {
+    /// Names and texts.
+    files: Vec<(String, String)>,
+    /// Dotted keys, and the variables that set them.
+    variables: Vec<(String, String)>,
+}
+
+impl Written {
+    /// The error with the place of the key it is about, if that is written somewhere.
+    fn placed(&self, error: ConfigError) -> ConfigError {
+        let ConfigError::Invalid { at, message } = error else { return error };
+        let Some(key) = at.strip_prefix("configuration ") else { return ConfigError::Invalid { at, message } };
+        let dotted = key.trim_start_matches('[').trim_end_matches(']');
+        let variable = self.variables.iter().find(|(known, _)| known == dotted);
+        let of_file = |key: &str| {
+            self.files.iter().rev().find_map(|(name, text)| {
+                let offset = key_offset(DeTable::parse(text).ok()?.get_ref(), key)?;
+                Some(place(name, text, offset))
+            })
+        };
+        // What is missing has the place of the section it is missing in.
+        let mut sections = std::iter::successors(Some(dotted), |key| key.rsplit_once('.').map(|(section, _)| section));
+        let found = variable.map(|(_, name)| format!("environment variable {name}"));
+        let found = found.or_else(|| sections.find_map(of_file));
+        ConfigError::Invalid { at: found.map_or_else(|| at.clone(), |found| format!("{found}: {key}")), message }
+    }
+}
+
+/// Reads and checks one file, which is given back with its text. A missing one is `None` if it is `optional`.
+fn read(path: &Path, optional: bool) -> Result<Option<(Table, String)>, ConfigError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if optional && error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -131,7 +165,8 @@ fn read(path: &Path, optional: bool) -> Result<Option<Table>, ConfigError> {
     if let Some(error) = secrets::flawed(&name, &text, spans.get_ref(), &config.secrets) {
         return Err(error);
     }
-    text.parse::<Table>().map(Some).map_err(|error| invalid(&error))
+    let table = text.parse::<Table>().map_err(|error| invalid(&error))?;
+    Ok(Some((table, text)))
 }
 
 /// The byte at which a dotted key begins.

@@ -193,19 +193,27 @@ policy = "careful"
     );
     assert_eq!(
         wrong("n = 2", "n = 3"),
-        "configuration policies.careful: decide: nobody can satisfy it: it needs three of leads (ann, bob)"
+        "C/baton.toml:11:11: policies.careful: decide: nobody can satisfy it: it needs three of leads (ann, bob)"
     );
     assert_eq!(
         wrong("of = \"leads\"", "of = \"ops\""),
-        "configuration policies.careful: decide: there is no group `ops` in baton.toml"
+        "C/baton.toml:11:11: policies.careful: decide: there is no group `ops` in baton.toml"
     );
     assert_eq!(
         wrong("[members.bob]", "[members.bob]\nslack = \"U1\""),
-        "configuration members.bob: slack \"U1\" belongs to ann already: one person each"
+        "C/baton.toml:6:10: members.bob: slack \"U1\" belongs to ann already: one person each"
     );
     assert!(wrong("plan = \"careful\"", "plan = \"carful\"").contains("approvals.plan: there is no policy `carful`"));
     assert!(wrong("policy = \"careful\"", "policy = \"x\"").contains("presets.audit.policy: there is no policy `x`"));
     assert!(wrong("\"7d\"", "\"never\"").contains("approvals.remember_max"));
+    assert_eq!(
+        wrong("\"7d\"", "\"90d\""),
+        "C/baton.toml:10:1: approvals.remember_max: `90d` is too long: no decision is remembered for more than 30d"
+    );
+    assert_eq!(
+        wrong("\"U1\"", "\"@ann\""),
+        "C/baton.toml:2:10: members.ann: \"@ann\" is not a Slack user id: write the one that begins with U or W (profile → ⋮ → Copy member ID)"
+    );
     assert!(wrong("[policies.careful]", "[policies.ask]").contains("built in"));
     assert!(wrong("/srv/repo", "repo").contains("absolute path"));
 
@@ -242,6 +250,26 @@ fn slacks_secrets_come_from_the_environment_and_are_not_shown() {
 }
 
 #[test]
+fn what_could_only_fail_later_is_found_with_its_place() {
+    for (text, found) in [
+        ("[slack]\nchannel = '#team'\n", "C/baton.toml:2:1: slack.channel: \"#team\" is no channel's id"),
+        ("[slack]\nfolders = ['/srv', 'work']\n", "C/baton.toml:2:1: slack.folders: \"work\" is no absolute path"),
+        (
+            "[slack]\nnever = ['long enough', ' abc ']\n",
+            "C/baton.toml:2:1: slack.never: text 2 has fewer than 6 characters",
+        ),
+        ("[mail]\nnever = ['abc']\n", "C/baton.toml:2:1: mail.never: text 1 has fewer than 6 characters"),
+    ] {
+        let said = error(text);
+        assert!(said.starts_with(found) && !said.contains("abc"), "{said}");
+    }
+    // The layer that wins is the one that is named.
+    let (_dir, paths) = world(Some("[slack]\nchannel = 'C1'\n"));
+    let refused = load(&paths, None, &env(&[("BATON_SLACK_CHANNEL", "#team")]), Vec::new()).unwrap_err().to_string();
+    assert!(refused.starts_with("environment variable BATON_SLACK_CHANNEL: slack.channel: "), "{refused}");
+}
+
+#[test]
 fn effects_are_checked_with_their_place() {
     let text = "[effects.deploy]\nabout = \"x\"\nrun = [\"./d.sh\", \"{to}\"]\nfolder = \"/srv\"\ntimeout = \"5m\"\nparameters = { to = { one_of = [\"a\"] } }\n";
     let (_dir, paths) = world(Some(text));
@@ -257,11 +285,11 @@ fn effects_are_checked_with_their_place() {
     );
     assert_eq!(
         wrong("\"{to}\"", "\"{two}\""),
-        "configuration effects.deploy.run: `{two}` is no parameter: define it below `parameters`, or write `{{` for a brace"
+        "C/baton.toml:3:1: effects.deploy.run: `{two}` is no parameter: define it below `parameters`, or write `{{` for a brace"
     );
     assert_eq!(
         wrong("/srv", "srv"),
-        "configuration effects.deploy.folder: write an absolute path of at most 250 bytes"
+        "C/baton.toml:4:1: effects.deploy.folder: write an absolute path of at most 250 bytes"
     );
 }
 
@@ -292,8 +320,11 @@ fn a_mistake_in_a_secret_has_its_place_and_a_way_out_and_never_the_value() {
         ("[secrets]\ngithub = \"canary\"\n".to_owned(), "C/baton.toml:2:1: secrets.github must be a section"),
         ("secrets = \"canary\"\n".to_owned(), "C/baton.toml:1:11: [secrets] holds a section for each"),
         ("[secrets.GitHub]\n".to_owned(), "C/baton.toml:1:10: a secret's name is 1 to 64"),
-        (format!("[secrets.github]\n{hosts}"), "configuration [secrets.github]: its value is nowhere"),
-        ("[secrets.github]\nenv = \"TOKEN\"\n".to_owned(), "configuration [secrets.github]: hosts: name the hosts"),
+        (format!("[secrets.github]\n{hosts}"), "C/baton.toml:1:10: [secrets.github]: its value is nowhere"),
+        (
+            "[secrets.github]\nenv = \"TOKEN\"\n".to_owned(),
+            "C/baton.toml:1:10: [secrets.github]: hosts: name the hosts",
+        ),
         (
             format!("[secrets.github]\n{hosts}envv = \"TOKEN\"\n"),
             "unknown key `secrets.github.envv`; did you mean `secrets.github.env`?",

@@ -201,6 +201,9 @@ pub struct Mail {
     pub per_thread: u32,
     /// Texts that never go out: canaries, keys that agents may come across.
     pub never: Vec<Secret>,
+    /// Where the program keeps what it must remember; no key of the configuration.
+    #[serde(skip)]
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Default for Mail {
@@ -237,6 +240,7 @@ impl Default for Mail {
             per_hour: 600,
             per_thread: 30,
             never: Vec::new(),
+            state_dir: None,
         }
     }
 }
@@ -291,6 +295,9 @@ impl Mail {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let invalid =
             |key: &str, message: String| Err(ConfigError::Invalid { at: format!("configuration mail.{key}"), message });
+        if let Some(message) = Secret::unusable(&self.never) {
+            return invalid("never", message);
+        }
         let Some(address) = &self.address else { return Ok(()) };
         let Some((local, domain)) =
             address.split_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty())

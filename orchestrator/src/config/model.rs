@@ -14,6 +14,7 @@ use crate::{
     effects::{Effect, EffectError, Effects},
     people::Member,
     policy::{Approvals, Preset, Rules, RulesError},
+    words::secrets::SHORTEST,
 };
 
 /// Everything.
@@ -167,6 +168,16 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// What is wrong with texts that are never to go out: one that is too short would be let through.
+    pub(super) fn unusable(never: &[Self]) -> Option<String> {
+        let place = never.iter().position(|text| text.expose().trim().len() < SHORTEST)?;
+        Some(format!(
+            "text {} has fewer than {SHORTEST} characters and would not be withheld, since it may be a part of ordinary words: \
+             write a longer one, or leave it out",
+            place + 1
+        ))
     }
 }
 

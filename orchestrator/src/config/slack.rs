@@ -28,7 +28,7 @@ pub struct Slack {
     pub events_listen: Option<SocketAddr>,
     /// Where Slack's Web API is.
     pub api_url: String,
-    /// What is longer than this is not put into Slack, not even as a file.
+    /// The most of a file's or a diff's content that is put into Slack, in bytes; what is longer is cut.
     pub max_snippet_bytes: u64,
     /// The shortest time between two changes of a status message.
     pub status_every: String,
@@ -63,6 +63,12 @@ impl Slack {
     #[must_use]
     pub const fn is_on(&self) -> bool {
         self.bot_token.is_some() && (self.app_token.is_some() || self.events_listen.is_some())
+    }
+
+    /// Whether somebody wants it on: a part of what it needs is there.
+    #[must_use]
+    pub const fn is_begun(&self) -> bool {
+        self.bot_token.is_some() || self.app_token.is_some() || self.events_listen.is_some() || self.channel.is_some()
     }
 
     /// The shortest time between two changes of a status message.
@@ -107,6 +113,18 @@ impl Slack {
                 "anybody could press buttons: set SLACK_SIGNING_SECRET, which Slack signs with",
             );
         }
+        if let Some(channel) = self.channel.as_deref().filter(|channel| !is_channel_id(channel)) {
+            let message = format!(
+                "{channel:?} is no channel's id: write the one that begins with C or G (channel → About → Channel ID)"
+            );
+            return invalid("channel", &message);
+        }
+        if let Some(folder) = self.folders.iter().find(|folder| !folder.is_absolute()) {
+            return invalid("folders", &format!("{folder:?} is no absolute path: write one that begins with /"));
+        }
+        if let Some(message) = Secret::unusable(&self.never) {
+            return invalid("never", &message);
+        }
         if self.pause_ms().is_none_or(|pause| pause < 1_000) {
             return invalid(
                 "status_every",
@@ -115,4 +133,9 @@ impl Slack {
         }
         Ok(())
     }
+}
+
+/// Channels are named by ids; a name would only be found wrong when something is to be said there.
+fn is_channel_id(text: &str) -> bool {
+    text.starts_with(['C', 'G', 'D']) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }

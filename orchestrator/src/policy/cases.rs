@@ -9,9 +9,9 @@ use bus_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Asking, Facts, Rules, needs, risk_word, route};
+use super::{Asking, EFFECT, Facts, Rules, SECRET, needs, risk_word, route};
 use crate::{
-    ledger::{Route, Ruling},
+    ledger::{Asked, Route, Ruling},
     people::{Member, is_name},
     planfile::{
         check::to_json,
@@ -73,13 +73,16 @@ const REQUEST: Shape = Shape::Map(&[
     field("hosts", &TEXTS),
     field("secrets", &TEXTS),
     field("checks", &Shape::Map(&[field("total", &COUNT), field("passed", &COUNT), field("failed", &COUNT)])),
-    field("isolation", &TEXT),
+    field("isolation", &Shape::Word("bad_word", &["hardware", "emulated"])),
     field("asked_by", &TEXT),
     field("started_by", &TEXT),
     field("edited_by", &TEXTS),
     field("questions", &COUNT),
     field("tasks", &COUNT),
-    field("capability", &Shape::Map(&[field("kind", &TEXT), field("name", &TEXT)])),
+    field(
+        "capability",
+        &Shape::Map(&[field("kind", &Shape::Word("bad_word", &["host", SECRET, EFFECT])), field("name", &TEXT)]),
+    ),
 ]);
 const EXPECT: Shape = Shape::Map(&[
     field("decide", &Shape::Word("bad_word", &["auto", "ask"])),
@@ -184,7 +187,20 @@ fn examined(text: &str, site: &Rules, findings: &mut Findings) -> Option<Vec<Cas
     }
     let rules = rules(&root, site, findings)?;
     policies::check_known(root.get("policies"), &rules.people, findings);
+    if let Some(always) = root.get("always") {
+        known(always, &rules, findings);
+    }
     let nodes = root.get("cases").map(Node::elements).unwrap_or_default();
+    if nodes.is_empty() {
+        let place = root.get("cases").map_or(root.place, |cases| cases.place);
+        let hint = "add `- { name: …, policy: …, request: { … }, expect: { decide: ask } }`";
+        findings.error(
+            place,
+            "no_cases",
+            "there are no cases: nothing would be tested".to_owned(),
+            Some(hint.to_owned()),
+        );
+    }
     let mut outcomes = Vec::with_capacity(nodes.len());
     for node in nodes {
         let case: Case = match serde_json::from_value(to_json(node)) {
@@ -194,18 +210,28 @@ fn examined(text: &str, site: &Rules, findings: &mut Findings) -> Option<Vec<Cas
                 continue;
             }
         };
-        let is_known =
-            [POLICY_AUTO, POLICY_ASK].contains(&case.policy.as_str()) || rules.policies.contains_key(&case.policy);
-        if !is_known {
-            let place = node.get("policy").map_or(node.place, |policy| policy.place);
-            let hint = suggestion(&case.policy, rules.policies.keys().map(String::as_str));
-            let message = format!("there is no policy {}", quote(&case.policy));
-            findings.error(place, "unknown_policy", message, hint);
+        if let Some(expect) = node.get("expect").filter(|expect| entries(Some(expect)).is_empty()) {
+            let hint = Some("say at least `decide: auto` or `decide: ask`".to_owned());
+            findings.error(expect.place, "nothing_expected", "the case expects nothing".to_owned(), hint);
+        }
+        if !node.get("policy").is_some_and(|policy| known(policy, &rules, findings)) {
             continue;
         }
         outcomes.push(CaseOutcome { line: node.place.line, mismatches: run(&case, &rules), name: case.name });
     }
     Some(outcomes)
+}
+
+/// Whether a policy of that name is in force.
+fn known(node: &Node, rules: &Rules, findings: &mut Findings) -> bool {
+    let name = node.text().unwrap_or_default();
+    let is_known = [POLICY_AUTO, POLICY_ASK].contains(&name) || rules.policies.contains_key(name);
+    if !is_known {
+        let names = rules.policies.keys().map(String::as_str);
+        let hint = suggestion(name, names.chain([POLICY_AUTO, POLICY_ASK]));
+        findings.error(node.place, "unknown_policy", format!("there is no policy {}", quote(name)), hint);
+    }
+    is_known
 }
 
 /// What is in force for the table.
@@ -227,7 +253,12 @@ fn rules(root: &Node, site: &Rules, findings: &mut Findings) -> Option<Rules> {
             own.and_then(|node| serde_json::from_value(to_json(node)).ok()).unwrap_or_default();
         for (group, list) in entries(groups) {
             for node in list.elements() {
-                let Some(name) = node.text().filter(|name| is_name(name)) else { continue };
+                let Some(name) = node.text().filter(|name| is_name(name)) else {
+                    let message = format!("{} is no member's name", quote(node.text().unwrap_or_default()));
+                    let hint = Some("use letters, digits, `-`, `_` and `.`".to_owned());
+                    findings.error(node.place, "bad_member", message, hint);
+                    continue;
+                };
                 members.entry(name.to_owned()).or_default().groups.push(group.to_owned());
             }
         }
@@ -258,7 +289,14 @@ fn run(case: &Case, rules: &Rules) -> Vec<Mismatch> {
     let own = BTreeMap::new();
     let project_id = ProjectId::from_uuid(uuid::Uuid::nil());
     let asking = Asking { rules, own: &own, facts: &case.request, project_id, remembered: &[], now: UnixMs(0) };
-    compare(&case.expect, &route(&asking, &case.policy))
+    let mut route = route(&asking, &case.policy);
+    let is_secret = case.request.kind == Asked::Capability && case.request.capability.kind == SECRET;
+    let passes_by_the_way = is_secret && !rules.hangs_on_kind(&route, &case.request, &own);
+    // As it would be for a request: some things only people allow, whatever a policy says.
+    if !route.asks() && (case.request.kind.wants_people() || passes_by_the_way) {
+        route.ruling = Ruling::Ask(rules.people.anyone());
+    }
+    compare(&case.expect, &route)
 }
 
 fn compare(expect: &Expect, route: &Route) -> Vec<Mismatch> {

@@ -103,6 +103,49 @@ fn what_is_wrong_with_a_table_has_a_place() {
 }
 
 #[test]
+fn a_table_that_would_test_nothing_is_refused() {
+    let found = |text: &str| {
+        let report = report(text);
+        assert!(!report.passed(), "{text}");
+        report.findings.iter().map(|one| (one.code.clone(), one.line)).collect::<Vec<_>>()
+    };
+    let one = |code: &str, line: u32| vec![(code.to_owned(), line)];
+    assert_eq!(found("cases: []"), one("no_cases", 1));
+    assert_eq!(found("cases:\n  - { name: a, policy: ask, expect: {} }"), one("nothing_expected", 2));
+    assert_eq!(
+        found("always: nope\ncases:\n  - { name: a, policy: ask, expect: { decide: ask } }"),
+        one("unknown_policy", 1)
+    );
+    let of = |request: &str| {
+        found(&format!("cases:\n  - {{ name: a, policy: ask, request: {{ {request} }}, expect: {{ decide: ask }} }}"))
+    };
+    assert_eq!(of("capability: { kind: hots, name: x }"), one("bad_word", 2));
+    assert_eq!(of("isolation: emulatd"), one("bad_word", 2));
+    let group = "groups: { leads: [ann, 'b b'] }\ncases:\n  - { name: a, policy: ask, expect: { decide: ask } }";
+    assert_eq!(found(group), one("bad_member", 1), "a name is not left out in silence");
+}
+
+#[test]
+fn what_only_people_allow_is_asked_about_as_it_would_be_for_a_request() {
+    let table = r#"
+policies:
+  lax: { decide: auto }
+  own:
+    decide: ask
+    rules: [{ name: mirror, when: 'capability.kind == "secret" && capability.name == "mirror"', decide: auto }]
+cases:
+  - { name: a host, policy: lax, request: { kind: capability, capability: { kind: host, name: a.org } }, expect: { decide: auto } }
+  - { name: a secret, policy: lax, request: { kind: capability, capability: { kind: secret, name: a } }, expect: { decide: ask } }
+  - { name: its own rule, policy: own, request: { kind: capability, capability: { kind: secret, name: mirror } }, expect: { decide: auto, rule: mirror } }
+  - { name: an effect, policy: lax, request: { kind: capability, capability: { kind: effect, name: a } }, expect: { decide: ask } }
+  - { name: a question, policy: auto, request: { kind: question }, expect: { decide: ask } }
+  - { name: a skill, policy: lax, request: { kind: skill }, expect: { decide: ask } }
+"#;
+    let report = report(table);
+    assert!(report.passed(), "{report:?}");
+}
+
+#[test]
 fn the_worked_example_of_the_document_passes() {
     let document = std::fs::read_to_string("../docs/approvals.md").unwrap();
     let tables: Vec<&str> = document.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();

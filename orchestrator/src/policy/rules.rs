@@ -154,6 +154,11 @@ impl Rules {
             let message = format!("`{}` is not a duration: write one such as `30d`", remember_max.0);
             return Err(bad("approvals.remember_max".to_owned(), message));
         }
+        if remember_max.as_ms().is_some_and(|ms| ms > REMEMBER_MAX_MS) {
+            let message =
+                format!("`{}` is too long: no decision is remembered for more than {REMEMBER_MAX}", remember_max.0);
+            return Err(bad("approvals.remember_max".to_owned(), message));
+        }
         for (name, preset) in &rules.presets {
             let at = |key: &str| format!("presets.{name}.{key}");
             for (key, path) in [("folder", &preset.folder), ("plan", &preset.plan)] {

@@ -1,6 +1,6 @@
 //! What the API needs of mail: looking at what came and went, and deciding about what was put aside.
 
-use bus_schemas::v1::api::{LetterQuery, LetterView, OutView, Problem};
+use bus_schemas::v1::api::{LetterQuery, LetterView, MailView, OutView, Problem};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
@@ -38,6 +38,8 @@ pub enum MailError {
 
 /// What came and went by mail. Ids are given as the person wrote them: whole, or their beginning.
 pub trait MailRoom: Send + Sync + 'static {
+    /// How mail is now.
+    fn view(&self) -> MailView;
     /// Mails that came in, the newest first.
     fn letters(&self, query: LetterQuery) -> BoxFuture<'_, Result<Vec<LetterView>, MailError>>;
     /// One.

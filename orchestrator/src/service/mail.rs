@@ -79,7 +79,8 @@ impl Orchestrator {
     /// # Errors
     /// A sentence: the database, an address, a password, a key or this machine's certificates are not as they should be.
     pub async fn bridge_mail(&self, data_dir: &Path, options: MailOptions) -> Result<Mail, String> {
-        let MailOptions { mail, has_slack, secrets } = options;
+        let MailOptions { mut mail, has_slack, secrets } = options;
+        mail.state_dir = Some(data_dir.to_owned());
         let ours = mail.address.as_deref().ok_or("mail.address is not set")?;
         let ours = address::normal(ours).ok_or_else(|| format!("mail.address {ours:?} is no plain address"))?;
         let verifier = MailAuth::new(&mail.dns, &mail.trusted_results, &mail.trusted_received, &ours)?;
@@ -107,7 +108,10 @@ impl Orchestrator {
         };
         let fetch = if listener.is_some() { Some(Web::new()?) } else { None };
         // From now on nothing can go wrong any more.
-        if !self.open_mail(Arc::new(bridge.room())) {
+        let (told, state) = watch::channel(ImapState::default());
+        let mailbox = mailbox.map(|settings| (settings, told));
+        let state = mailbox.is_some().then_some(state);
+        if !self.open_mail(Arc::new(bridge.room(state.clone()))) {
             return Err("mail is started already".to_owned());
         }
         let inward = CancellationToken::new();
@@ -124,15 +128,13 @@ impl Orchestrator {
             };
             tasks.push(tokio::spawn(listen::serve(listener, doors, inward.clone())));
         }
-        let mailbox = mailbox.map(|settings| {
-            let (told, state) = watch::channel(ImapState::default());
+        if let Some((settings, told)) = mailbox {
             let rung = bridge.clone();
             let bell = move || rung.ring();
             tasks.push(tokio::spawn(imap::run(settings, store, bell, told, inward.clone())));
-            state
-        });
+        }
         tracing::info!(address = bridge.address(), listening = ?listening, "mail is open");
-        Ok(Mail { bridge, inward, tasks, mailbox, listening })
+        Ok(Mail { bridge, inward, tasks, mailbox: state, listening })
     }
 
     fn mail_settings(

@@ -11,8 +11,8 @@ use bus_schemas::{
         api::{
             ApplyRequest, ApplyView, ApprovalView, AskRequest, AuditEntry, AuditReport, BatchOutcome, BatchRequest,
             BudgetRequest, CancelRequest, DeadLetterView, DecisionRequest, DelegateRequest, DiffView, EditPlanRequest,
-            FatigueView, FeedEvent, Health, HostView, JournalEntry, LetterQuery, LetterRequest, LetterView, NewProject,
-            OutView, PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport, RememberedView,
+            FatigueView, FeedEvent, Health, HostView, JournalEntry, LetterQuery, LetterRequest, LetterView, MailView,
+            NewProject, OutView, PlanReport, PlanSource, PlanView, Problem, ProjectView, RebuildReport, RememberedView,
             RevokeRequest, TaskView, TellRequest, TellView, UndoRequest, ViewedRequest,
         },
         approval::ApprovalSubject,
@@ -360,6 +360,10 @@ impl Service for Orchestrator {
 
     async fn drop_letter(&self, id: &str, request: LetterRequest) -> Result<LetterView, Problem> {
         self.judge_letter(id, request, false).await
+    }
+
+    async fn mail(&self) -> Result<MailView, Problem> {
+        Ok(self.mail_room()?.view())
     }
 
     async fn mail_outbox(&self, limit: u32) -> Result<Vec<OutView>, Problem> {

@@ -56,10 +56,11 @@ fn of_rejected(rejected: &Rejected) -> Problem {
             problem("wrong_state", 409, detail)
         }
         Rejected::NotEligible { .. } => hinted("not_eligible", 403, detail, WHO),
-        Rejected::NotYet { approval_id, by, from } => {
-            let at = jiff::Timestamp::from_millisecond(from.0).map(|at| at.to_string()).unwrap_or_default();
-            let detail = format!("request {approval_id}: {by} has no say in it before {at}");
-            hinted("not_eligible", 403, detail, WHO)
+        Rejected::NotYet { by, from, .. } => {
+            // The first whole second at which it is so.
+            let from = jiff::Timestamp::from_second(from.0.saturating_add(999).div_euclid(1000)).unwrap_or_default();
+            let from = from.strftime("%Y-%m-%d %H:%M:%S UTC");
+            hinted("not_yet", 403, format!("{by} may decide about this request only from {from} on"), WHO)
         }
         Rejected::SelfApproval { .. } => hinted("self_approval", 403, detail, WHO),
         Rejected::WrongVerdict { .. } => problem("cannot_send_back", 422, detail),
@@ -87,5 +88,22 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         | Rejected::UnknownCall { .. }
         | Rejected::BadPatch { .. }
         | Rejected::PatchPending { .. } => problem("not_possible", 409, detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bus_schemas::{id::ApprovalId, time::UnixMs};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn who_may_decide_later_is_told_from_when_on() {
+        let approval_id = ApprovalId::from_uuid(Uuid::nil());
+        let rejected = Rejected::NotYet { approval_id, by: "ann".to_owned(), from: UnixMs(1_800_000_000_001) };
+        let problem = of_rejected(&rejected);
+        assert_eq!((problem.code.as_str(), problem.status), ("not_yet", 403));
+        assert_eq!(problem.detail, "ann may decide about this request only from 2027-01-15 08:00:01 UTC on");
     }
 }

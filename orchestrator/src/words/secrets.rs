@@ -7,8 +7,8 @@ use serde_json::Value;
 /// What stands where a secret was.
 pub const WITHHELD: &str = "[withheld]";
 
-/// Known secrets that are shorter would take holes into ordinary words.
-const SHORTEST: usize = 6;
+/// Known secrets that are shorter (in bytes, without blanks around them) would take holes into ordinary words: they stay.
+pub const SHORTEST: usize = 6;
 /// How keys begin, and the fewest characters that must follow (of letters, digits, `_` and `-`, with a digit among them).
 const SHAPES: [(&str, usize); 28] = [
     ("sk-ant-", 16),

@@ -223,6 +223,14 @@ async fn the_audit_log_is_printed_checked_and_exported() {
     let written = std::fs::read_to_string(&file).unwrap();
     let last: AuditEntry = serde_json::from_str(written.lines().last().unwrap()).unwrap();
     assert_eq!((written.lines().count(), last.number), (3, 3));
+    // An export that cannot be made takes an earlier one away as little as a half one takes its place.
+    let mut world = world;
+    world.stop().await;
+    world.baton(&["audit", "export", file.to_str().unwrap()]).await.expect(6);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    let beside = std::fs::read_dir(file.parent().unwrap()).unwrap().filter_map(Result::ok);
+    let drafts: Vec<_> = beside.filter(|entry| entry.file_name().to_string_lossy().starts_with(".tmp")).collect();
+    assert!(drafts.is_empty(), "{drafts:?}");
 }
 
 #[tokio::test]

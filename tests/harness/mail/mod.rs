@@ -327,6 +327,11 @@ impl MailServer {
         self.tables.lock().lasts = seconds;
     }
 
+    /// Each refresh token is good for one use from now on; a new one comes with every access token.
+    pub fn rotates_refresh(&self) {
+        self.tables.lock().rotates = true;
+    }
+
     /// No access token is good any more; refresh tokens stay good.
     pub fn revoke_tokens(&self) {
         self.tables.lock().tokens.clear();

@@ -33,6 +33,8 @@ pub(super) struct Held {
     pub(super) tokens: BTreeMap<String, String>,
     /// Refresh tokens that are good, with whose they are.
     pub(super) refresh: BTreeMap<String, String>,
+    /// Each of them is good once, and a new one is given for it.
+    pub(super) rotates: bool,
     /// How often the token endpoint was asked.
     pub(super) refreshed: usize,
     /// How many seconds a new access token is said to last.

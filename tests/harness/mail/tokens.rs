@@ -41,11 +41,20 @@ async fn token(State(tables): State<Tables>, form: String) -> (StatusCode, Json<
     if field(&form, "grant_type") != Some("refresh_token") {
         return refused(StatusCode::BAD_REQUEST, "unsupported_grant_type");
     }
-    let owner = field(&form, "refresh_token").and_then(|token| held.refresh.get(token)).cloned();
-    let Some(owner) = owner else { return refused(StatusCode::BAD_REQUEST, "invalid_grant") };
+    let refresh = field(&form, "refresh_token").unwrap_or_default();
+    let Some(owner) = held.refresh.get(refresh).cloned() else {
+        return refused(StatusCode::BAD_REQUEST, "invalid_grant");
+    };
     let access = format!("access-{}", held.refreshed);
-    held.tokens.insert(access.clone(), owner);
-    (StatusCode::OK, Json(json!({ "access_token": access, "token_type": "Bearer", "expires_in": held.lasts })))
+    held.tokens.insert(access.clone(), owner.clone());
+    let mut granted = json!({ "access_token": access, "token_type": "Bearer", "expires_in": held.lasts });
+    if held.rotates {
+        let fresh = format!("refresh-{}", held.refreshed);
+        held.refresh.remove(refresh);
+        held.refresh.insert(fresh.clone(), owner);
+        granted["refresh_token"] = fresh.into();
+    }
+    (StatusCode::OK, Json(granted))
 }
 
 /// RFC 7662: whether a token is good, and whose it is.

@@ -158,6 +158,14 @@ async fn while_a_name_server_is_silent_mail_waits_and_is_not_lost() {
     })
     .await;
     assert_eq!(office.projects().await, 0);
+    // Who looks sees what it waits for.
+    harness::wait::until("why it waits", PATIENCE, || async {
+        let log = office.log();
+        log.iter()
+            .any(|letter| letter["state"] == "kept" && letter["outcome"].to_string().contains("it waits"))
+            .then_some(())
+    })
+    .await;
     office.dns.is_well();
     assert!(office.only_project().await.goal.contains("Wait for it"));
     assert_eq!(office.outcome(&written).await["state"], "done");

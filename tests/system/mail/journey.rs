@@ -9,7 +9,7 @@ use bus_schemas::v1::{
 };
 use harness::{
     hostsim::{Played, Player},
-    mail::{ANN, BATON, BOB, EVE},
+    mail::{ANN, BATON, BOB, EVE, Envelope},
     wait,
 };
 
@@ -119,6 +119,23 @@ async fn what_is_approved_by_mail_is_in_the_folder_in_the_end() {
     .await;
     office.completed(&project).await;
     office.told(ANN, &["completed", "hello.txt"], 0).await;
+}
+
+#[tokio::test]
+async fn a_mail_that_a_program_of_somebody_else_sends_begins_a_project() {
+    let office = Office::open().await;
+    let written = Written::new("Ann <ann@team.test>", BATON, "By swaks", "Count the words.\n");
+    // Nobody signed it: her machine's address speaks for her.
+    let envelope = Envelope::new(ANN, BATON).by("mx.team.test", "127.0.0.5");
+    let said = office.mail.swaks(&envelope, &written.raw()).expect("swaks sends it");
+    assert!(said.contains("250"), "{said}");
+    assert_eq!(office.only_project().await.owner, "ann");
+    // From another machine nothing does.
+    let forged = Written::new(ANN, BATON, "By swaks from elsewhere", "Pay me.\n");
+    let elsewhere = Envelope::new(ANN, BATON).by("mx.elsewhere.test", "127.0.0.6");
+    office.mail.swaks(&elsewhere, &forged.raw()).expect("swaks sends it");
+    office.put_aside(&forged, &["team.test"]).await;
+    assert_eq!(office.projects().await, 1);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use harness::{
     dns::Dns,
     mail::{ANN, BATON, CLIENT_ID, CLIENT_SECRET, Envelope, MailServer as Servers, PASSWORD},
+    nats::free_port,
 };
 use orchestrator::{
     adapter::mail::{
@@ -201,6 +202,34 @@ async fn access_tokens_are_got_and_got_anew() {
 }
 
 #[tokio::test]
+async fn refresh_tokens_that_are_good_once_are_kept_over_a_restart() {
+    let servers = Servers::start();
+    servers.grant_refresh(BATON, "refresh");
+    servers.rotates_refresh();
+    let state = tempfile::tempdir().expect("a folder");
+    let mut mail = settings(&servers, Tls::Implicit, servers.imaps());
+    mail.password = None;
+    mail.state_dir = Some(state.path().to_owned());
+    mail.oauth =
+        Some(OAuth { token_url: servers.token_url(), client_id: CLIENT_ID.to_owned(), scope: "mail".to_owned() });
+    mail.oauth_client_secret = Some(Secret::new(CLIENT_SECRET.to_owned()));
+    mail.oauth_refresh_token = Some(Secret::new("refresh".to_owned()));
+    // Each time as after a restart, with what the configuration says.
+    for count in 1..=3 {
+        Followed::start(&mail, &Drawer::new()).open().await;
+        assert_eq!(servers.tokens_asked(), count);
+    }
+    let file = state.path().join("mail-oauth.json");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).expect("the file").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    // A new one in the configuration counts, whatever is kept of the old one.
+    servers.revoke_refresh();
+    servers.grant_refresh(BATON, "another");
+    mail.oauth_refresh_token = Some(Secret::new("another".to_owned()));
+    Followed::start(&mail, &Drawer::new()).open().await;
+}
+
+#[tokio::test]
 async fn the_check_sends_a_mail_round() {
     let (servers, dns) = (Servers::start(), Dns::start());
     dns.mx("orch.test", &["mx.orch.test"]);
@@ -217,7 +246,56 @@ async fn the_check_sends_a_mail_round() {
     // Who may not log in learns it, and sends nothing.
     mail.password = Some(Secret::new("wrong".to_owned()));
     let findings = check::check(&mail, true).await;
-    let wrong: Vec<&str> =
-        findings.iter().filter(|finding| finding.grade == Grade::Wrong).map(|finding| finding.part).collect();
-    assert_eq!(wrong, ["imap", "smtp"]);
+    assert_eq!(parts(&findings, Grade::Wrong), ["imap", "smtp"]);
+}
+
+/// What came out so.
+fn parts(findings: &[Finding], grade: Grade) -> Vec<&str> {
+    findings.iter().filter(|finding| finding.grade == grade).map(|finding| finding.part).collect()
+}
+
+#[tokio::test]
+async fn the_check_names_each_thing_that_is_wrong_and_the_way_out() {
+    let (servers, dns) = (Servers::start(), Dns::start());
+    dns.mx("orch.test", &["mx.orch.test"]);
+    dns.txt("orch.test", "v=spf1 ip4:127.0.0.1 -all");
+    dns.txt("_dmarc.orch.test", "v=DMARC1; p=reject");
+    let mut right = settings(&servers, Tls::Implicit, servers.imaps());
+    right.dns = vec![dns.address()];
+    let nobody = || format!("127.0.0.1:{}", free_port()).parse().expect("an address");
+    let cases: [(&str, Box<dyn Fn(&mut Mail)>, &[&str], &str); 9] = [
+        ("no name server", Box::new(move |mail| mail.dns = vec![nobody()]), &["mx", "spf", "dmarc"], "mail.dns"),
+        ("another machine", Box::new(|mail| mail.imap.host = "127.0.0.2".to_owned()), &["imap"], "cannot be reached"),
+        ("nobody's authority", Box::new(|mail| mail.imap.ca = None), &["imap"], "ca"),
+        (
+            "TLS where there is none at once",
+            Box::new(|mail| mail.imap.port = Some(servers.imap())),
+            &["imap"],
+            "mail.imap.tls",
+        ),
+        ("no folder", Box::new(|mail| mail.folder = "Nowhere".to_owned()), &["folder"], "that is there: INBOX"),
+        ("another user", Box::new(|mail| mail.imap.user = Some(ANN.to_uppercase() + "x")), &["imap"], "mail.imap.user"),
+        (
+            "TLS at once where there is STARTTLS",
+            Box::new(|mail| mail.smtp.tls = Tls::Implicit),
+            &["smtp"],
+            "implicit is 465, starttls is 587",
+        ),
+        ("an unknown authority", Box::new(|mail| mail.smtp.ca = None), &["smtp"], "set mail.smtp.ca to its PEM file"),
+        ("no login", Box::new(|mail| mail.smtp.user = None), &["round trip"], "must take mail to our own address"),
+    ];
+    for (what, change, wrong, way_out) in cases {
+        let mut mail = right.clone();
+        change(&mut mail);
+        let findings = check::check(&mail, true).await;
+        assert_eq!(parts(&findings, Grade::Wrong), wrong, "{what}: {findings:#?}");
+        let said = findings.iter().filter(|finding| finding.grade == Grade::Wrong);
+        let said: Vec<String> =
+            said.map(|one| format!("{} {}", one.said, one.hint.as_deref().unwrap_or_default())).collect();
+        assert!(said.iter().all(|said| said.contains(way_out)), "{what}: {said:#?}");
+        assert_eq!(parts(&findings, Grade::Warning).contains(&"smtp"), what == "no login", "{findings:#?}");
+    }
+    dns.txt("_dmarc.orch.test", "v=DMARC1; p=none");
+    let findings = check::check(&right, false).await;
+    assert!(parts(&findings, Grade::Warning).contains(&"dmarc"), "{findings:#?}");
 }

@@ -87,9 +87,17 @@ async fn a_password_that_is_refused_for_a_while_loses_nothing() {
     let written = Written::new(ANN, BATON, "Locked out", "Do it all the same.\n");
     office.sends(&written);
     office.mail.wait_for_mail(BATON, |mail| mail.subject() == "Locked out").await;
+    let client = office.client();
+    let trouble = || async { client.mail().await.expect("how mail is").mailbox.expect("a mailbox").trouble };
+    let why = wait::until("what keeps the mailbox from being read", PATIENCE, &trouble).await;
+    assert!(why.contains("LOGIN") || why.contains("refused"), "{why}");
+    let log = office.serve.baton(&["mail", "log"]);
+    let said = String::from_utf8_lossy(&log.stderr).into_owned();
+    assert!(said.contains("the mailbox of baton@orch.test is not read now"), "{said}");
     assert_eq!(office.projects().await, 0);
     office.mail.add_user(BATON);
     assert!(office.only_project().await.goal.contains("all the same"));
+    wait::until("the mailbox to be read", PATIENCE, || async { trouble().await.is_none().then_some(()) }).await;
     assert_eq!(office.outcome(&written).await["state"], "done");
 }
 

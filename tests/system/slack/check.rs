@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use harness::{
+    nats::NatsServer,
     serve::Serve,
     slack::{APP_TOKEN, BOT_TOKEN, OTHER_CHANNEL, Slack, TEAM_CHANNEL},
 };
@@ -99,6 +100,17 @@ async fn without_tokens_it_says_where_they_come_from() {
     let (code, text) = check("[slack]\n", false);
     assert_eq!(code, 3, "{text}");
     says(&text, &["SLACK_BOT_TOKEN", "Install App"]);
+}
+
+#[tokio::test]
+async fn what_is_half_set_up_is_said_in_the_log_and_costs_only_slack() {
+    let nats = NatsServer::start().await;
+    let mut serve = Serve::new(&nats.url(), "[slack]\nbot_token = \"xoxb-1-canary\"\nchannel = \"C0TEAM\"\n");
+    serve.start().await;
+    let log = serve.log_text();
+    says(&log, &["Slack is off", "set SLACK_APP_TOKEN"]);
+    assert!(!log.contains("canary"), "{log}");
+    assert!(serve.client().health().await.is_ok());
 }
 
 #[tokio::test]

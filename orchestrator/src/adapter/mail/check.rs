@@ -90,6 +90,9 @@ async fn check_with(mail: &Mail, round_trip: bool, timing: Timing) -> Vec<Findin
         Some(settings) => incoming::look(settings, &mut findings).await,
         None => false,
     };
+    if mail.imap.host.is_empty() {
+        incoming::webhooks(mail, &mut findings);
+    }
     let way_out = outgoing::look(mail, address, &mut findings).await;
     if mail.allow.is_empty() {
         let hint = "members' addresses may always write; for others set mail.allow";
@@ -97,10 +100,11 @@ async fn check_with(mail: &Mail, round_trip: bool, timing: Timing) -> Vec<Findin
     } else {
         findings.push(Part("allow", "who may write").ok(format!("members, {}", mail.allow.join(", "))));
     }
-    if let Some(settings) = settings.filter(|_| round_trip && way_in)
-        && way_out
-    {
-        findings.push(trip::take(mail, address, &settings).await);
+    let idle = Part("settings", "what is set is used");
+    findings
+        .extend(mail.complaints().into_iter().map(|why| idle.warning(why, "docs/mail.md says what belongs together")));
+    if let (Some(settings), Some(smtp)) = (settings.filter(|_| round_trip && way_in), way_out) {
+        findings.push(trip::take(mail, address, &smtp, &settings).await);
     }
     findings
 }

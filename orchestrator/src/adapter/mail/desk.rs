@@ -89,6 +89,10 @@ pub struct InMail {
     pub by: Option<String>,
     /// Its text was removed: it is old, or one too many of its kind.
     pub is_cleared: bool,
+    /// Its place among all that came, from 1 on; it stays.
+    pub place: i64,
+    /// How often it could not be found out who wrote it.
+    pub tries: u32,
 }
 
 /// Which mails.
@@ -217,8 +221,10 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn letter(&self, id: &str) -> impl Future<Output = Kept<Option<InMail>>> + Send;
     /// Mails, the newest first.
     fn letters(&self, filter: LetterFilter) -> impl Future<Output = Kept<Vec<InMail>>> + Send;
-    /// What is kept or released and not acted on, the oldest first.
-    fn unfinished(&self) -> impl Future<Output = Kept<Vec<InMail>>> + Send;
+    /// What is kept or released and not acted on, behind a place, the oldest first, at most so many.
+    fn unfinished(&self, behind: i64, most: u32) -> impl Future<Output = Kept<Vec<InMail>>> + Send;
+    /// It could not be found out who wrote a mail, so often, and why the last time.
+    fn set_tries(&self, id: &str, tries: u32, why: &str) -> impl Future<Output = Kept<()>> + Send;
     /// What became of a mail.
     fn finish(&self, id: &str, verdict: Verdict, at: UnixMs) -> impl Future<Output = Kept<()>> + Send;
     /// An admin lets a quarantined mail pass, or throws it away; `false` if it is not quarantined.
@@ -252,6 +258,8 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn asks(&self, approval_id: ApprovalId) -> impl Future<Output = Kept<Vec<OutMail>>> + Send;
     /// Mails of ours, the newest first, at most so many.
     fn outbox(&self, limit: u32) -> impl Future<Output = Kept<Vec<OutMail>>> + Send;
+    /// The newest mail of ours to a person at an address that waits for nothing any more: it went, or failed, or came back.
+    fn newest_to(&self, person: &str, address: &str) -> impl Future<Output = Kept<Option<OutMail>>> + Send;
     /// How many mails went to a person about a project (`None`: about none) since an instant.
     fn sent_since(
         &self,

@@ -1,7 +1,11 @@
-//! Access tokens for mail servers, got with a refresh token.
+//! Access tokens for mail servers, got with a refresh token. Some services give a new refresh token each time, and the old one ends
+//! sooner or later: the newest one is kept, in a file that only its owner reads.
+
+mod kept;
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,6 +27,9 @@ const USUAL: Duration = Duration::from_secs(600);
 /// The longest that is said of an error.
 const SHOWN_CHARS: usize = 200;
 
+/// One refresh token is used at a time, whoever it is for: a service that lets each be used once would take a second use for theft.
+static TURN: Mutex<()> = Mutex::const_new(());
+
 /// Where access tokens come from; the last one is remembered. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens(Arc<Inner>);
@@ -31,6 +38,10 @@ struct Inner {
     http: reqwest::Client,
     url: String,
     form: Vec<(&'static str, String)>,
+    /// The refresh token of the configuration.
+    refresh: Secret,
+    /// Where newer ones are kept.
+    file: Option<PathBuf>,
     last: Mutex<Option<(String, Instant)>>,
 }
 
@@ -44,6 +55,14 @@ impl fmt::Debug for Tokens {
 struct Granted {
     access_token: String,
     expires_in: Option<u64>,
+    refresh_token: Option<String>,
+}
+
+/// Why there is no token.
+enum Refusal {
+    /// The service does not take the refresh token.
+    Refused(String),
+    Away(String),
 }
 
 impl Tokens {
@@ -62,17 +81,14 @@ impl Tokens {
                 "mail.oauth is set, and the refresh token is missing: set BATON_MAIL_OAUTH_REFRESH_TOKEN".to_owned()
             );
         };
-        let mut form = vec![
-            ("grant_type", "refresh_token".to_owned()),
-            ("refresh_token", refresh.expose().to_owned()),
-            ("client_id", oauth.client_id.clone()),
-        ];
+        let mut form = vec![("grant_type", "refresh_token".to_owned()), ("client_id", oauth.client_id.clone())];
         form.extend(mail.oauth_client_secret.as_ref().map(|secret| ("client_secret", secret.expose().to_owned())));
         form.extend(Some(&oauth.scope).filter(|scope| !scope.is_empty()).map(|scope| ("scope", scope.clone())));
         let http = http().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build();
         let http = http.map_err(|error| format!("tokens cannot be got: {error}"))?;
         let url = oauth.token_url.clone();
-        Ok(Some(Self(Arc::new(Inner { http, url, form, last: Mutex::new(None) }))))
+        let file = mail.state_dir.as_ref().map(|dir| dir.join(kept::FILE));
+        Ok(Some(Self(Arc::new(Inner { http, url, form, refresh: refresh.clone(), file, last: Mutex::new(None) }))))
     }
 
     /// A token that is good for a while.
@@ -97,10 +113,42 @@ impl Tokens {
         *self.0.last.lock().await = None;
     }
 
+    /// With the newest refresh token; if that is not taken, with the one of the configuration.
     async fn ask(&self) -> Result<Granted, String> {
+        let inner = &self.0;
+        let _turn = TURN.lock().await;
+        let newest = match &inner.file {
+            Some(file) => kept::read(file.clone(), inner.refresh.clone()).await,
+            None => None,
+        };
+        let first = newest.as_ref().unwrap_or(&inner.refresh);
+        let granted = match self.exchange(first).await {
+            Err(Refusal::Refused(why)) if newest.is_some() => {
+                tracing::warn!(%why, "mail: the newest refresh token is not taken; the one of the configuration is tried");
+                self.exchange(&inner.refresh).await
+            }
+            granted => granted,
+        };
+        let granted = granted.map_err(|refusal| match refusal {
+            Refusal::Refused(why) | Refusal::Away(why) => why,
+        })?;
+        if let (Some(file), Some(fresh)) = (&inner.file, &granted.refresh_token)
+            && fresh != first.expose()
+            && let Err(error) = kept::write(file.clone(), inner.refresh.clone(), Secret::new(fresh.clone())).await
+        {
+            // The one before is good for a while, mostly.
+            tracing::warn!(file = %file.display(), %error, "mail: a new refresh token is not kept");
+        }
+        Ok(granted)
+    }
+
+    async fn exchange(&self, refresh: &Secret) -> Result<Granted, Refusal> {
         let url = &self.0.url;
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0.form).finish();
-        let away = |error: reqwest::Error| format!("{url} does not answer: {}", error.without_url());
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.0.form)
+            .append_pair("refresh_token", refresh.expose())
+            .finish();
+        let away = |error: reqwest::Error| Refusal::Away(format!("{url} does not answer: {}", error.without_url()));
         let asked = self.0.http.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(body);
         let answer = asked.send().await.map_err(away)?;
         let status = answer.status();
@@ -109,14 +157,15 @@ impl Tokens {
             let error: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
             let said = ["error", "error_description"].map(|key| error[key].as_str().unwrap_or_default());
             let said: String = said.join(" ").chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect();
-            return Err(format!(
+            return Err(Refusal::Refused(format!(
                 "{url} gives no token ({status}: {}): if the access was withdrawn, get a new refresh token and set \
                  BATON_MAIL_OAUTH_REFRESH_TOKEN",
                 said.trim()
-            ));
+            )));
         }
-        serde_json::from_str(&text)
-            .map_err(|_| format!("{url} answers something that is no token: look at mail.oauth.token_url"))
+        serde_json::from_str(&text).map_err(|_| {
+            Refusal::Away(format!("{url} answers something that is no token: look at mail.oauth.token_url"))
+        })
     }
 }
 

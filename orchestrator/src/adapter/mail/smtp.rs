@@ -29,7 +29,10 @@ use super::{
     oauth::Tokens,
     verifier::{Transport, TransportError},
 };
-use crate::config::{Mail, Secret, Tls};
+use crate::{
+    config::{Mail, Secret, Tls},
+    mail::address,
+};
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug)]
@@ -151,13 +154,23 @@ impl Smtp {
             port,
             tls: server.tls,
             parameters,
-            hello: ClientId::default(),
+            hello: hello(mail),
             login,
             signer: mail.dkim.as_ref().map(Signer::new).transpose()?,
             waits,
             takes_tokens: OnceLock::new(),
             idle: Mutex::new(Vec::new()),
         })))
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}", self.0.host, self.0.port)
+    }
+
+    /// Who we say we are to it.
+    pub(super) fn hello(&self) -> &ClientId {
+        &self.0.hello
     }
 
     /// A connection that can be used now, and whether it was used before.
@@ -174,14 +187,15 @@ impl Smtp {
     }
 
     /// A fresh connection: greeted, secret, logged in. Whatever fails here says nothing about the mail.
-    async fn connect(&self) -> Result<AsyncSmtpConnection, TransportError> {
+    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, TransportError> {
         let inner = &self.0;
-        let later = |why: String| TransportError::Later(format!("{}:{}: {why}", inner.host, inner.port));
+        let place = self.place();
+        let later = |why: String| TransportError::Later(format!("{place}: {why}"));
         let connecting = async {
             let implicit = inner.parameters.clone().filter(|_| inner.tls == Tls::Implicit);
-            let place = (inner.host.as_str(), inner.port);
+            let server = (inner.host.as_str(), inner.port);
             let mut connection =
-                AsyncSmtpConnection::connect_tokio1(place, Some(inner.waits.connect), &inner.hello, implicit, None)
+                AsyncSmtpConnection::connect_tokio1(server, Some(inner.waits.connect), &inner.hello, implicit, None)
                     .await
                     .map_err(|error| later(words(&error)))?;
             if let (Tls::Starttls, Some(parameters)) = (inner.tls, inner.parameters.clone()) {
@@ -256,7 +270,7 @@ impl Smtp {
     }
 
     fn error(&self, failure: Failure) -> TransportError {
-        let place = format!("{}:{}", self.0.host, self.0.port);
+        let place = self.place();
         match failure {
             Failure::Gone(why) => TransportError::Later(format!("{place}: {why}")),
             Failure::Sender(code, why) => {
@@ -275,8 +289,8 @@ impl Smtp {
 
 impl Transport for Smtp {
     async fn send(&self, mail_from: &str, to: &str, raw: &[u8]) -> Result<(), TransportError> {
-        let from = (!mail_from.is_empty()).then(|| address(mail_from)).transpose()?;
-        let to = address(to)?;
+        let from = (!mail_from.is_empty()).then(|| written(mail_from)).transpose()?;
+        let to = written(to)?;
         let signed = match &self.0.signer {
             Some(signer) => signer.sign(raw).map_err(TransportError::Never)?,
             None => raw.to_vec(),
@@ -362,10 +376,19 @@ impl Smtp {
     }
 }
 
+/// Who we say we are: the domain of our address. Names of machines have no dot, mostly, and some servers take none of those.
+fn hello(mail: &Mail) -> ClientId {
+    let address = mail.address.as_deref().and_then(address::normal).unwrap_or_default();
+    match address::domain(&address) {
+        "" => ClientId::Domain("localhost".to_owned()),
+        domain => ClientId::Domain(domain.to_owned()),
+    }
+}
+
 /// A piece of a mail.
 const PIECE: usize = 32 << 10;
 
-fn address(text: &str) -> Result<Address, TransportError> {
+fn written(text: &str) -> Result<Address, TransportError> {
     let sound = text.is_ascii().then(|| text.parse().ok()).flatten();
     sound.ok_or_else(|| TransportError::Never(format!("{text:?} is no mail address that can be written to")))
 }

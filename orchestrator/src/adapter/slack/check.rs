@@ -13,13 +13,13 @@ use crate::config::Slack;
 /// The bot's scopes, and what each is for. `deploy/slack/manifest.yaml` asks for exactly these.
 pub const SCOPES: [(&str, &str); 14] = [
     ("app_mentions:read", "hears when somebody names it in a channel"),
-    ("channels:history", "finds its own messages again after a crash, in channels"),
+    ("channels:history", "hears what is written in projects' threads, and finds its own messages again after a crash"),
     ("channels:read", "looks channels up"),
     ("chat:write", "posts and changes its messages"),
     ("commands", "has the command /baton and the shortcut in a message's menu"),
     ("files:read", "takes the files of a request as inputs"),
     ("files:write", "attaches diffs and results"),
-    ("groups:history", "finds its own messages again after a crash, in private channels it is in"),
+    ("groups:history", "the same in private channels it is in"),
     ("groups:read", "looks private channels up that it is in"),
     ("im:history", "hears what is written to it directly"),
     ("im:read", "looks direct conversations up"),
@@ -97,6 +97,10 @@ pub async fn check<W: SlackWeb>(
     for (name, id) in members {
         findings.push(member(web, name, id).await);
     }
+    findings.extend(slack.folders.iter().filter(|folder| !folder.is_dir()).map(|folder| {
+        let found = format!("{} is no folder: every path below it is refused", folder.display());
+        warn("folders", "people start projects there", found, "make it, or take it out of slack.folders")
+    }));
     findings
 }
 

@@ -99,8 +99,8 @@ fn sealed(payload: &Value) -> String {
 
 /// Whoever takes what comes in. Slack is answered after [`keep`](Self::keep), within three seconds.
 pub trait Receiver: Clone + Send + Sync + 'static {
-    /// Keeps an envelope for good, unreadable ones too. `false` says it was kept before: a repeat, not to be acted on. After an
-    /// error (told as a sentence for the log) Slack is not answered and sends it again.
+    /// Keeps an envelope for good, unreadable ones too. `false` says that nothing is to be done: it was kept before, or is no
+    /// business of ours. After an error (told as a sentence for the log) Slack is not answered and sends it again.
     fn keep(&self, envelope: &Envelope) -> impl Future<Output = Result<bool, String>> + Send;
     /// Acts on a new one. What it returns goes out with the answer, if it comes in time: a `response_action` of a view, for example.
     fn receive(&self, envelope: Envelope) -> impl Future<Output = Option<Value>> + Send;

@@ -37,7 +37,7 @@ pub(super) async fn hand<R: Receiver>(
     match timeout_at(latest, kept).await {
         Ok(Ok(Ok(true))) => {}
         Ok(Ok(Ok(false))) => {
-            tracing::debug!(key, "Slack sent it again");
+            tracing::debug!(key, "nothing is to be done: Slack sent it again, or it is no business of ours");
             return Ok(None);
         }
         Ok(Ok(Err(why))) => return Err(why),

@@ -25,10 +25,11 @@ use super::{
 };
 use crate::port::journal::JournalError;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../migrations/mail/0001_first.sql"),
     include_str!("../../../migrations/mail/0002_asks.sql"),
     include_str!("../../../migrations/mail/0003_strangers.sql"),
+    include_str!("../../../migrations/mail/0004_tries.sql"),
 ];
 /// The name under which the place in the feed is kept.
 const FEED: &str = "feed";

@@ -107,6 +107,20 @@ impl SlackStore {
         .await
     }
 
+    /// Forgets what an envelope said that was acted on; that it came stays known.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn drop_words(&self, key: String) -> Outcome<()> {
+        self.run("drop an envelope's words", move |connection| {
+            connection
+                .prepare_cached("UPDATE inbox SET raw = 'null' WHERE key = ?1 AND done_at IS NOT NULL")?
+                .execute([key])
+                .map(drop)
+        })
+        .await
+    }
+
     /// What was kept and not yet acted on, the oldest first.
     ///
     /// # Errors

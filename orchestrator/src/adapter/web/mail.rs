@@ -19,12 +19,17 @@ use crate::port::Service;
 
 pub(super) fn routes<S: Service>() -> Router<Api<S>> {
     Router::new()
+        .route("/v1/mail", get(mail::<S>))
         .route("/v1/mail/letters", get(letters::<S>))
         .route("/v1/mail/letters/{id}", get(letter::<S>))
         .route("/v1/mail/letters/{id}/text", get(text::<S>))
         .route("/v1/mail/letters/{id}/release", post(release::<S>))
         .route("/v1/mail/letters/{id}/drop", post(discard::<S>))
         .route("/v1/mail/outbox", get(outbox::<S>))
+}
+
+async fn mail<S: Service>(State(api): State<Api<S>>) -> Answer {
+    answer(api.service.mail().await)
 }
 
 async fn letters<S: Service>(State(api): State<Api<S>>, Params(query): Params<LetterQuery>) -> Answer {

@@ -210,7 +210,7 @@ fn limiting(line: &str) -> impl Iterator<Item = &String> {
 }
 
 /// Whether a line is only a greeting.
-fn greets(line: &str) -> bool {
+pub(super) fn greets(line: &str) -> bool {
     line.split_whitespace().count() <= 5
         && GREETING.iter().any(|word| line.starts_with(word.as_str()))
         && !line.ends_with(['?', ':'])

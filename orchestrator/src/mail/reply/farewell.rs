@@ -53,7 +53,10 @@ pub(super) fn closing(line: &str) -> bool {
         return false;
     }
     let text = bare(line);
+    // In two languages: "Best regards / Mit freundlichen Grüßen".
+    let both = || text.contains(['/', '|']) && text.split(['/', '|']).all(|part| CLOSING.contains(bare(part)));
     CLOSING.contains(text)
+        || both()
         || text.split_once(',').is_some_and(|(before, name)| {
             before.len() > 6
                 && CLOSING.contains(before.trim())
@@ -176,7 +179,10 @@ pub(super) fn legal(paragraph: &str) -> bool {
     if scanned && (paragraph.contains("virus") || paragraph.contains("malware") || paragraph.contains("viren")) {
         return true;
     }
-    MAIL.iter().any(|word| paragraph.contains(word.as_str()))
+    // Who says "I" speaks about it.
+    let spoken = ["i'm", "i'd", "i've", "i'll", "i am", "i think", "i would", "i got"];
+    !spoken.iter().any(|word| says(paragraph, word))
+        && MAIL.iter().any(|word| paragraph.contains(word.as_str()))
         && LAW.iter().filter(|word| paragraph.contains(word.as_str())).take(2).count() == 2
 }
 
@@ -218,16 +224,49 @@ pub(super) fn contact(line: &str) -> bool {
     }
     let digits = line.chars().filter(char::is_ascii_digit).count();
     let letters = line.chars().filter(|c| c.is_alphabetic()).count();
-    let phone = digits >= 7 && letters <= 24 && !line.contains('/');
+    let code =
+        |c: char| matches!(c, '/' | '$' | '|' | '=' | '{' | '}' | '[' | ']' | '_' | ';' | '#' | '%' | '&' | '\\');
+    let phone = digits >= 7 && letters <= 24 && !line.contains(code);
     phone
         || line.starts_with("www.")
         || line.starts_with("http")
-        || line.contains(" | ")
+        || (line.contains(" | ") && !line.starts_with('|'))
         || line.starts_with("tel")
         || line.starts_with("mob")
         || line.starts_with("fax")
         || (has_address(line) && line.split_whitespace().count() <= 4)
         || line.contains("www.") && line.split_whitespace().count() <= 4
+}
+
+/// Whether a line of an address holds links behind words, or fields between bars, however long.
+pub(super) fn linked(line: &str) -> bool {
+    line.len() <= 600
+        && (line.contains("<http") || line.contains(" | "))
+        && (!line.ends_with(['.', '!']) || line.split_whitespace().count() <= 12)
+}
+
+/// Whether a line is a note below a text: `[1] https://…`, `[the plan]: https://…`.
+pub(super) fn note(line: &str) -> bool {
+    let Some((name, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) else { return false };
+    let rest = rest.trim_start_matches([':', ' ', '-', '.']);
+    let picture = name.starts_with("cid:") || name.starts_with("image") || rest.starts_with('<');
+    !picture
+        && name.len() <= 60
+        && (rest.is_empty() || rest.starts_with("http") || name.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Whether a line was added below a greeting: `PS: …`.
+pub(super) fn postscript(line: &str) -> bool {
+    ["ps", "p.s", "nb", "n.b", "btw", "edit"].iter().any(|start| {
+        line.strip_prefix(start).is_some_and(|rest| rest.chars().next().is_none_or(|c| !c.is_alphanumeric()))
+    })
+}
+
+/// Whether a line is the address of a mailing list's page and nothing else.
+pub(super) fn list_page(line: &str) -> bool {
+    line.starts_with("http")
+        && !line.contains(' ')
+        && ["/mailman/listinfo/", "/mailman3/lists/", "/lists/listinfo/"].iter().any(|path| line.contains(path))
 }
 
 /// Whether a line is a fact of a business card: a picture, or a number with what it is.

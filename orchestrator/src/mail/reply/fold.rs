@@ -114,13 +114,16 @@ pub(super) fn quoted(line: &str) -> (usize, &str) {
     let mut depth = 0;
     let mut rest = line.trim_start_matches(|c: char| c.is_whitespace() || invisible(c));
     let mut shown = line;
-    // `>>> like this <<<` is a decoration.
+    // `>>> like this <<<` is a decoration, `>> cout << "quoted" <<` is not.
     let end = line.trim_end();
-    if line.starts_with(">>") && end.ends_with("<<") {
+    let inner = end.trim_matches(['<', '>']);
+    let decorated =
+        line.starts_with(">>") && end.ends_with("<<") && (end.ends_with("<<<") || marks(end, '>') == marks(end, '<'));
+    if decorated && !inner.contains("<<") {
         return (0, line);
     }
     // `>>> Anna Bell 03/05/26 10:01AM >>>` is a heading.
-    if line.starts_with(">>>") && end.ends_with(">>>") && end.bytes().any(|byte| byte != b'>' && byte != b' ') {
+    if line.starts_with(">>>") && end.ends_with(">>>") && end.len() < 200 && when(inner).date {
         return (0, line);
     }
     while let Some(next) = rest.strip_prefix('>').or_else(|| rest.strip_prefix('＞')) {
@@ -135,12 +138,25 @@ pub(super) fn quoted(line: &str) -> (usize, &str) {
     (depth, shown)
 }
 
-/// Whether a folded text names a mail address.
+/// How many times a mark stands in a text.
+fn marks(text: &str, mark: char) -> usize {
+    text.chars().filter(|c| *c == mark).count()
+}
+
+/// Whether a folded text names a mail address. `root@host:/tmp#` is none, nor is `[root@host ~]#`.
 pub(super) fn has_address(folded: &str) -> bool {
     folded.match_indices('@').any(|(at, _)| {
-        let before = folded[..at].chars().next_back();
-        let after = folded[at + 1..].chars().next();
-        before.is_some_and(|c| c.is_alphanumeric() || "._%+-\"".contains(c)) && after.is_some_and(char::is_alphanumeric)
+        let before = &folded[..at];
+        let named = before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || "._%+-\"".contains(c));
+        let rest = &folded[at + 1..];
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'))).unwrap_or(rest.len());
+        let (domain, after) = rest.split_at(end);
+        let dotted = domain.char_indices().any(|(dot, c)| c == '.' && dot > 0 && dot + 1 < domain.len());
+        let prompt = || {
+            let name = before.rfind([' ', '<', '(', '"', '[']).map_or(before, |from| &before[from..]);
+            name.starts_with('[') || after.starts_with([':', '/', '#', '$', '%'])
+        };
+        named && domain.starts_with(char::is_alphanumeric) && (dotted || !prompt())
     }) || folded.contains("mailto:")
 }
 

@@ -35,6 +35,9 @@ const BLOCKS: &[&str] = &[
 const BREAKS: &[&str] =
     &["p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "body", "tbody", "thead", "caption", "address", "hr"];
 
+/// The longest heading of a quote, in bytes.
+const ATTRIBUTION: usize = 700;
+
 /// What is known where a piece of text stands.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
@@ -291,7 +294,8 @@ fn says(name: &str, attributes: &str) -> Option<Says> {
         "origbody",
         "reply139content",
         "oriMsgHtmlSeperator",
-    ]) || id.starts_with("yahoo_quoted")
+    ]) || id.contains("yahoo_quoted")
+        || classes.split_whitespace().any(|class| class.ends_with("yahoo_quoted"))
         || marker.contains("__quoted_text__")
         || marker.contains("__headers__")
         || marker.contains("messagereplysection")
@@ -443,21 +447,32 @@ fn heading(lines: &[(String, Place)], above: &[usize]) -> Vec<usize> {
     if clear && joined.len() < 300 && found.len() <= 3 { found } else { Vec::new() }
 }
 
-/// A heading that announces a forwarded message is read as text.
+/// A heading that announces a forwarded message is read as text, and so is one that names nobody and no moment: people write
+/// into these containers.
 fn headings(lines: &mut [(String, Place)]) {
-    let mut forwarded = false;
-    for (text, place) in lines.iter_mut() {
-        if place.hint != Hint::Heading {
-            forwarded = false;
-            continue;
+    let mut at = 0;
+    while at < lines.len() {
+        let length = lines[at..].iter().take_while(|(_, place)| place.hint == Hint::Heading).count();
+        let run = &mut lines[at..at + length];
+        at += length.max(1);
+        let mut joined = String::new();
+        for (text, _) in run.iter().filter(|(text, _)| !text.is_empty()) {
+            let line = fold(text);
+            if joined.len() < ATTRIBUTION {
+                joined.push_str(&line);
+                joined.push(' ');
+            }
         }
-        forwarded |= words::banner(&fold(text)).is_some_and(|(banner, _)| banner == Banner::Forwarded);
-        if forwarded {
-            place.hint = Hint::None;
-        }
-        // A blank line in a heading announces nothing.
-        if text.is_empty() {
-            place.hint = Hint::None;
+        let seen = when(&joined);
+        let long = joined.len() >= ATTRIBUTION;
+        let clear = seen.date || seen.time || has_address(&joined) || joined.trim_end().ends_with(':');
+        let mut forwarded = false;
+        for (text, place) in run {
+            forwarded |= words::banner(&fold(text)).is_some_and(|(banner, _)| banner == Banner::Forwarded);
+            // A blank line in a heading announces nothing.
+            if forwarded || long || !clear || text.is_empty() {
+                place.hint = Hint::None;
+            }
         }
     }
 }

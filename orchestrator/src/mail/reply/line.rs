@@ -75,6 +75,9 @@ impl<'a> Line<'a> {
 
     /// Whether it consists of one repeated character that draws a line.
     pub(super) fn rule(&self) -> bool {
+        if self.folded.len() >= 10 && self.folded.bytes().all(|byte| byte == b'*') {
+            return true;
+        }
         let line = self.folded.trim_matches(['*', ' ']);
         (line.len() >= 5 || line == "====")
             && ["_", "-", "="].iter().any(|mark| line.trim_matches(mark.chars().next().unwrap_or('_')).is_empty())

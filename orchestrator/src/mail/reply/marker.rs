@@ -31,13 +31,16 @@ pub(super) struct Mark {
     pub(super) end: usize,
     /// Whether all that follows belongs to it, whatever it looks like.
     pub(super) all: bool,
+    /// Whether it is a block of headers.
+    pub(super) block: bool,
 }
 
 /// The mark that begins with a line.
 pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
     tick(1);
     let line = &lines[from];
-    let mark = |kind, end, all| Some(Mark { kind, end, all });
+    let mark = |kind, end, all| Some(Mark { kind, end, all, block: false });
+    let headed = |kind, end| Some(Mark { kind, end, all: false, block: true });
     match line.hint {
         Hint::Cut => return mark(Kind::Quoted, from + 1, true),
         Hint::Forward => return mark(Kind::Forwarded, from + 1, false),
@@ -50,10 +53,13 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
     }
     if line.hint == Hint::Rule {
         let next = after_blanks(lines, from + 1, 3)?;
-        return headers(lines, next, true)
-            .or_else(|| attribution(lines, next))
+        if let Some(end) = headers(lines, next, true) {
+            return headed(Kind::Quoted, end);
+        }
+        let found = attribution(lines, next);
+        return found
             .or_else(|| flattened(&lines[next].folded, true).then_some(next + 1))
-            .map(|end| Mark { kind: Kind::Quoted, end, all: false });
+            .and_then(|end| mark(Kind::Quoted, end, false));
     }
     if !line.free() || line.blank() {
         return None;
@@ -69,21 +75,28 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
         let block = next.and_then(|next| headers(lines, next, true));
         if dashed || block.is_some() {
             let kind = if banner == Banner::Forwarded { Kind::Forwarded } else { Kind::Quoted };
-            return mark(kind, block.unwrap_or(from + 1), false);
+            return block.map_or_else(|| mark(kind, from + 1, false), |end| headed(kind, end));
         }
     }
     if line.rule()
         && let Some(next) = after_blanks(lines, from + 1, 2)
     {
         if let Some(end) = headers(lines, next, true) {
-            return mark(Kind::Quoted, end, false);
+            return headed(Kind::Quoted, end);
         }
         if let Some(found) = attribution(lines, next).filter(|_| from + 1 == next) {
             return mark(Kind::Quoted, found, false);
         }
     }
+    // Notes and Verse write who, when and what above their headers: `Anna Berg ---03/03/2026 09:12:44---Shall I begin?`
+    if line.folded.matches("---").count() >= 2
+        && !line.folded.starts_with('-')
+        && let Some(end) = after_blanks(lines, from + 1, 2).and_then(|next| headers(lines, next, true))
+    {
+        return headed(Kind::Quoted, end);
+    }
     if let Some(end) = headers(lines, from, false) {
-        return mark(Kind::Quoted, end, false);
+        return if super::cut::patched(lines, from) { None } else { headed(Kind::Quoted, end) };
     }
     // Some programs write the first header above the container of the others.
     let cut = lines[from + 1..].iter().take(2).any(|next| next.hint == Hint::Cut);
@@ -94,7 +107,7 @@ pub(super) fn at(lines: &[Line<'_>], from: usize) -> Option<Mark> {
         .or_else(|| memo::heading(lines, from))
         .or_else(|| after_device(lines, from))
         .or_else(|| unmarked(lines, from))
-        .map(|end| Mark { kind: Kind::Quoted, end, all: false })
+        .and_then(|end| mark(Kind::Quoted, end, false))
 }
 
 /// Whether a line is the heading that GroupWise writes: `>>> Anna Bell 03/05/26 10:01AM >>>`.
@@ -127,7 +140,12 @@ fn boxed(lines: &[Line<'_>], from: usize) -> bool {
         return false;
     }
     let labelled = |line: &Line<'_>| line.folded.char_indices().take(30).any(|(at, c)| c == ':' && at > 0);
-    lines[from..].iter().take(12).take_while(|line| line.hint == Hint::Box).filter(|line| labelled(line)).count() >= 2
+    let inside = || lines[from..].iter().take(12).take_while(|line| line.hint == Hint::Box);
+    // Some people leave nothing there but who wrote it.
+    let sender = inside().find(|line| !line.blank()).is_some_and(|line| {
+        words::label(&line.folded).is_some_and(|(field, value)| field == Field::From && has_address(value))
+    });
+    sender || inside().filter(|line| labelled(line)).count() >= 2
 }
 
 /// The first line that is not blank, if only few are.
@@ -137,7 +155,9 @@ fn after_blanks(lines: &[Line<'_>], from: usize, most: usize) -> Option<usize> {
 
 /// Whether the next text after a line is quoted.
 fn quote_follows(lines: &[Line<'_>], from: usize) -> bool {
-    after_blanks(lines, from, 3).is_some_and(|at| lines[at].depth > 0)
+    let next = after_blanks(lines, from, 3);
+    let cut = next.filter(|at| lines[*at].depth == 0 && super::cut::snipped(&lines[*at].folded));
+    cut.map_or(next, |at| after_blanks(lines, at + 1, 3)).is_some_and(|at| lines[at].depth > 0)
 }
 
 /// The end of a block of header lines that begins here. After a separator two of them are enough.
@@ -375,11 +395,18 @@ fn begins_later(lines: &[Line<'_>], from: usize, end: usize) -> bool {
 
 /// Whether a joined text is an attribution.
 fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
-    let text = joined.trim_end_matches(['*', '_', '-', ' ', '>', '"', '\'', ')']);
+    // ":)" is no colon.
+    let bracket: &[char] = if joined.contains('(') { &[')'] } else { &[] };
+    let text = joined.trim_end_matches(|c| ['*', '_', '-', ' ', '>', '"', '\''].contains(&c) || bracket.contains(&c));
     let dashed = joined.starts_with("--") && joined.ends_with("--");
     let colon = text.ends_with(':') || dashed;
+    if joined.contains("8<") || joined.contains(" mon sep 17 00:00:00 2001") {
+        return false;
+    }
     // Some programs leave out the verb and the colon: `2026/3/3 Anna <anna@works.example>`.
-    let ends = joined.trim_end_matches(['*', ' ']).ends_with('>') && joined.len() < 200;
+    let close = joined.trim_end_matches(['*', ' ']);
+    let boxed = close.ends_with('>') && close.rfind('<').is_some_and(|at| has_address(&close[at..]));
+    let ends = boxed && joined.len() < 200 && end <= from + 2;
     if ends && lines[from].opens && has_address(joined) {
         let seen = when(joined);
         let digit = lines[from].folded.starts_with(|c: char| c.is_ascii_digit());
@@ -406,18 +433,26 @@ fn complete(joined: &str, lines: &[Line<'_>], from: usize, end: usize) -> bool {
     if !quote && !address && !dated {
         return false;
     }
+    let inner = &lines[from..end];
+    if inner.iter().any(|line| line.folded.ends_with(':') && words::label(&line.folded).is_none()) {
+        return false;
+    }
     let wrote = words::wrote(text);
     if colon && wrote && (address || (seen.date && seen.time) || (opens && dated)) {
         return true;
     }
-    if colon && address && seen.date && (seen.time || opens) {
+    // Without a verb it is short, and no command and no list.
+    let boxed = text.find('<').is_some_and(|at| has_address(&text[at..]));
+    let bare = (inner.len() <= 2 || boxed) && !text.contains(['#', '$', '|', '{', '=']);
+    if colon && address && seen.date && (seen.time || opens) && bare {
         return true;
     }
     // With a quote below it, less is enough.
     quote
-        && ((wrote && (colon || (address && dated && opens)))
-            || (colon && address && dated)
-            || (colon && seen.date && seen.time))
+        && ((wrote && colon && (address || dated || words::wrote_last(text.trim_end_matches([':', ' ']))))
+            || (wrote && address && dated && opens)
+            || (colon && address && dated && bare)
+            || (colon && seen.date && seen.time && bare))
 }
 
 /// Whether a text is an attribution although nothing but its form says so: `On 14 Nov 2018 08:14 Lea <lea@works.example> wrote`

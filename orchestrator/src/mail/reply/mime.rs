@@ -1,6 +1,6 @@
 //! The text of a raw mail, and which of its parts to believe.
 
-use super::{Kind, Reply, fold, html, line, split};
+use super::{Kind, Reply, fold, fray, html, line, split};
 use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders, PartType};
 use std::borrow::Cow;
@@ -24,13 +24,20 @@ pub(in crate::mail) fn of_message(message: &Message<'_>) -> (Reply, String) {
     let markup = markup(message);
     match (text, markup) {
         (Some(text), Some(markup)) => {
-            let of_text = split::split(&line::lines(&text));
-            if of_text.fragments.iter().any(|part| part.kind == Kind::New) && older(&of_text) {
+            let lines = line::lines(&text);
+            let of_text = split::split(&lines);
+            let whole = of_text.fragments.iter().any(|part| part.kind == Kind::New) && older(&of_text);
+            let torn = whole && fray::torn(&lines);
+            if whole && !torn {
                 return (of_text, text);
             }
             let rendered = html::lines(&markup);
             let of_markup = split::split(&rendered);
             let says_more = of_markup.fragments.iter().any(|part| part.kind == Kind::New);
+            if torn {
+                let better = says_more && older(&of_markup) && fray::covered(&lines, &of_text, &of_markup);
+                return if better { (of_markup, joined(&rendered)) } else { (of_text, text) };
+            }
             let stub = text.trim().len() * 4 < of_markup.text().len();
             if says_more && (older(&of_markup) || stub || !older(&of_text) && text.trim().is_empty()) {
                 (of_markup, joined(&rendered))

@@ -14,13 +14,17 @@
 //! 4. A line that may have lost its mark on the way decides nothing, and is not thrown away if it would decide.
 //! 5. No rule takes a condition away from an approval: `But only if …` is no device's line and no name, and where it is
 //!    taken for a part of a signature all the same, the approval is asked about.
-//! 6. Of a text part and an HTML part the text counts, unless it shows no quote and the HTML does.
+//! 6. Of a text part and an HTML part the text counts, unless it shows no quote and the HTML does, or its marks are torn:
+//!    then the HTML says what is quoted, if it has all the other words of the person.
 //!
 //! Nothing here reads a clock, a file or a header; whether a machine answered is for others to say.
 
+mod armor;
+mod cut;
 mod decide;
 mod farewell;
 mod fold;
+mod fray;
 mod html;
 mod line;
 mod marker;
@@ -137,7 +141,7 @@ impl Reply {
     fn limited(&self) -> bool {
         let below = self.fragments.iter().skip_while(|part| part.kind != Kind::New).skip(1);
         below.into_iter().any(|part| match part.kind {
-            Kind::Signature | Kind::Footer => signature::limits(&part.text),
+            Kind::Signature | Kind::Footer => signature::limits(&armor::without(&part.text)),
             Kind::Attribution => part.text.lines().next().is_some_and(decide::limits),
             Kind::New | Kind::Quoted | Kind::Forwarded => false,
         })

@@ -39,6 +39,8 @@ pub(super) fn parts(lines: &[Line<'_>], more: bool) -> Vec<Part> {
     if let Some(at) = delimiter(lines, end) {
         parts[at..end].fill(Part::Signature);
         end = trimmed(lines, at);
+    } else {
+        end = notes(lines, end);
     }
     for at in end.saturating_sub(NEAR)..end {
         if farewell::device(&lines[at].folded) && !(at == 0 && end > 3) {
@@ -107,12 +109,22 @@ fn footer(lines: &[Line<'_>], end: usize) -> Option<usize> {
     let from = end.saturating_sub(FOOTER);
     let link = |at: usize| lines[at].folded.starts_with("<http") && !lines[at].folded.contains(' ');
     let found = (from..end).find(|at| {
+        // The address of a list alone below everything.
+        if farewell::list_page(&lines[*at].folded) && trimmed(lines, end) == at + 1 {
+            let above = lines[..*at].iter().rev().find(|line| !line.blank());
+            return at.checked_sub(1).is_some_and(|above| lines[above].blank())
+                && above.is_some_and(|line| !line.folded.ends_with(':') && !farewell::note(&line.folded));
+        }
         let line = &lines[*at];
         let next = lines[*at + 1..end].iter().filter(|line| !line.blank()).take(3);
         let ruled = line.rule() || matches!(line.folded.as_str(), "--" | "-" | "---" | "----");
         (ruled && next.clone().any(|line| farewell::lists(&line.folded) || farewell::footer(&line.folded)))
             || (farewell::footer(&line.folded)
-                && (*at == 0 || lines[*at - 1].blank() || lines[*at - 1].rule() || link(*at - 1))
+                && (*at == 0
+                    || lines[*at - 1].blank()
+                    || lines[*at - 1].rule()
+                    || link(*at - 1)
+                    || line.folded.starts_with("-----"))
                 && filled(&lines[*at..end]) <= 12
                 && lines[*at..end].iter().any(|line| {
                     farewell::lists(&line.folded)
@@ -126,9 +138,11 @@ fn footer(lines: &[Line<'_>], end: usize) -> Option<usize> {
 
 /// Where a delimited signature begins.
 fn delimiter(lines: &[Line<'_>], end: usize) -> Option<usize> {
-    let mut left = filled(&lines[..end]);
+    // Disclaimers do not count.
+    let card = legal(lines, end).unwrap_or(end);
+    let mut left = filled(&lines[..card]);
     let limit = 4 * SIGNATURE;
-    for (at, line) in lines[..end].iter().enumerate() {
+    for (at, line) in lines[..card].iter().enumerate() {
         if line.blank() {
             continue;
         }
@@ -137,26 +151,61 @@ fn delimiter(lines: &[Line<'_>], end: usize) -> Option<usize> {
             continue;
         }
         let raw = line.raw.as_ref();
-        let exact = raw == "-- " || raw == "--\u{a0}";
+        // A signed text has "- " before every line that begins with a dash.
+        let exact = raw == "-- " || raw == "--\u{a0}" || raw.trim_end() == "- --";
         let dashes = line.folded == "--" && line.raw.contains("--");
         let drawn = matches!(line.folded.as_str(), "-" | "--" | "---" | "__" | "___" | "----" | "____") || line.rule();
         let short = |most: usize| lines[at + 1..end].iter().all(|line| line.folded.len() <= most);
-        if exact || (dashes && left <= SIGNATURE) {
+        if exact || (dashes && left <= SIGNATURE && !prose(&lines[at + 1..end])) {
             return Some(at);
         }
         let after = lines.get(at + 1).is_some_and(|line| !line.blank());
+        let contact = || lines[at + 1..end].iter().any(|line| farewell::contact(&line.folded));
+        let first = lines[at + 1..end].iter().find(|line| !line.blank());
+        let named = first.is_some_and(|line| short_name(line) && capital(line));
+        let linking = lines[at + 1..end].iter().any(|line| line.folded.contains("http"));
+        let plain =
+            first.is_some_and(|line| !line.folded.contains([':', '=', '(', ')', '{', '}']) && digits(line) <= 2);
         if drawn
-            && after
+            && (after || (named && contact()))
             && at > 0
             && (1..=8).contains(&left)
             && short(80)
             && !lines[at + 1..end].iter().any(Line::ends_sentence)
-            && lines[at + 1..end].iter().any(|line| farewell::contact(&line.folded) || left <= 3)
+            && (contact() || (left <= 3 && (linking || (named && plain))))
         {
             return Some(at);
         }
     }
     None
+}
+
+/// Where the notes below the last words begin, without the blank lines above them: `[1] https://…`, `PS: …`. They are the
+/// person's.
+fn notes(lines: &[Line<'_>], end: usize) -> usize {
+    let added =
+        |at: &usize| farewell::postscript(&lines[*at].folded) && at.checked_sub(1).is_some_and(|up| lines[up].blank());
+    let mut first = (end.saturating_sub(15)..end).find(added).unwrap_or(end);
+    for at in (first.saturating_sub(30)..first).rev() {
+        let line = &lines[at].folded;
+        if farewell::note(line) {
+            first = at;
+        } else if !lines[at].blank() && (!line.starts_with("http") || line.contains(' ')) {
+            break;
+        }
+    }
+    trimmed(lines, first)
+}
+
+/// Whether lines below two dashes hold sentences too long for a signature that are no disclaimer.
+fn prose(lines: &[Line<'_>]) -> bool {
+    lines.split(Line::blank).any(|block| {
+        let long = |line: &Line<'_>| line.folded.len() > 100 && !farewell::linked(&line.folded);
+        block.iter().any(long) && {
+            let text = block.iter().map(|line| line.folded.as_str()).collect::<Vec<_>>().join(" ");
+            !farewell::legal(&text)
+        }
+    })
 }
 
 /// Where a disclaimer begins: a paragraph of it, and nothing but short lines or more of it below.
@@ -190,33 +239,57 @@ fn legal(lines: &[Line<'_>], end: usize) -> Option<usize> {
 /// Where a formal greeting with a name below it begins.
 fn closing(lines: &[Line<'_>], end: usize) -> Option<usize> {
     let mut seen = 0;
+    // A slogan or a list of links, below an address.
+    let mut slogan = None;
     for at in (0..end).rev() {
         let line = &lines[at];
-        if line.blank() {
+        if line.blank() || line.rule() {
             continue;
         }
+        let contacts = |below: &[Line<'_>]| below.iter().filter(|line| farewell::contact(&line.folded)).count();
         if farewell::closing(&line.folded) {
-            let name = lines[at + 1..end].iter().find(|line| !line.blank());
-            let named = name.is_none_or(|line| short_name(line) || farewell::contact(&line.folded));
-            return named.then_some(at);
+            let name = lines[at + 1..end].iter().find(|line| !line.blank() && !line.rule());
+            let named = name.is_none_or(|line| short_name(line) || stopped(line) || farewell::contact(&line.folded));
+            let addressed = slogan.is_none_or(|slogan| contacts(&lines[at + 1..slogan]) >= 2);
+            return (named && addressed).then_some(at);
         }
-        if farewell::thanks(&line.folded) && seen >= 2 {
+        if farewell::thanks(&line.folded) && seen >= 2 && slogan.is_none() {
             let below = &lines[at + 1..end];
             let start = below.iter().position(|line| !line.blank()).map(|first| at + 1 + first)?;
+            let name = &lines[start];
             let enough =
-                below.iter().filter(|line| farewell::contact(&line.folded)).count() >= 1 && short_name(&lines[start]);
+                contacts(below) >= 1 && short_name(name) && !name.folded.contains(|c: char| c.is_ascii_digit());
             return enough.then_some(start);
         }
         seen += 1;
-        if seen > 10
-            || line.folded.len() > 100
-            || line.folded.ends_with('?')
-            || (line.ends_sentence() && line.folded.split(' ').count() > 5)
-        {
+        if seen > 12 || line.folded.ends_with('?') {
             return None;
+        }
+        let long = line.folded.len() > 100 || (line.ends_sentence() && line.folded.split(' ').count() > 5);
+        if long && !farewell::linked(&line.folded) {
+            if slogan.is_some() || farewell::postscript(&line.folded) {
+                return None;
+            }
+            slogan = Some(at);
         }
     }
     None
+}
+
+/// How many digits a line has.
+fn digits(line: &Line<'_>) -> usize {
+    line.folded.bytes().filter(u8::is_ascii_digit).count()
+}
+
+/// Whether a line is a name with a full stop: `Brendan.`
+fn stopped(line: &Line<'_>) -> bool {
+    line.folded.split(' ').count() <= 3 && line.folded.ends_with('.') && line.folded.len() <= 40 && capital(line)
+}
+
+/// Whether a line begins with a capital letter, or with one of a script that has none.
+fn capital(line: &Line<'_>) -> bool {
+    let first = line.raw.trim_start_matches(['*', ' ', '-', '_']).chars().next();
+    first.is_some_and(|c| c.is_alphabetic() && !c.is_lowercase())
 }
 
 /// Whether a line can be a person's name, or what such a line adds to it.

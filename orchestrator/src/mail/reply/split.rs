@@ -5,44 +5,56 @@ use super::marker::{self, Mark};
 use super::meter::tick;
 use super::signature::{self, Part};
 use super::{Fragment, Kind, Reply};
+use super::{armor, cut, fray};
 
 /// The most lines of a quoted paragraph that lost their marks.
 const LEFT_OVER: usize = 10;
 
 /// Understands the lines of a mail.
 pub(super) fn split(lines: &[Line<'_>]) -> Reply {
-    let mut kinds = kinds(lines, 0);
-    // A heading on top, no mark below, and nothing new: an answer written below it, or an empty one. The words are shown, but
-    // they decide nothing.
-    let is_new = |kinds: &[Kind]| lines.iter().zip(kinds).any(|(line, kind)| *kind == Kind::New && !line.blank());
+    let pieces = fray::pieces(lines);
+    let mut kinds = kinds(lines, 0, &pieces);
+    // A heading on top, no mark below, and nothing new but a greeting: an answer written below it, or an empty one. The words
+    // are shown, but they decide nothing.
+    let count =
+        |kinds: &[Kind]| lines.iter().zip(kinds).filter(|(line, kind)| **kind == Kind::New && !line.blank()).count();
     let mut unsure = false;
-    if !is_new(&kinds) && !kinds.contains(&Kind::Forwarded) {
+    if !kinds.contains(&Kind::Forwarded) && (count(&kinds) == 0 || greeted(lines, &kinds)) {
         let headed = kinds.iter().position(|kind| *kind == Kind::Attribution);
         let from = headed.map(|at| at + kinds[at..].iter().take_while(|kind| **kind == Kind::Attribution).count());
         if let Some(from) = from.filter(|from| marker::is_attribution(lines, headed, *from)) {
-            let mut other = self::kinds(lines, from);
+            let mut other = self::kinds(lines, from, &pieces);
             other[..from].copy_from_slice(&kinds[..from]);
             // Outlook for Mac quotes by indenting.
             let indented = lines[from..].iter().all(|line| line.blank() || line.raw.starts_with("    "));
             if indented {
                 other.clone_from(&kinds);
             }
-            if is_new(&other) {
+            if count(&other) > count(&kinds) {
                 (kinds, unsure) = (other, true);
             }
         }
     }
     unsure |= squeezed(lines, &kinds);
+    armor::take_off(lines, &mut kinds);
     sign(lines, &mut kinds);
     banner(lines, &mut kinds);
     Reply { fragments: fragments(lines, &kinds), unsure }
 }
 
-/// What each line from one on is, without signatures and footers.
-fn kinds(lines: &[Line<'_>], from: usize) -> Vec<Kind> {
+/// Whether one line is new, and that is a greeting.
+fn greeted(lines: &[Line<'_>], kinds: &[Kind]) -> bool {
+    let mut own = lines.iter().zip(kinds).filter(|(line, kind)| **kind == Kind::New && !line.blank());
+    own.next().is_some_and(|(line, _)| super::decide::greets(&line.folded)) && own.next().is_none()
+}
+
+/// What each line from one on is, without signatures and footers. `pieces` are those of quoted lines.
+fn kinds(lines: &[Line<'_>], from: usize, pieces: &[bool]) -> Vec<Kind> {
     let mut kinds = vec![Kind::New; lines.len()];
     let mut at = from;
     let mut quoting = Kind::Quoted;
+    let mut own = false;
+    let mut piped = false;
     while at < lines.len() {
         tick(1);
         let line = &lines[at];
@@ -52,14 +64,18 @@ fn kinds(lines: &[Line<'_>], from: usize) -> Vec<Kind> {
         } else if line.depth > 0 {
             kinds[at] = if mangled(lines, at) { Kind::New } else { quoting };
             at += 1;
-        } else if let Some(mark) = marker::at(lines, at) {
-            let (end, kind, rest) = absorb(lines, mark);
+        } else if (piped && pipe(line)) || (pieces[at] && !left_over(lines, at)) {
+            kinds[at] = quoting;
+            at += 1;
+        } else if let Some(mark) = marker::at(lines, at).filter(|_| !pieces[at]) {
+            let (end, kind, rest) = absorb(lines, mark, mark.block && own);
             kinds[at..end].fill(if kind == Kind::Forwarded { kind } else { Kind::Attribution });
             if rest {
                 kinds[end..].fill(kind);
                 break;
             }
             quoting = kind;
+            piped |= end < lines.len() && pipe(&lines[end]);
             at = end;
         } else if cited(lines, at) {
             kinds[at] = quoting;
@@ -72,6 +88,7 @@ fn kinds(lines: &[Line<'_>], from: usize) -> Vec<Kind> {
         } else {
             if !line.blank() {
                 quoting = Kind::Quoted;
+                own = true;
             }
             at += 1;
         }
@@ -93,8 +110,9 @@ fn banner(lines: &[Line<'_>], kinds: &mut [Kind]) {
     }
 }
 
-/// Takes the marks that follow each other; says where they end, what follows, and whether that is all the rest.
-fn absorb(lines: &[Line<'_>], first: Mark) -> (usize, Kind, bool) {
+/// Takes the marks that follow each other; says where they end, what follows, and whether that is all the rest. Below own
+/// words, a block of headers quotes what follows as it is: with `whole`, marks below the next heading are of an older mail.
+fn absorb(lines: &[Line<'_>], first: Mark, whole: bool) -> (usize, Kind, bool) {
     let mut mark = first;
     let kind = if first.kind == marker::Kind::Forwarded { Kind::Forwarded } else { Kind::Quoted };
     loop {
@@ -104,11 +122,18 @@ fn absorb(lines: &[Line<'_>], first: Mark) -> (usize, Kind, bool) {
         if mark.all {
             return (mark.end, kind, true);
         }
-        if lines[next].depth > 0 {
+        // Some people quote with bars.
+        if pipe(&lines[next]) && lines.get(next + 1).is_some_and(pipe) && !mark.block {
             return (next, kind, false);
         }
+        if lines[next].depth > 0 {
+            return (next, kind, whole && mark != first && !mark.block);
+        }
+        let marked = || lines[next + 1..].iter().find(|line| !line.blank()).is_some_and(|line| line.depth > 0);
         match marker::at(lines, next) {
             Some(more) => mark = more,
+            // What was cut out of the quote is told without a mark.
+            None if cut::snipped(&lines[next].folded) && marked() => return (next + 1, kind, false),
             None => return (mark.end, kind, true),
         }
     }
@@ -124,15 +149,26 @@ fn mangled(lines: &[Line<'_>], at: usize) -> bool {
         && alone(at.checked_sub(1).and_then(|before| lines.get(before)))
 }
 
-/// Whether a line is quoted with its author's initials or a colon, like the one before or after it: `AB> words`, `: words`.
+/// Whether a line begins with a bar and does not end with one, as tables do.
+fn pipe(line: &Line<'_>) -> bool {
+    line.free() && line.raw.starts_with('|') && (line.raw.len() == 1 || !line.raw.trim_end().ends_with('|'))
+}
+
+/// Whether a line is quoted with its author's name or initials or a colon, like the one before or after it: `AB> words`, `: words`.
 fn cited(lines: &[Line<'_>], at: usize) -> bool {
     let initials = |at: usize| {
-        let raw = super::fold::head(lines.get(at)?.raw.trim_start(), 5);
+        let raw = super::fold::head(lines.get(at)?.raw.trim_start(), 16);
         if raw.starts_with(": ") {
             return Some(":");
         }
         let (name, _) = raw.split_once('>')?;
-        (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(name)
+        let initials = !name.is_empty() && name.len() <= 3 && name.bytes().all(|byte| byte.is_ascii_uppercase());
+        // `Anna> words`; prompts are small.
+        let named = name.len() >= 3
+            && name.chars().all(char::is_alphabetic)
+            && name.chars().next().is_some_and(char::is_uppercase)
+            && name.chars().skip(1).all(char::is_lowercase);
+        (initials || named).then_some(name)
     };
     let Some(name) = initials(at) else { return false };
     at.checked_sub(1).and_then(initials) == Some(name) || initials(at + 1) == Some(name)
@@ -213,8 +249,10 @@ fn sign(lines: &[Line<'_>], kinds: &mut [Kind]) {
         from = end;
     }
     let count = runs.len();
-    for run in runs {
-        let parts = signature::parts(&lines[run.clone()], count > 1);
+    for (at, run) in runs.into_iter().enumerate() {
+        // Nobody signs between two quotes and says nothing there.
+        let more = count > 1 && (run.start == 0 || at + 1 == count);
+        let parts = signature::parts(&lines[run.clone()], more);
         for (kind, part) in kinds[run].iter_mut().zip(parts) {
             match part {
                 Part::Own => {}

@@ -18,6 +18,7 @@ use crate::words::{
     effect,
     figures::{bare, count, estimate, name},
     graph,
+    secrets::redact,
 };
 
 /// An entry of a list.
@@ -26,6 +27,8 @@ const ENTRY: usize = 200;
 const LONG: usize = 300;
 /// Entries named.
 const NAMED: usize = 10;
+/// Less of a file than this says nothing.
+const LEAST_EXCERPT: usize = 100;
 /// Digits of a digest that are shown.
 const DIGITS: usize = 12;
 
@@ -223,7 +226,16 @@ fn proposal(skill: &SkillProposal, room: &Room) -> Vec<Section> {
     }
     if let Some(text) = skill.files.get("SKILL.md") {
         let lines: Vec<&str> = text.lines().take(room.skill_lines).collect();
-        parts.push(Section::new("How it begins", "SKILL.md", vec![Block::Code(lines.join("\n"), room.quote)]));
+        // Before it is cut: half a key is one that nobody recognises.
+        let clean = redact(&lines.join("\n"));
+        let shown = clean.get(..clean.floor_char_boundary(room.excerpt)).unwrap_or_default();
+        let block = if room.excerpt < LEAST_EXCERPT {
+            let how = Line::ours("Its text is not shown here; ").code("baton approvals", ENTRY);
+            Block::Words(how.and(" with the request's id shows it."))
+        } else {
+            Block::Code(shown.to_owned(), room.quote)
+        };
+        parts.push(Section::new("How it begins", "SKILL.md", vec![block]));
     }
     parts
 }

@@ -251,6 +251,8 @@ pub struct Room {
     pub paths: usize,
     /// The lines of a proposed skill.
     pub skill_lines: usize,
+    /// The most of a file that is shown, in bytes; where that is too little to say anything, nothing is.
+    pub excerpt: usize,
     /// Questions and answers about the request that are shown.
     pub talks: usize,
     /// One of them.

@@ -16,6 +16,7 @@ const ROOM: Room = Room {
     output_lines: 5,
     paths: 10,
     skill_lines: 10,
+    excerpt: usize::MAX,
     talks: 2,
     said: 100,
 };

@@ -92,7 +92,11 @@ impl Desk for MemoryDesk {
         Ok(wanted.take(most).cloned().collect())
     }
 
-    async fn unfinished(&self) -> Kept<Vec<InMail>> {
+    async fn unfinished(&self, _: i64, _: u32) -> Kept<Vec<InMail>> {
+        unreachable!("{ELSEWHERE}")
+    }
+
+    async fn set_tries(&self, _: &str, _: u32, _: &str) -> Kept<()> {
         unreachable!("{ELSEWHERE}")
     }
 
@@ -163,6 +167,10 @@ impl Desk for MemoryDesk {
 
     async fn outbox(&self, limit: u32) -> Kept<Vec<OutMail>> {
         Ok(self.whole()?.outs.iter().rev().take(limit as usize).cloned().collect())
+    }
+
+    async fn newest_to(&self, _: &str, _: &str) -> Kept<Option<OutMail>> {
+        unreachable!("{ELSEWHERE}")
     }
 
     async fn sent_since(&self, _: &str, _: Option<ProjectId>, _: UnixMs) -> Kept<u32> {

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
-use bus_schemas::v1::api::{self, LetterQuery, LetterState, LetterView, OutView};
+use bus_schemas::v1::api::{self, LetterQuery, LetterState, LetterView, MailView, MailboxState, MailboxView, OutView};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 
 use super::core::{Bridge, Core};
 use crate::{
-    adapter::mail::{Desk, InMail, InState, LetterFilter, OutKind, OutMail, OutState},
+    adapter::mail::{Desk, InMail, InState, LetterFilter, OutKind, OutMail, OutState, imap::ImapState},
     mail::letter::Source,
     port::{
         Clock,
@@ -27,6 +28,8 @@ const LOOKED_THROUGH: u32 = 20_000;
 pub struct Room<D> {
     desk: D,
     clock: Arc<dyn Clock>,
+    address: String,
+    mailbox: Option<watch::Receiver<ImapState>>,
     /// Tells the bridge, if there still is one, that a mail was released.
     bell: Box<dyn Fn() + Send + Sync>,
 }
@@ -44,16 +47,22 @@ where
     V: Send + Sync + 'static,
     T: Send + Sync + 'static,
 {
-    /// What the API shows of this bridge's mail.
+    /// What the API shows of this bridge's mail; `mailbox` says how the mailbox is, if there is one.
     #[must_use]
-    pub fn room(&self) -> Room<D> {
+    pub fn room(&self, mailbox: Option<watch::Receiver<ImapState>>) -> Room<D> {
         let core: Weak<Core<S, D, V, T>> = Arc::downgrade(&self.0);
         let bell = move || {
             if let Some(core) = core.upgrade() {
                 Bridge(core).ring();
             }
         };
-        Room { desk: self.0.world.desk.clone(), clock: Arc::clone(&self.0.world.clock), bell: Box::new(bell) }
+        Room {
+            desk: self.0.world.desk.clone(),
+            clock: Arc::clone(&self.0.world.clock),
+            address: self.address().to_owned(),
+            mailbox,
+            bell: Box::new(bell),
+        }
     }
 }
 
@@ -93,6 +102,11 @@ impl<D: Desk> Room<D> {
 }
 
 impl<D: Desk> MailRoom for Room<D> {
+    fn view(&self) -> MailView {
+        let mailbox = self.mailbox.as_ref().map(|told| mailbox(&told.borrow()));
+        MailView { address: self.address.clone(), mailbox }
+    }
+
     fn letters(&self, query: LetterQuery) -> BoxFuture<'_, Result<Vec<LetterView>, MailError>> {
         Box::pin(async move {
             let filter = LetterFilter { state: query.state.map(state_of), limit: limited(query.limit) };
@@ -122,6 +136,14 @@ impl<D: Desk> MailRoom for Room<D> {
 
     fn outbox(&self, limit: u32) -> BoxFuture<'_, Result<Vec<OutView>, MailError>> {
         Box::pin(async move { Ok(self.desk.outbox(limited(limit)).await?.into_iter().map(out).collect()) })
+    }
+}
+
+fn mailbox(state: &ImapState) -> MailboxView {
+    match state {
+        ImapState::Starting => MailboxView::default(),
+        ImapState::Open { .. } => MailboxView { state: MailboxState::Open, trouble: None },
+        ImapState::Trouble(why) => MailboxView { state: MailboxState::Trouble, trouble: Some(why.clone()) },
     }
 }
 
@@ -162,7 +184,7 @@ const fn state_of(state: LetterState) -> InState {
 }
 
 fn letter(mail: InMail) -> LetterView {
-    let InMail { id, size, delivery, received_at, verdict, done_at, by, is_cleared: _ } = mail;
+    let InMail { id, size, delivery, received_at, verdict, done_at, by, .. } = mail;
     LetterView {
         id,
         source: match delivery.source {
@@ -248,7 +270,8 @@ mod tests {
         let ring = move || {
             bell.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         };
-        (Room { desk, clock: Arc::new(SystemClock), bell: Box::new(ring) }, rung)
+        let (address, clock) = ("baton@works.example".to_owned(), Arc::new(SystemClock));
+        (Room { desk, clock, address, mailbox: None, bell: Box::new(ring) }, rung)
     }
 
     #[tokio::test]

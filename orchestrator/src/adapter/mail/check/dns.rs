@@ -33,6 +33,11 @@ async fn mx(domain: &str, dns: &Dns) -> Finding {
             format!("{domain} has no MX record"),
             format!("publish one: {domain} MX 10 <the mail server's name>"),
         ),
+        // RFC 7505.
+        Ok(hosts) if hosts.iter().all(String::is_empty) => MX.wrong(
+            format!("{domain} says that it takes no mail (MX 0 .)"),
+            format!("publish the mail server's name instead: {domain} MX 10 <the mail server's name>"),
+        ),
         Ok(hosts) => MX.ok(hosts.join(", ")),
     }
 }
@@ -74,29 +79,43 @@ fn has_term(record: &str, words: &[&str]) -> bool {
 }
 
 async fn dmarc(domain: &str, dns: &Dns) -> Finding {
-    let name = format!("_dmarc.{domain}");
-    match records(dns, &name, "v=DMARC1").await {
-        Err(why) => DMARC.wrong(why, "look at the network, and at mail.dns"),
-        Ok(found) => match found.as_slice() {
-            [] => DMARC.warning(
-                format!("{domain} has no DMARC record of its own"),
-                format!("publish one: {name} TXT \"v=DMARC1; p=quarantine\"; without it others may take forged mail for ours"),
-            ),
-            [one] if policy(one) == "none" => DMARC.warning(
-                format!("{one}: others let forged mail in our name pass"),
-                "once our own mail passes, set p=quarantine or p=reject",
-            ),
-            [one] => DMARC.ok(one.clone()),
-            more => DMARC.wrong(format!("{name} has {} DMARC records: none counts", more.len()), "leave one"),
-        },
+    let mut above = Some(domain);
+    // The record of a domain above speaks for those below it that have none.
+    while let Some(at) = above {
+        let name = format!("_dmarc.{at}");
+        let found = match records(dns, &name, "v=DMARC1").await {
+            Err(why) => return DMARC.wrong(why, "look at the network, and at mail.dns"),
+            Ok(found) => found,
+        };
+        let shown = |record: &str| if at == domain { record.to_owned() } else { format!("{record} (of {at})") };
+        match found.as_slice() {
+            [] => above = at.split_once('.').map(|(_, above)| above).filter(|above| above.contains('.')),
+            [one] if policy(one, at == domain) == "none" => {
+                return DMARC.warning(
+                    format!("{}: others let forged mail in our name pass", shown(one)),
+                    "once our own mail passes, set p=quarantine or p=reject",
+                );
+            }
+            [one] => return DMARC.ok(shown(one)),
+            more => {
+                return DMARC.wrong(format!("{name} has {} DMARC records: none counts", more.len()), "leave one");
+            }
+        }
     }
+    DMARC.warning(
+        format!("{domain} has no DMARC record"),
+        format!("publish one: _dmarc.{domain} TXT \"v=DMARC1; p=quarantine\"; without it others may take forged mail for ours"),
+    )
 }
 
-fn policy(record: &str) -> String {
-    let tags = record.split(';').filter_map(|tag| tag.split_once('='));
-    let policy =
-        tags.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("p")).map(|(_, policy)| policy.trim());
-    policy.unwrap_or("none").to_ascii_lowercase()
+/// What is to be done with forged mail of the domain itself, or of one below it.
+fn policy(record: &str, is_own: bool) -> String {
+    let tag = |wanted: &str| {
+        let mut tags = record.split(';').filter_map(|tag| tag.split_once('='));
+        tags.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted)).map(|(_, policy)| policy.trim())
+    };
+    let below = if is_own { None } else { tag("sp") };
+    below.or_else(|| tag("p")).unwrap_or("none").to_ascii_lowercase()
 }
 
 async fn dkim(dkim: &Dkim, domain: &str, dns: &Dns) -> Finding {

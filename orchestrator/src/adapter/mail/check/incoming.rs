@@ -1,15 +1,19 @@
 //! The mailbox: connected, secret, let in, and the folder there.
 
 use async_imap::Session;
+use futures::TryStreamExt as _;
 
 use super::{Finding, Part};
 use crate::{
     adapter::mail::imap::{ImapSettings, Wire, connect, within},
-    config::Tls,
+    config::{Mail, Tls},
 };
 
 pub(super) const PART: Part = Part("imap", "mail comes in");
 const FOLDER: Part = Part("folder", "the mailbox that is read");
+const WEBHOOKS: Part = Part("webhooks", "mail comes in");
+/// The most folders that are named.
+const NAMED: usize = 12;
 const IDLE: Part = Part("idle", "mail is seen the moment it comes");
 
 /// Whether mail can be read.
@@ -52,8 +56,55 @@ async fn folder(settings: &ImapSettings, session: &mut Session<Wire>, findings: 
             true
         }
         Err(error) => {
-            findings.push(FOLDER.wrong(error.to_string(), "set mail.folder to a folder that is there: INBOX"));
+            let said = format!("{} cannot be opened: {error}", settings.folder);
+            findings.push(
+                FOLDER.wrong(
+                    said,
+                    format!("set mail.folder to a folder that is there: {}", there(settings, session).await),
+                ),
+            );
             false
         }
     }
+}
+
+/// The folders that are there.
+async fn there(settings: &ImapSettings, session: &mut Session<Wire>) -> String {
+    let list = async {
+        let names: Vec<_> = session.list(Some(""), Some("*")).await?.try_collect().await?;
+        Ok(names)
+    };
+    let names = within("LIST", settings.timing.command, list).await.unwrap_or_default();
+    let shown = |name: &str| name.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
+    let mut names: Vec<String> = names.iter().map(|name| shown(name.name())).collect();
+    names.sort();
+    let more = if names.len() > NAMED { ", …" } else { "" };
+    names.truncate(NAMED);
+    if names.is_empty() { "INBOX".to_owned() } else { names.join(", ") + more }
+}
+
+/// Where there is no mailbox: which services may hand mail on.
+pub(super) fn webhooks(mail: &Mail, findings: &mut Vec<Finding>) {
+    let keys = &mail.webhooks;
+    let services = [
+        ("postmark", keys.postmark.is_some()),
+        ("mailgun", keys.mailgun.is_some()),
+        ("sendgrid", keys.sendgrid.is_some()),
+        ("ses", keys.ses.is_some()),
+    ];
+    let known: Vec<&str> = services.iter().filter(|(_, has_key)| *has_key).map(|(name, _)| *name).collect();
+    findings.push(match (known.as_slice(), mail.listen) {
+        ([], _) => WEBHOOKS.wrong(
+            "there is neither a mailbox nor a service that may hand mail on: nothing comes in",
+            "set [mail.imap], or a key in [mail.webhooks]",
+        ),
+        (_, None) => WEBHOOKS.wrong("mail.listen is not set: no service gets through", "set mail.listen"),
+        (known, Some(at)) => WEBHOOKS.warning(
+            format!(
+                "{} at {at}; there is no mailbox, so it cannot be seen from here whether mail comes in",
+                known.join(", ")
+            ),
+            "write a mail to our address, and look at `baton mail log`",
+        ),
+    });
 }

@@ -136,7 +136,7 @@ async fn what_is_missing_is_named_with_the_way_out() {
     for (part, grade, said, hint) in [
         ("mx", Grade::Warning, "x.org has no MX record", "x.org MX 10"),
         ("spf", Grade::Warning, "x.org has no SPF record", "v=spf1 mx -all"),
-        ("dmarc", Grade::Warning, "no DMARC record", "_dmarc.x.org TXT"),
+        ("dmarc", Grade::Warning, "x.org has no DMARC record", "_dmarc.x.org TXT"),
         ("idle", Grade::Warning, "is asked every", "another server"),
         ("return path", Grade::Warning, "does not take mail from baton+check@x.org", "found by what it quotes"),
         ("round trip", Grade::Wrong, "and not in INBOX", "recipient_delimiter"),
@@ -155,9 +155,12 @@ async fn what_is_missing_is_named_with_the_way_out() {
     wrong.password = Some(Secret::new("other".to_owned()));
     wrong.folder = "Nowhere".to_owned();
     let findings = look(&wrong, true).await;
-    for (part, said) in
-        [("spf", "everybody may send"), ("dmarc", "2 DMARC records"), ("imap", "refuses LOGIN"), ("smtp", "the login")]
-    {
+    for (part, said) in [
+        ("spf", "everybody may send"),
+        ("dmarc", "2 DMARC records"),
+        ("imap", "refuses LOGIN"),
+        ("smtp", "does not let us in"),
+    ] {
         let found = finding(&findings, part);
         assert_eq!(found.grade, Grade::Wrong, "{found:?}");
         assert!(found.said.contains(said), "{found:?}");
@@ -165,6 +168,64 @@ async fn what_is_missing_is_named_with_the_way_out() {
     assert!(!findings.iter().any(|finding| finding.part == "round trip"), "no mail goes where nothing works");
     let findings = look(&Mail::default(), true).await;
     assert!(findings.len() == 1 && findings[0].said.contains("mail.address is not set"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_record_of_a_domain_above_counts_for_those_below_it() {
+    for (above, own, grade, said) in [
+        ("v=DMARC1; p=reject", None, Grade::Ok, "p=reject (of x.org)"),
+        ("v=DMARC1; p=reject; sp=none", None, Grade::Warning, "forged mail in our name pass"),
+        ("v=DMARC1; p=none", Some("v=DMARC1; p=quarantine; sp=none"), Grade::Ok, "v=DMARC1; p=quarantine; sp=none"),
+        ("v=spf1 -all", None, Grade::Warning, "mail.x.org has no DMARC record"),
+    ] {
+        let mut records = vec![("_dmarc.x.org", txt(above)), ("mail.x.org", Answer::Mx(0, ".".to_owned()))];
+        records.extend(own.map(|own| ("_dmarc.mail.x.org", txt(own))));
+        let zone = Zone::start(&records).await;
+        let below = Mail { address: Some("baton@mail.x.org".to_owned()), ..mail(&zone, 1, 1) };
+        let findings = look(&below, false).await;
+        let found = finding(&findings, "dmarc");
+        assert!(found.grade == grade && found.said.contains(said), "{found:?}");
+        let mx = finding(&findings, "mx");
+        assert!(mx.grade == Grade::Wrong && mx.said.contains("takes no mail"), "{mx:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_mailbox_it_is_said_what_mail_comes_in_by() {
+    let imap = Arc::new(Server::start(Tls::None).await);
+    let (smtp, _serves) = smtp(Arc::clone(&imap), false).await;
+    let zone = Zone::start(&[]).await;
+    let mut mail = Mail { imap: MailServer::default(), ..mail(&zone, 1, smtp) };
+    let of = async |mail: &Mail| finding(&look(mail, true).await, "webhooks").clone();
+    let found = of(&mail).await;
+    assert!(found.grade == Grade::Wrong && found.said.contains("nothing comes in"), "{found:?}");
+    mail.webhooks.mailgun = Some(Secret::new("key".to_owned()));
+    assert_eq!(of(&mail).await.grade, Grade::Wrong, "nobody listens");
+    mail.listen = Some("127.0.0.1:8025".parse().unwrap());
+    let found = of(&mail).await;
+    assert!(found.grade == Grade::Warning && found.said.contains("mailgun at 127.0.0.1:8025"), "{found:?}");
+    mail.webhooks.mailgun = None;
+    mail.public_url = Some("https://x.org".to_owned());
+    mail.listen = None;
+    let findings = look(&mail, false).await;
+    let found = finding(&findings, "settings");
+    assert!(found.grade == Grade::Warning && found.said.contains("public_url is set and listen is not"), "{found:?}");
+}
+
+#[tokio::test]
+async fn the_mail_that_goes_round_is_signed_as_ours_are() {
+    let imap = Arc::new(Server::start(Tls::None).await);
+    let (smtp, _serves) = smtp(Arc::clone(&imap), false).await;
+    let key = Key::new();
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(key.pem().as_bytes()).unwrap();
+    let zone = Zone::start(&[("s1._domainkey.x.org", key.record())]).await;
+    let mut mail = mail(&zone, imap.port, smtp);
+    let (domain, selector, key) = ("x.org".to_owned(), "s1".to_owned(), file.path().to_owned());
+    mail.dkim = Some(Dkim { domain, selector, key });
+    let findings = look(&mail, true).await;
+    let trip = finding(&findings, "round trip");
+    assert!(trip.grade == Grade::Ok && trip.said.contains("DKIM d=x.org"), "{trip:?}");
 }
 
 #[tokio::test]

@@ -4,18 +4,18 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use lettre::{
     Address,
-    address::Envelope,
     message::{Mailbox, MessageBuilder},
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{Finding, Part, outgoing};
+use super::{Finding, Part};
 use crate::{
     adapter::mail::{
-        Authentic, Verifier as _,
+        Authentic, Transport as _, Verifier as _,
         auth::MailAuth,
         imap::{ImapSettings, connect, within},
+        smtp::Smtp,
     },
     config::Mail,
     mail::letter::{self, Delivery},
@@ -25,8 +25,8 @@ const PART: Part = Part("round trip", "a mail of ours arrives, with its token, a
 /// How often the mailbox is looked at.
 const EVERY_MS: u64 = 1_000;
 
-/// Sends one and waits for it.
-pub(super) async fn take(mail: &Mail, address: &str, settings: &ImapSettings) -> Finding {
+/// Sends one, signed if ours are, and waits for it.
+pub(super) async fn take(mail: &Mail, address: &str, smtp: &Smtp, settings: &ImapSettings) -> Finding {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let id = Uuid::now_v7().simple().to_string();
     let to = format!("{local}+check{id}@{domain}");
@@ -34,17 +34,14 @@ pub(super) async fn take(mail: &Mail, address: &str, settings: &ImapSettings) ->
         Ok(raw) => raw,
         Err(why) => return PART.wrong(why, "look at mail.address and mail.name"),
     };
-    let sent = match send(mail, address, &to, &raw).await {
-        Ok(sent) => sent,
-        Err(why) => {
-            return PART
-                .wrong(format!("not sent: {why}"), "the server that takes our mail must take mail to our own address");
-        }
-    };
+    if let Err(why) = smtp.send(&to, &to, &raw).await {
+        return PART
+            .wrong(format!("not sent: {why}"), "the server that takes our mail must take mail to our own address");
+    }
     match arrival(settings, &id).await {
         Ok(Some(found)) => judged(mail, address, &found).await,
         Ok(None) => PART.wrong(
-            format!("sent to {to} ({sent}), and not in {} after {} s", settings.folder, settings.timing.command.as_secs()),
+            format!("sent to {to}, and not in {} after {} s", settings.folder, settings.timing.command.as_secs()),
             "what is written to address+anything@ must arrive, too: switch plus-addressing on (Postfix: recipient_delimiter = +), and \
              look into the spam folder and at greylisting",
         ),
@@ -72,16 +69,6 @@ fn written(mail: &Mail, address: &str, to: &str, id: &str, domain: &str) -> Resu
 fn auto_submitted() -> lettre::message::header::HeaderValue {
     let name = lettre::message::header::HeaderName::new_from_ascii_str("Auto-Submitted");
     lettre::message::header::HeaderValue::new(name, "auto-generated".to_owned())
-}
-
-async fn send(mail: &Mail, address: &str, to: &str, raw: &[u8]) -> Result<String, String> {
-    let mut connection = outgoing::connect(mail, address).await?;
-    let parse = |text: &str| text.parse::<Address>().map_err(|error| error.to_string());
-    let envelope = Envelope::new(Some(parse(address)?), vec![parse(to)?]).map_err(|error| error.to_string())?;
-    let sending = connection.send(&envelope, raw);
-    let said = outgoing::within(&mail.smtp.host, "the mail", Box::pin(sending)).await?;
-    let _ = connection.quit().await;
-    Ok(said.first_line().unwrap_or("taken").chars().filter(|c| !c.is_control()).take(120).collect())
 }
 
 /// The mail, once it is there; it is marked as seen.

@@ -116,8 +116,13 @@ async fn secret(settings: &ImapSettings, tcp: TcpStream) -> Result<Wire, ImapErr
 }
 
 async fn greeting<T: Io>(client: &mut Client<T>, limit: Duration) -> Result<(), ImapError> {
-    let read = async { client.read_response().await.map_err(Error::from) };
-    let Some(said) = within("the greeting", limit, read).await? else {
+    let Ok(said) = timeout(limit, client.read_response()).await else {
+        return Err(ImapError::Lost(format!(
+            "the server does not greet within {} s: if it speaks TLS from the first byte (993, mostly), set mail.imap.tls = \"implicit\"",
+            limit.as_secs()
+        )));
+    };
+    let Some(said) = said.map_err(|error| failed("the greeting", &Error::from(error)))? else {
         return Err(ImapError::Lost("the server hangs up at once".to_owned()));
     };
     match said.parsed() {

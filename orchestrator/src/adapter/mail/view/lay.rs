@@ -17,6 +17,7 @@ pub(super) const ROOM: Room = Room {
     output_lines: 8,
     paths: 15,
     skill_lines: 25,
+    excerpt: usize::MAX,
     talks: 4,
     said: 500,
 };

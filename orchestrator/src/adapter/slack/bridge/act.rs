@@ -82,7 +82,10 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             },
             action::OPEN => self.open(asker, id).await,
             name if name.starts_with(action::ANSWER) && pressed.option.is_some() => {
-                let view = self.0.service.approval(&id.to_string()).await.map_err(Later)?;
+                let view = match self.0.service.approval(&id.to_string()).await {
+                    Ok(view) => view,
+                    Err(problem) => return self.refuse(asker, id, &problem, None, again).await,
+                };
                 let options = view.question.as_ref().map(|question| question.options.as_slice()).unwrap_or_default();
                 match pressed.option.and_then(|number| options.get(number)) {
                     Some(answer) => self.decide(asker, id, digest, yes, answer.clone(), None, again).await,
@@ -336,9 +339,13 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         let id = approval_id.to_string();
         let me = core.crew.name(&asker.user);
         if again {
-            let view = core.service.approval(&id).await.map_err(Later)?;
-            if view.route.questions.iter().any(|asked| asked.by == me && asked.question == question) {
-                return Ok("was asked before".to_owned());
+            let was_asked = |view: &ApprovalView| {
+                view.route.questions.iter().any(|asked| asked.by == me && asked.question == question)
+            };
+            match core.service.approval(&id).await {
+                Ok(view) if was_asked(&view) => return Ok("was asked before".to_owned()),
+                Ok(_) => {}
+                Err(problem) => return self.refuse(asker, approval_id, &problem, None, again).await,
             }
         }
         let request = AskRequest { question, by: asker.user.clone(), channel: SLACK.to_owned() };

@@ -80,7 +80,7 @@ pub(super) fn outcome(view: &ApprovalView, decision: &Decision, crew: &Crew) -> 
 pub(super) fn taken(view: &ApprovalView, verdict: Verdict, me: &str, crew: &Crew) -> String {
     let about = about(view);
     match &view.decision {
-        Some(decision) if decision.by.split(", ").any(|by| by == me) || decision.by.contains(me) => {
+        Some(decision) if decision.by.split(", ").any(|by| by == me) => {
             let next = match decision.verdict {
                 Verdict::Approved if matches!(view.subject, ApprovalSubject::Question { .. }) => {
                     " The agent gets your answer."
@@ -135,24 +135,25 @@ fn who_may(view: &ApprovalView, crew: &Crew) -> String {
     }
 }
 
-/// Somebody who is no member.
+/// Somebody who is no member wanted something.
 pub(super) fn stranger(user: &str, crew: &Crew) -> String {
+    format!(":no_entry: Nothing was done. {}", outsider(user, crew))
+}
+
+/// Why somebody who is no member may do nothing, and who can change that.
+pub(super) fn outsider(user: &str, crew: &Crew) -> String {
+    let user = text::escape(user);
     if crew.takes_everyone() {
         return format!(
-            ":no_entry: Nothing was done: only people of this app's own workspace may start or decide anything, and `{}` is not one of \
-             them. Whoever runs this Baton can make you a member: a section `[members.NAME]` with `slack = \"{}\"` in \
-             `baton.toml`.",
-            text::escape(user),
-            text::escape(user)
+            "Only people of this app's own workspace may start or decide anything here, and `{user}` is not one of them. Whoever \
+             runs this Baton can make you a member: a section `[members.NAME]` with `slack = \"{user}\"` in `baton.toml`."
         );
     }
     let who = crew.members_in_slack();
     let who = if who.is_empty() { String::new() } else { format!(" Members: {}.", crew.list(&who, NAMED)) };
     format!(
-        ":no_entry: Nothing was done: only members of this Baton may start or decide anything, and `{}` is the Slack id of none.{who} \
-         Whoever runs it adds you to `baton.toml`: a section `[members.NAME]` with `slack = \"{}\"`.",
-        text::escape(user),
-        text::escape(user)
+        "Only members of this Baton may start or decide anything here, and `{user}` is the Slack id of none.{who} Whoever runs it \
+         adds you to `baton.toml`: a section `[members.NAME]` with `slack = \"{user}\"`."
     )
 }
 
@@ -194,6 +195,10 @@ pub(super) fn refused(
             )
         }
         "not_eligible" => format!(":no_entry: You have no say in {about}, so nothing was done.{}", who_may(view, crew)),
+        "not_yet" => {
+            let when = text::line(&problem.detail, SENTENCE);
+            format!(":hourglass: Not yet, so nothing was done about {about}: {when}.{}", who_may(view, crew))
+        }
         "self_approval" => {
             format!(
                 ":no_entry: You started or edited {about}, so you cannot approve it yourself.{}",
@@ -229,8 +234,8 @@ pub(super) fn plain(problem: &Problem) -> String {
 /// It cannot be done now, and will be.
 pub(super) fn kept(problem: &Problem, at: UnixMs) -> String {
     format!(
-        ":hourglass_flowing_sand: Baton cannot do this right now ({}). Your click of {} is kept and is carried out as soon as possible; \
-         you are told then.",
+        ":hourglass_flowing_sand: Baton cannot do this right now ({}). What you wanted at {} is kept and is carried out as soon as \
+         possible; you are told then.",
         text::line(&problem.detail, SENTENCE),
         text::date(at)
     )
@@ -254,7 +259,43 @@ pub(super) fn is_unsure(problem: &Problem) -> bool {
 /// It could not be done in a while, and is not tried any more: what comes after it has waited.
 pub(super) fn given_up(problem: &Problem) -> String {
     format!(
-        ":warning: Nothing was done: {} was tried several times. Try again later.",
+        ":warning: Nothing was done: {}. It was tried several times and is not tried any more: try it again later.",
         text::line(&problem.detail, SENTENCE)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{people::People, words::samples};
+
+    fn crew() -> Crew {
+        Crew::new(Arc::new(People::default()), false)
+    }
+
+    #[test]
+    fn who_may_decide_later_is_not_told_that_they_have_no_say() {
+        let problem = Problem {
+            code: "not_yet".to_owned(),
+            status: 403,
+            detail: "ann may decide about this request only from 2027-01-15 08:00:01 UTC on".to_owned(),
+            hint: None,
+            findings: Vec::new(),
+        };
+        let said = refused(&problem, Some(&samples::handoff()), "ann", None, &crew());
+        assert!(
+            said.contains("Not yet") && said.contains("only from 2027-01-15") && !said.contains("no say"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn somebody_whose_name_is_a_part_of_anothers_did_not_decide() {
+        let view = samples::decided(samples::handoff(), Verdict::Approved, "joann, bob", "cli");
+        let said = taken(&view, Verdict::Approved, "ann", &crew());
+        assert!(said.starts_with("Too late"), "{said}");
+        assert!(taken(&view, Verdict::Approved, "bob", &crew()).contains("Done"));
+    }
 }

@@ -18,7 +18,7 @@ pub type Kept<T> = Result<T, JournalError>;
 pub struct InboxRow {
     /// Its key.
     pub key: String,
-    /// As it was kept.
+    /// As it was kept; `null` once its words were dropped.
     pub raw: Value,
     /// When it came.
     pub received_at: UnixMs,
@@ -66,6 +66,8 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn unfinished(&self) -> impl Future<Output = Kept<Vec<InboxRow>>> + Send;
     /// Something that came in is finished.
     fn finish(&self, key: &str, outcome: &str, at: UnixMs) -> impl Future<Output = Kept<()>> + Send;
+    /// Forgets what a finished one said, but not that it came.
+    fn drop_words(&self, key: &str) -> impl Future<Output = Kept<()>> + Send;
     /// Forgets what was finished before an instant: nobody sends it again.
     fn tidy(&self, before: UnixMs) -> impl Future<Output = Kept<()>> + Send;
     /// Writes down that a message is going to be posted. Returns what was known about it before, if anything.

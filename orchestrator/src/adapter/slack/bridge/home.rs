@@ -2,15 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{core::Bridge, desk::Desk};
+use super::{answers, core::Bridge, desk::Desk};
 use crate::{
     adapter::slack::{SlackWeb, view},
-    port::{
-        Service,
-        waiting::{Waiting, Waits},
-    },
+    port::{Service, waiting::Waiting},
 };
 
 /// How long somebody is taken to be looking after they opened it.
@@ -52,23 +50,22 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             core.homes.mark(());
             return;
         };
+        if !may {
+            self.publish(user, &view::home::closed(&answers::outsider(user, &core.crew))).await;
+            return;
+        }
         let me = core.crew.name(user);
-        let (found, projects) = match may {
-            true => {
-                let wanted = Waiting::For(me.clone());
-                (core.service.waiting(wanted, view::home::REQUESTS).await, core.service.projects().await)
-            }
-            false => (Ok(Waits::default()), Ok(Vec::new())),
-        };
-        let (found, projects) = match (found, projects) {
+        let wanted = Waiting::For(me.clone());
+        let found = core.service.waiting(wanted, view::home::REQUESTS).await;
+        let (found, projects) = match (found, core.service.projects().await) {
             (Ok(found), Ok(projects)) => (found, projects),
             (Err(problem), _) | (_, Err(problem)) => {
                 tracing::warn!(problem = %problem.detail, "Slack: a Home tab cannot be filled");
                 return;
             }
         };
-        let approvals = self.hidden(&found.requests).unwrap_or_default();
-        let projects = self.hidden(&projects).unwrap_or_default();
+        // What cannot be shown safely is not said to be nothing.
+        let (Some(approvals), Some(projects)) = (self.hidden(&found.requests), self.hidden(&projects)) else { return };
         let mut links = BTreeMap::new();
         for view in approvals.iter().take(LINKS) {
             if let Some(link) = self.link_of(view).await {
@@ -77,8 +74,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
         }
         let waiting = found.count;
         let shown = view::home::Home { me: &me, approvals: &approvals, waiting, projects: &projects, links: &links };
-        let home = view::home(&shown);
-        if let Err(error) = core.web.publish_home(user, &home).await {
+        self.publish(user, &view::home(&shown)).await;
+    }
+
+    async fn publish(&self, user: &str, home: &Value) {
+        if let Err(error) = self.0.web.publish_home(user, home).await {
             tracing::warn!(%error, "Slack: a Home tab is not shown");
         }
     }

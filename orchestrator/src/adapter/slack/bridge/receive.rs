@@ -14,6 +14,10 @@ use crate::{
 
 impl<S: Service, W: SlackWeb, D: Desk> Receiver for Bridge<S, W, D> {
     async fn keep(&self, envelope: &Envelope) -> Result<bool, String> {
+        // Slack tells about everything that is said where the app is. What is none of its business is not written down.
+        if let Ok(Inbound::Nothing) = envelope.inbound {
+            return Ok(false);
+        }
         let row = InboxRow { key: envelope.key.clone(), raw: envelope.raw.clone(), received_at: envelope.received_at };
         let mut early = self.0.kept_early.lock().await;
         let Some(keys) = early.as_mut() else {
@@ -32,7 +36,8 @@ impl<S: Service, W: SlackWeb, D: Desk> Receiver for Bridge<S, W, D> {
             Ok(Inbound::Submitted(_) | Inbound::Shortcut(_)) => true,
             Ok(Inbound::Click(click)) => open::wants_form(click),
             Ok(Inbound::Command(slash)) => slash.text.is_empty(),
-            Ok(Inbound::Closed(_) | Inbound::Nothing) => {
+            Ok(Inbound::Nothing) => return None,
+            Ok(Inbound::Closed(_)) => {
                 self.finish(&envelope.key, "of no interest").await;
                 return None;
             }

@@ -23,14 +23,19 @@ const ID: usize = 18;
 /// A name in a line.
 const NAME: usize = 80;
 
-/// The id in `revoke ID`; `None` if it is something else, such as a goal that begins with that word.
-pub(super) fn id_to_revoke(word: &str) -> Option<&str> {
-    let (verb, id) = word.split_once(char::is_whitespace)?;
+/// A word and an id behind it; `None` if it is something else, such as a goal that begins with that word.
+pub(super) fn verb_and_id(said: &str) -> Option<(&str, &str)> {
+    let (verb, id) = said.split_once(char::is_whitespace)?;
     let id = id.trim().trim_matches('`');
     let is_id = id.len() >= 8
         && id.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
         && id.contains(|c: char| c.is_ascii_digit());
-    (verb.eq_ignore_ascii_case("revoke") && is_id).then_some(id)
+    is_id.then_some((verb, id))
+}
+
+/// The id in `revoke ID`.
+pub(super) fn id_to_revoke(said: &str) -> Option<&str> {
+    verb_and_id(said).filter(|(verb, _)| verb.eq_ignore_ascii_case("revoke")).map(|(_, id)| id)
 }
 
 impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {

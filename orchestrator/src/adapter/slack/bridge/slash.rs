@@ -28,6 +28,11 @@ const LINES: usize = 20;
 /// All of an answer.
 const ALL: usize = 2_800;
 
+/// What can be written behind `/baton` beside a goal.
+const COMMANDS: [&str; 5] = ["help", "approvals", "status", "remembered", "revoke ID"];
+/// How alike (0 to 1, Jaro-Winkler) a word must be to one of them.
+const ALIKE: f64 = 0.8;
+
 const HELP: &str = "*Baton* works on what you give it, and asks people before anything leaves its machines.\n\
     • `/baton GOAL` starts a project; `/baton` alone opens a form with folder, budget and policy\n\
     • mention me with a goal, write to me directly, or use *Delegate this* in a message's menu: files come along\n\
@@ -78,6 +83,19 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                 let said = self.remembered().await?;
                 self.whisper(&asker, said).await;
                 Ok("listed".to_owned())
+            }
+            _ if is_no_goal(word) => {
+                let known =
+                    COMMANDS.into_iter().map(|known| (strsim::jaro_winkler(&word.to_lowercase(), known), known));
+                let nearest = known.filter(|(likeness, _)| *likeness >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
+                let meant = nearest.map_or_else(String::new, |(_, known)| format!(" Did you mean `/baton {known}`?"));
+                let said = format!(
+                    ":warning: Nothing was started: {} is no command, and a goal has more words than that.{meant} Requests are decided with the \
+                     buttons of their cards. `/baton help` says what there is.",
+                    text::code(word, 100)
+                );
+                self.whisper(&asker, said).await;
+                Ok("refused: no command".to_owned())
             }
             _ => {
                 let channel = if slash.channel.is_empty() { slash.user.clone() } else { slash.channel.clone() };
@@ -161,4 +179,9 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             text::list(&lines, open.len(), ALL)
         ))
     }
+}
+
+/// One word, or a word and an id (`approve 0193…`): somebody means a command. A project would cost money, and be about nothing.
+fn is_no_goal(said: &str) -> bool {
+    !said.contains(char::is_whitespace) || remembered::verb_and_id(said).is_some()
 }

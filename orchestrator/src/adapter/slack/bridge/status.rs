@@ -306,7 +306,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// A request's card as it is to be seen.
     pub(super) fn card_of(&self, view: &ApprovalView, project: &ProjectView) -> Option<Card> {
         let (view, project) = (self.hidden(view)?, self.hidden(project)?);
-        let settings = CardSettings::default();
+        let settings = CardSettings { excerpt: self.0.settings.max_snippet_bytes, ..CardSettings::default() };
         Some(if view.decision.is_some() {
             view::decided_card(&view, &project, &settings)
         } else {

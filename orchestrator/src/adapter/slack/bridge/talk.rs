@@ -19,7 +19,11 @@ use super::{
     work::{Later, Outcome, unkept},
 };
 use crate::{
-    adapter::slack::{Envelope, Place, SlackWeb, inbound::Said, view::text},
+    adapter::slack::{
+        Envelope, Place, SlackWeb,
+        inbound::Said,
+        view::{figures, text},
+    },
     port::{Service, waiting::Waiting},
 };
 
@@ -113,6 +117,14 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
     /// Somebody wrote in a project's thread: the answer to the only question that waits there, or a note.
     async fn said_to(&self, project_id: ProjectId, said: &Said, words: &str, at: UnixMs, again: bool) -> Outcome {
         let asker = asker(said);
+        if !said.files.is_empty() && !again {
+            let files = figures::count(said.files.len(), "file");
+            let said = format!(
+                ":warning: {files} not passed on: files come along only with the message that starts a project. Say in words where the agents find \
+                 what they need, or start a project with it."
+            );
+            self.whisper(&asker, said).await;
+        }
         if words.trim().is_empty() {
             self.whisper(&asker, "There was no text in that, so the agents were told nothing.".to_owned()).await;
             return Ok("refused: no text".to_owned());

@@ -4,7 +4,6 @@ mod clicks;
 mod desk;
 mod outward;
 mod secrets;
-mod service;
 mod slack;
 mod starting;
 
@@ -14,10 +13,13 @@ use std::{
     time::Duration,
 };
 
-use bus_schemas::{time::UnixMs, v1::api::ApprovalView};
+use bus_schemas::{
+    time::UnixMs,
+    v1::{api::ApprovalView, handoff::ChangeKind},
+};
 use serde_json::{Value, json};
 
-use self::{desk::MemoryDesk, service::FakeService, slack::FakeSlack};
+use self::{desk::MemoryDesk, slack::FakeSlack};
 use super::{Bridge, Settings, World};
 use crate::{
     adapter::slack::{
@@ -25,7 +27,7 @@ use crate::{
         view::{Pressed, samples},
     },
     people::{Member, People},
-    port::Clock,
+    port::{Clock, fake::FakeService},
 };
 
 /// The default channel.
@@ -37,6 +39,20 @@ const EVE: &str = "UEVE";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
+}
+
+/// An orchestrator that knows the members by their ids of Slack.
+fn orchestrator() -> FakeService {
+    let service = FakeService::new(samples::project(), samples::NOW);
+    service.with(|known| {
+        known.names = |by| match by {
+            ANN => "ann".to_owned(),
+            BOB => "bob".to_owned(),
+            other => format!("slack:{other}"),
+        };
+        known.diff.changed = vec![samples::path("x", ChangeKind::Added, 3)];
+    });
+    service
 }
 
 #[derive(Debug)]
@@ -61,7 +77,7 @@ struct Rig {
 impl Rig {
     /// A bridge that takes what comes in; it does not speak by itself yet.
     fn quiet() -> Self {
-        Self::around(FakeService::new(), FakeSlack::default(), MemoryDesk::default())
+        Self::around(orchestrator(), FakeSlack::default(), MemoryDesk::default())
     }
 
     /// A bridge that runs.
@@ -73,7 +89,7 @@ impl Rig {
 
     /// A bridge that runs, with these settings.
     fn set(settings: Settings) -> Self {
-        let rig = Self::with(FakeService::new(), FakeSlack::default(), MemoryDesk::default(), settings);
+        let rig = Self::with(orchestrator(), FakeSlack::default(), MemoryDesk::default(), settings);
         rig.bridge.run();
         rig
     }

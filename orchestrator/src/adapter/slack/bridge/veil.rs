@@ -72,7 +72,6 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 
     /// Text without the secrets that are known by heart.
     pub(super) fn without_known(&self, text: &str) -> String {
-        let known = self.0.settings.secrets.iter().filter(|secret| secret.len() >= 6);
-        known.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), secrets::WITHHELD))
+        secrets::without(text, &self.0.settings.secrets)
     }
 }

@@ -77,6 +77,12 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             let problem = match self.perform(&envelope, again).await {
                 Ok(outcome) => {
                     self.finish(&envelope.key, &outcome).await;
+                    // What people say to each other in threads; what of it was for the agents is in the journal.
+                    if let Ok(Inbound::Reply(_)) = envelope.inbound
+                        && let Err(error) = self.0.desk.drop_words(&envelope.key).await
+                    {
+                        tracing::warn!(key = %envelope.key, %error, "Slack: what somebody said is not forgotten yet");
+                    }
                     return;
                 }
                 Err(Later(problem)) => problem,

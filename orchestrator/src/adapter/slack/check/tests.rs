@@ -93,11 +93,16 @@ async fn a_dead_token_ends_the_look_and_the_rest_may_be_left_out() {
     assert_eq!(one.len(), 1);
     assert!(one[0].2.contains("invalid_auth"));
     api.will("auth.test", signed_in(&every_scope()));
-    let events =
-        Slack { app_token: None, events_listen: Some("127.0.0.1:1".parse().unwrap()), channel: None, ..slack() };
+    let events = Slack {
+        app_token: None,
+        events_listen: Some("127.0.0.1:1".parse().unwrap()),
+        channel: None,
+        folders: vec!["/".into(), "/no/such/folder".into()],
+        ..slack()
+    };
     let rest = found(&api, &events, &[]).await;
     let warned: Vec<&str> = rest.iter().filter(|one| one.1 == Grade::Warn).map(|one| one.0).collect();
-    assert_eq!(warned, ["events", "channel", "members"]);
+    assert_eq!(warned, ["events", "channel", "members", "folders"]);
 }
 
 #[test]

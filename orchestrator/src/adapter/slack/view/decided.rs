@@ -9,10 +9,10 @@ use super::{
     Card, CardSettings,
     blocks::{context, section},
     card::{body, head},
-    subject,
+    part, subject,
     text::{code, date, line, plain, quote},
 };
-use crate::words::names::verdict;
+use crate::words::{card::route::over, names::verdict};
 
 /// A note.
 const NOTE: usize = 1_000;
@@ -71,12 +71,14 @@ fn banner(approval: &ApprovalView, decision: &Decision) -> String {
                 verdict(approval, decision)
             )
         }
-        channel => format!(
-            "{} *{}* by *{by}* at {at} over {}",
-            mark(decision.verdict),
-            verdict(approval, decision),
-            line(channel, 40)
-        ),
+        channel => {
+            format!(
+                "{} *{}* by *{by}* at {at}{}",
+                mark(decision.verdict),
+                verdict(approval, decision),
+                part::words(&over(channel))
+            )
+        }
     };
     if let Some(rule) = decision.rule.as_deref().filter(|rule| !rule.is_empty()) {
         text.push_str(&format!("\nrule {} of policy {}", code(rule, 120), code(&approval.policy, 80)));
@@ -86,7 +88,7 @@ fn banner(approval: &ApprovalView, decision: &Decision) -> String {
         .votes
         .iter()
         .take(5)
-        .map(|vote| format!("{} over {} at {}", line(&vote.by, 80), line(&vote.channel, 40), date(vote.at)))
+        .map(|vote| format!("{}{} at {}", line(&vote.by, 80), part::words(&over(&vote.channel)), date(vote.at)))
         .collect();
     if votes.len() > 1 {
         text.push_str(&format!("\nagreed: {}", votes.join("; ")));

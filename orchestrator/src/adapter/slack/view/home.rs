@@ -68,6 +68,12 @@ pub fn home(shown: &Home<'_>) -> Value {
     json!({"type": "home", "blocks": blocks})
 }
 
+/// The home tab of somebody for whom there is nothing: why, and the way out, in markup of ours.
+#[must_use]
+pub fn closed(words: &str) -> Value {
+    json!({"type": "home", "blocks": [header("Baton"), section(words)]})
+}
+
 fn request(approval: &ApprovalView, links: &BTreeMap<ApprovalId, String>) -> Value {
     let mut words = format!(
         "{} *{}* of {}\n{} risk · asked {}",

@@ -12,7 +12,6 @@ pub mod home;
 pub mod limits;
 pub mod modal;
 mod part;
-pub mod remind;
 pub mod status;
 pub mod summary;
 pub mod text;
@@ -31,7 +30,6 @@ pub use batch::batch_card;
 pub use card::card;
 pub use decided::{decided_card, void_card};
 pub use home::home;
-pub use remind::reminder;
 pub use status::status;
 pub use summary::summary;
 
@@ -118,13 +116,15 @@ pub struct CardSettings {
     pub ask: bool,
     /// People can hand their say to others.
     pub delegate: bool,
+    /// The most of a file that is shown, in bytes; where that is too little to say anything, nothing is.
+    pub excerpt: usize,
     /// What approving a budget adds, in the resource's unit, if that is known.
     pub adds: Option<u64>,
 }
 
 impl Default for CardSettings {
     fn default() -> Self {
-        Self { paths: 10, output_lines: 5, ask: true, delegate: true, adds: None }
+        Self { paths: 10, output_lines: 5, ask: true, delegate: true, excerpt: usize::MAX, adds: None }
     }
 }
 
@@ -139,6 +139,7 @@ impl CardSettings {
             output_lines: self.output_lines,
             paths: self.paths,
             skill_lines: 20,
+            excerpt: self.excerpt,
             talks: 3,
             said: 350,
         }

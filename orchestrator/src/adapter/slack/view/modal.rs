@@ -161,17 +161,6 @@ pub fn delegate_modal(approval: &ApprovalView, about: &About) -> Value {
     modal(callback::DELEGATE, "Hand over", "Hand over", &value(about), &blocks)
 }
 
-/// What a modal shows while what it is about is being fetched, or if it cannot be shown any more.
-#[must_use]
-pub fn notice_modal(title: &str, words: &str) -> Value {
-    let blocks = [section(&line(words, limits::SECTION))];
-    let mut view = modal("baton.notice", title, "", "", &blocks);
-    if let Some(fields) = view.as_object_mut() {
-        fields.remove("submit");
-    }
-    view
-}
-
 fn note(
     approval: &ApprovalView,
     about: &About,

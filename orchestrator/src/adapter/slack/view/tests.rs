@@ -218,6 +218,18 @@ fn nothing_proves_a_handoff_without_checks() {
 }
 
 #[test]
+fn a_skills_text_is_a_files_content_and_is_shown_as_far_as_the_settings_say() {
+    let (_, mut approval) = samples::every().into_iter().find(|(name, _)| *name == "skill").unwrap();
+    let text = format!("the first words\n{}", "and many more\n".repeat(30));
+    approval.skill.as_mut().unwrap().files.insert("SKILL.md".to_owned(), text);
+    let shown =
+        |excerpt| all_text(&card(&approval, &samples::project(), &CardSettings { excerpt, ..CardSettings::default() }));
+    assert_eq!(shown(20_000).matches("and many more").count(), 19);
+    assert_eq!(shown(120).matches("and many more").count(), 7);
+    assert!(!shown(0).contains("the first words") && shown(0).contains("`baton approvals`"), "{}", shown(0));
+}
+
+#[test]
 fn alike_requests_share_a_card() {
     let mut many: Vec<ApprovalView> = (1..=3)
         .map(|number| ApprovalView {
@@ -334,7 +346,6 @@ fn people_write_in_modals() {
         ("modal-ask", modal::ask_modal(&approval, &about)),
         ("modal-answer", modal::answer_modal(&samples::question(), &about)),
         ("modal-delegate", modal::delegate_modal(&approval, &about)),
-        ("modal-notice", modal::notice_modal("Too late", "It was <decided> already.")),
     ];
     for (name, view) in &views {
         assert_eq!(limits::check_view(view), Ok(()), "{name}");
@@ -347,14 +358,4 @@ fn people_write_in_modals() {
         (0..300).map(|n| Choice { name: format!("p{n}{}", "x".repeat(n)), description: "d".repeat(500) }).collect();
     let long = Prefill { goal: "g".repeat(50_000), folder: "/x".repeat(5_000), ..Prefill::default() };
     assert_eq!(limits::check_view(&modal::goal_modal(&many, &many, &long, &origin)), Ok(()));
-}
-
-#[test]
-fn a_reminder_mentions_people_and_nobody_else() {
-    let mut approval = samples::handoff();
-    approval.task_key = Some("<!channel> @here".to_owned());
-    let card = reminder(&approval, &["U0123".to_owned(), "!channel".to_owned(), "<@U9>".to_owned()]);
-    assert_eq!(card.check(), Ok(()));
-    let said = all_text(&card);
-    assert!(said.starts_with("🔔 <@U0123>: *handoff of &lt;!channel&gt; @\u{2060}here, attempt 2*"), "{said}");
 }

@@ -119,8 +119,13 @@ impl Desk for MailStore {
         self.run("list mails", move |connection| letters::list(connection, &filter)).await
     }
 
-    async fn unfinished(&self) -> Kept<Vec<InMail>> {
-        self.run("list unfinished mails", letters::unfinished).await
+    async fn unfinished(&self, behind: i64, most: u32) -> Kept<Vec<InMail>> {
+        self.run("list unfinished mails", move |connection| letters::unfinished(connection, behind, most)).await
+    }
+
+    async fn set_tries(&self, id: &str, tries: u32, why: &str) -> Kept<()> {
+        let (id, why) = (id.to_owned(), why.to_owned());
+        self.run("mark a mail", move |connection| letters::set_tries(connection, &id, tries, &why)).await
     }
 
     async fn finish(&self, id: &str, verdict: Verdict, at: UnixMs) -> Kept<()> {
@@ -209,6 +214,14 @@ impl Desk for MailStore {
 
     async fn outbox(&self, limit: u32) -> Kept<Vec<OutMail>> {
         self.run("list mails of ours", move |connection| outgoing::newest(connection, limit)).await
+    }
+
+    async fn newest_to(&self, person: &str, address: &str) -> Kept<Option<OutMail>> {
+        let (person, address) = (person.to_owned(), address.to_owned());
+        self.run("look for the newest mail to somebody", move |connection| {
+            outgoing::newest_to(connection, &person, &address)
+        })
+        .await
     }
 
     async fn sent_since(&self, person: &str, project_id: Option<ProjectId>, since: UnixMs) -> Kept<u32> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::super::row::{get_id_opt, get_json, get_word, json, word};
 use crate::adapter::mail::{InMail, InState, LetterFilter, Position, Standing, Verdict};
 
-const LETTER: &str = "id, size, delivery, received_at, state, outcome, sender, person, subject, message_id, project_id, is_trusted, done_at, judged_by, standing, is_cleared";
+const LETTER: &str = "id, size, delivery, received_at, state, outcome, sender, person, subject, message_id, project_id, is_trusted, done_at, judged_by, standing, is_cleared, position, tries";
 
 /// Writes a mail down; `false` says it is known already.
 pub(super) fn add(connection: &Connection, mail: &InMail) -> rusqlite::Result<bool> {
@@ -54,11 +54,20 @@ pub(super) fn list(connection: &Connection, filter: &LetterFilter) -> rusqlite::
     }
 }
 
-pub(super) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<InMail>> {
+pub(super) fn unfinished(connection: &Connection, behind: i64, most: u32) -> rusqlite::Result<Vec<InMail>> {
     connection
-        .prepare_cached(&format!("SELECT {LETTER} FROM letter WHERE done_at IS NULL ORDER BY position"))?
-        .query_map([], letter)?
+        .prepare_cached(&format!(
+            "SELECT {LETTER} FROM letter WHERE done_at IS NULL AND position > ?1 ORDER BY position LIMIT ?2"
+        ))?
+        .query_map(params![behind, most], letter)?
         .collect()
+}
+
+pub(super) fn set_tries(connection: &Connection, id: &str, tries: u32, why: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE letter SET tries = ?2, outcome = ?3 WHERE id = ?1 AND done_at IS NULL")?
+        .execute(params![id, tries, why])
+        .map(drop)
 }
 
 /// Writes down what became of a mail. What was written first stays; a mail that is only kept is not finished by it.
@@ -159,5 +168,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<InMail> {
         done_at: row.get::<_, Option<i64>>(12)?.map(UnixMs),
         by: row.get(13)?,
         is_cleared: row.get::<_, i64>(15)? != 0,
+        place: row.get(16)?,
+        tries: row.get(17)?,
     })
 }

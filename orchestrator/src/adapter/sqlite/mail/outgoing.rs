@@ -133,6 +133,16 @@ pub(super) fn newest(connection: &Connection, limit: u32) -> rusqlite::Result<Ve
         .collect()
 }
 
+pub(super) fn newest_to(connection: &Connection, person: &str, address: &str) -> rusqlite::Result<Option<OutMail>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {OUT} FROM outgoing WHERE person = ?1 AND recipient = ?2 AND state <> 'queued'
+             ORDER BY created_at DESC, position DESC LIMIT 1"
+        ))?
+        .query_row([person, address], out)
+        .optional()
+}
+
 pub(super) fn sent_since(
     connection: &Connection,
     person: &str,

@@ -76,12 +76,18 @@ async fn a_mail_is_kept_once_with_its_text_and_is_unfinished_until_it_is_finishe
     let (known, is_new) = store.keep(raw("one"), Delivery::default(), UnixMs(3)).await.unwrap();
     assert_eq!((known, is_new), (first.clone(), false), "one that is known changes nothing");
     assert_eq!(first.delivery, delivery);
-    assert_eq!(store.unfinished().await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(store.unfinished(0, 100).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(store.unfinished(0, 1).await.unwrap(), std::slice::from_ref(&first));
+    assert_eq!(store.unfinished(first.place, 100).await.unwrap(), std::slice::from_ref(&second));
     assert_eq!(store.text(&first.id).await.unwrap(), Some(raw("one")));
     assert_eq!(store.text("nobody").await.unwrap(), None);
     let later = Verdict { state: InState::Kept, outcome: own("a name server does not answer"), ..Verdict::default() };
     store.finish(&first.id, later, UnixMs(5)).await.unwrap();
-    assert_eq!(store.unfinished().await.unwrap().len(), 2, "kept is not finished");
+    assert_eq!(store.unfinished(0, 100).await.unwrap().len(), 2, "kept is not finished");
+    store.set_tries(&first.id, 3, "silence").await.unwrap();
+    let store = again(store, dir.path());
+    let waits = store.letter(&first.id).await.unwrap().unwrap();
+    assert_eq!((waits.tries, waits.verdict.outcome.as_str(), waits.done_at), (3, "silence", None));
     store.finish(&first.id, trusted("ann", "m1"), UnixMs(10)).await.unwrap();
     store.finish(&first.id, Verdict::default(), UnixMs(11)).await.unwrap();
     let found = store.letter(&first.id).await.unwrap().unwrap();
@@ -90,7 +96,7 @@ async fn a_mail_is_kept_once_with_its_text_and_is_unfinished_until_it_is_finishe
         (trusted("ann", "m1"), Some(UnixMs(10))),
         "what was written first stays"
     );
-    assert_eq!(store.unfinished().await.unwrap(), std::slice::from_ref(&second));
+    assert_eq!(store.unfinished(0, 100).await.unwrap(), std::slice::from_ref(&second));
     let all = store.letters(LetterFilter::default()).await.unwrap();
     assert_eq!(all.iter().map(|mail| &mail.id).collect::<Vec<_>>(), [&second.id, &first.id], "the newest first");
     assert_eq!(store.letters(LetterFilter { limit: 1, state: None }).await.unwrap().len(), 1);
@@ -105,7 +111,7 @@ async fn of_the_same_mail_at_the_same_time_one_is_new() {
     let kept =
         futures::future::join_all((0..50).map(|_| store.keep(raw("same"), Delivery::default(), UnixMs(1)))).await;
     assert_eq!(kept.into_iter().filter(|kept| kept.as_ref().unwrap().1).count(), 1);
-    assert_eq!(store.unfinished().await.unwrap().len(), 1);
+    assert_eq!(store.unfinished(0, 100).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -120,13 +126,13 @@ async fn a_mail_whose_text_cannot_be_written_is_not_kept_and_is_kept_when_it_com
     let mails = vec![(raw("one"), Delivery::default())];
     assert!(store.keep_all("INBOX", mails.clone(), Position { validity: 1, uid: 7 }, UnixMs(1)).await.is_err());
     assert!(store.intend(out(1, "a", "b"), raw("one")).await.is_err());
-    assert!(store.unfinished().await.unwrap().is_empty());
+    assert!(store.unfinished(0, 100).await.unwrap().is_empty());
     assert!(store.outbox(9).await.unwrap().is_empty());
     assert_eq!(store.position("INBOX").await.unwrap(), None, "the mailbox is read again from where it was");
     std::fs::remove_file(&sub).unwrap();
     let store = again(store, dir.path());
     let kept = store.keep_all("INBOX", mails, Position { validity: 1, uid: 7 }, UnixMs(1)).await.unwrap();
-    assert_eq!(store.unfinished().await.unwrap(), kept);
+    assert_eq!(store.unfinished(0, 100).await.unwrap(), kept);
     assert_eq!(std::fs::read_dir(dir.path().join("mail/new")).unwrap().count(), 0, "nothing half-written is left");
 }
 
@@ -161,7 +167,7 @@ async fn a_mailbox_and_its_place_move_together() {
     let store = again(store, dir.path());
     assert_eq!(store.position("INBOX").await.unwrap(), Some(Position { validity: 4, uid: 0 }));
     assert_eq!(store.position("Other").await.unwrap(), None);
-    assert_eq!(store.unfinished().await.unwrap().len(), 2);
+    assert_eq!(store.unfinished(0, 100).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -182,7 +188,7 @@ async fn a_quarantined_mail_is_judged_once() {
         assert!(!store.judge(id, InState::Released, "eve", UnixMs(6)).await.unwrap());
     }
     let store = again(store, dir.path());
-    let open = store.unfinished().await.unwrap();
+    let open = store.unfinished(0, 100).await.unwrap();
     assert_eq!((open.len(), open[0].verdict.state, open[0].by.as_deref()), (1, InState::Released, Some("ann")));
     let later = Verdict { state: InState::Kept, ..Verdict::default() };
     store.finish(&ids[0], later, UnixMs(7)).await.unwrap();

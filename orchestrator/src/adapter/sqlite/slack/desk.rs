@@ -43,6 +43,10 @@ impl Desk for SlackDesk {
         self.slack.done(key.to_owned(), outcome.to_owned(), at).await
     }
 
+    async fn drop_words(&self, key: &str) -> Kept<()> {
+        self.slack.drop_words(key.to_owned()).await
+    }
+
     async fn tidy(&self, before: UnixMs) -> Kept<()> {
         self.slack.forget(before).await.map(drop)
     }

@@ -35,7 +35,11 @@ async fn an_envelope_is_kept_once_and_is_there_after_a_crash_until_it_is_done() 
     let undone = store.undone().await.unwrap();
     assert_eq!(undone[0], InboxRow { key: own("b"), raw, received_at: UnixMs(1) });
     assert_eq!(undone[1].key, "a", "in the order in which they came");
+    store.drop_words(own("b")).await.unwrap();
+    assert_ne!(store.kept(own("b")).await.unwrap().unwrap().raw, json!(null), "what is not done keeps its words");
     store.done(own("b"), own("approved"), UnixMs(10)).await.unwrap();
+    store.drop_words(own("b")).await.unwrap();
+    assert_eq!(store.kept(own("b")).await.unwrap().unwrap().raw, json!(null));
     store.done(own("b"), own("something else"), UnixMs(99)).await.unwrap();
     let store = again(store, dir.path());
     assert_eq!(store.undone().await.unwrap().len(), 1);

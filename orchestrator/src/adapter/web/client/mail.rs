@@ -1,6 +1,6 @@
 //! What the client asks about mail.
 
-use bus_schemas::v1::api::{LetterQuery, LetterRequest, LetterView, OutView};
+use bus_schemas::v1::api::{LetterQuery, LetterRequest, LetterView, MailView, OutView};
 use bytes::Bytes;
 use reqwest::Method;
 use serde_json::Value;
@@ -9,10 +9,18 @@ use super::{Client, ClientError};
 use crate::adapter::web::root;
 
 impl Client {
-    /// `GET /v1/mail/letters`
+    /// `GET /v1/mail`
     ///
     /// # Errors
     /// [`ClientError`], as every method here.
+    pub async fn mail(&self) -> Result<MailView, ClientError> {
+        self.get("ask how mail is", &["mail"], &[]).await
+    }
+
+    /// `GET /v1/mail/letters`
+    ///
+    /// # Errors
+    /// [`ClientError`].
     pub async fn letters(&self, query: &LetterQuery) -> Result<Vec<LetterView>, ClientError> {
         let mut pairs = vec![("limit", query.limit.to_string())];
         if let Some(Ok(Value::String(state))) = query.state.map(serde_json::to_value) {

@@ -117,3 +117,30 @@ fn what_memos_and_forums_quote_decides_nothing() {
         assert_eq!(of_text(&format!("No\n{below}")).text(), "No", "{below}");
     }
 }
+
+#[test]
+fn a_greeting_above_a_heading_and_words_below_it_decide_nothing() {
+    let reply = of_text("Hi Baton,\n\nOn Tue, Mar 3, 2026 at 9:12 AM Baton <b@works.example> wrote:\n\napprove\n");
+    assert!(reply.unsure && reply.text().ends_with("approve"), "{reply:?}");
+    assert!(!matches!(reply.decision(), Deciding::Approve), "{:?}", reply.decision());
+}
+
+#[test]
+fn a_signed_word_decides() {
+    let signed = |words: &str| {
+        format!(
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{words}\n-----BEGIN PGP SIGNATURE-----\n\n\
+             iQEzBAEBCAAdFiEE\nno/if+but=\n-----END PGP SIGNATURE-----\n"
+        )
+    };
+    assert_eq!(of_text(&signed("approve")).decision(), Deciding::Approve);
+    assert!(matches!(of_text(&signed("approve\nbut only if it is green")).decision(), Deciding::Ambiguous(_)));
+}
+
+#[test]
+fn no_piece_of_a_quote_decides() {
+    let quote = "> You can answer this mail with one word, and the words that I know for it are\n";
+    let mail = format!("{quote}approve\n{quote}reject, and there is nothing else that I understand in it.\n{quote}");
+    let reply = of_text(&mail);
+    assert!(!matches!(reply.decision(), Deciding::Approve | Deciding::Reject(_)), "{reply:?}");
+}

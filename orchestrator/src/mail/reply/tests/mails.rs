@@ -16,7 +16,8 @@ pub(super) fn cases(text: &str) -> Vec<(String, String, String)> {
 #[test]
 fn whole_mails() {
     let mut wrong = Vec::new();
-    let all = [include_str!("fixtures/mails.txt"), include_str!("fixtures/clients.txt")];
+    let all =
+        [include_str!("fixtures/mails.txt"), include_str!("fixtures/clients.txt"), include_str!("fixtures/lists.txt")];
     for (name, mail, expected) in all.into_iter().flat_map(cases) {
         for (mail, ends) in [(mail.clone(), "\\n"), (mail.replace('\n', "\r\n"), "\\r\\n")] {
             let reply = of_text(&mail);

@@ -85,7 +85,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         };
         let wish = of_reply(&mail.letter, about);
         if wish == Wish::Nothing {
-            return Ok(Done::new("no new text", Some(view.project_id)));
+            return self.without_words(mail, &thread(out), view.project_id).await;
         }
         if wish == Wish::Status && (mail.sender.is_member || out.person == mail.sender.person) {
             return self.status(mail, view.project_id).await;
@@ -109,6 +109,20 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             Wish::Unclear(why) => self.ask_back(mail, out, view, why).await,
             Wish::Note(_) | Wish::Status | Wish::Nothing => Ok(Done::new("no new text", Some(view.project_id))),
         }
+    }
+
+    /// There is no new text. Who attached something and wrote nothing hears that nobody has it.
+    pub(super) async fn without_words(
+        &self,
+        mail: &Genuine,
+        of: &Thread,
+        project_id: bus_schemas::id::ProjectId,
+    ) -> Outcome {
+        if let Some(why) = answers::only_files(&mail.letter.attachments) {
+            let hint = "write what you want to say; files come along only with the mail that begins a project";
+            self.answer(mail, of, answers::refused("Nothing was done", &why, Some(hint))).await?;
+        }
+        Ok(Done::new("no new text", Some(project_id)))
     }
 
     /// Nothing is decided; they are asked what they mean.
@@ -149,6 +163,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             Ok(view) => {
                 let outcome = format!("{} {}", answers::word(verdict), view.approval_id);
                 let said = answers::taken(&view, verdict, &mail.sender.person);
+                let said = answers::with_files(said, &mail.letter.attachments);
                 self.answer(mail, &Thread::of(view.project_id), Story::Done { said }).await?;
                 Ok(Done::new(outcome, Some(view.project_id)))
             }
@@ -171,7 +186,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         let project_id = shown.project_id;
         let view = self.0.service.approval(&shown.approval_id.to_string()).await.map_err(Later::Problem)?;
         if mail.again && answers::was_mine(&view, verdict, me, mail.received_at) {
-            let said = answers::taken(&view, verdict, me);
+            let said = answers::with_files(answers::taken(&view, verdict, me), &mail.letter.attachments);
             self.answer(mail, &Thread::of(project_id), Story::Done { said }).await?;
             return Ok(Done::new(format!("{} {}, before", answers::word(verdict), view.approval_id), Some(project_id)));
         }
@@ -204,6 +219,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             "The agent is asked about {}. Nothing is decided by it; its answer is shown with the request.",
             answers::about(view)
         );
+        let said = answers::with_files(said, &mail.letter.attachments);
         self.answer(mail, &thread(out), Story::Done { said }).await?;
         Ok(Done::new("the agent is asked", project_id))
     }

@@ -9,7 +9,11 @@ use bus_schemas::{
 };
 
 use super::act::EMAIL;
-use crate::{adapter::mail::Story, mail::address::one_line, words::names::is_effect};
+use crate::{
+    adapter::mail::Story,
+    mail::{address::one_line, inputs, letter::Attachment},
+    words::names::is_effect,
+};
 
 /// A title, a key; a sentence of somebody else's.
 const LONGEST: (usize, usize) = (100, 500);
@@ -105,6 +109,25 @@ pub(super) fn told(told: &TellView) -> String {
         (false, false) => format!("Told now: {}; {} with the next attempt.", names(&told.now), names(&told.later)),
         (true, true) => "It is kept for the next agent that works on it.".to_owned(),
     }
+}
+
+/// What is said to a reply, with the files that came with it and went nowhere: nobody is to think that the agent has them.
+pub(super) fn with_files(said: String, attachments: &[Attachment]) -> String {
+    let files = inputs::names(attachments);
+    if files.is_empty() {
+        return said;
+    }
+    format!(
+        "{said} Its files were not taken ({}): they come along only with the mail that begins a project.",
+        files.join(", ")
+    )
+}
+
+/// Why nothing comes of a reply that has files and no text.
+pub(super) fn only_files(attachments: &[Attachment]) -> Option<String> {
+    let files = inputs::names(attachments);
+    (!files.is_empty())
+        .then(|| format!("your mail has no text of its own, and its files were not taken: {}", files.join(", ")))
 }
 
 /// What a request is about, for people: `the handoff of build in “Title”`.

@@ -14,7 +14,7 @@ use super::{
     Outlet,
     judge::missing,
     turns::Turns,
-    work::{Inward, Job, Later, apart, sender_of},
+    work::{Inward, Job, Later, apart, is_tried_enough, sender_of},
 };
 use crate::{
     adapter::{
@@ -34,8 +34,8 @@ use crate::{
 const ROOM_MIB: u32 = 64;
 /// A check that takes longer is given up, and done again later.
 const LONGEST: Duration = Duration::from_secs(30);
-/// How long a mail waits for its sender to be checked, in milliseconds, before it is put aside.
-const UNSURE_MS: u64 = 3_600_000;
+/// So long a mail that waits for its check to begin holds up those behind it.
+const LONGEST_QUEUED: Duration = Duration::from_secs(120);
 /// Lanes of one domain.
 const SHARDS: u8 = 4;
 
@@ -103,6 +103,21 @@ pub(super) fn doubt(letter: &Letter, author: &str, rules: Rules<'_>) -> Option<S
     None
 }
 
+/// For how long those that are proven wait for earlier ones of their sender.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Until its check begins.
+    pub(super) queued: Duration,
+    /// From then on.
+    pub(super) checked: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { queued: LONGEST_QUEUED, checked: LONGEST }
+    }
+}
+
 /// Where mails are checked.
 pub(super) struct Gate {
     /// Those for which only their own domain is asked.
@@ -111,16 +126,17 @@ pub(super) struct Gate {
     others: (Lanes<Job>, Arc<Semaphore>),
     /// Where those that are proven wait for earlier ones of their sender.
     pub(super) turns: Turns<Job>,
+    patience: Patience,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Gate {
-    pub(super) fn new(tasks: &TaskTracker, stop: &CancellationToken) -> Self {
+    pub(super) fn new(patience: Patience, tasks: &TaskTracker, stop: &CancellationToken) -> Self {
         let one = || {
             (Lanes::new(tasks.clone(), stop.clone()), Arc::new(Semaphore::new(usize::try_from(ROOM_MIB).unwrap_or(1))))
         };
-        Self { own: one(), others: one(), turns: Turns::new(), tasks: tasks.clone(), stop: stop.clone() }
+        Self { own: one(), others: one(), turns: Turns::new(), patience, tasks: tasks.clone(), stop: stop.clone() }
     }
 
     #[cfg(test)]
@@ -142,7 +158,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         } else {
             (&gate.others.0, &gate.others.1, asks.domains.join(" "))
         };
-        gate.turns.begin(&job.lane, &job.mail.id, Instant::now() + LONGEST);
+        gate.turns.begin(&job.lane, &job.mail.id, Instant::now() + gate.patience.queued);
         let (inward, room) = (self.clone(), Arc::clone(room));
         lanes.push(lane, job, move |job| {
             let (inward, room) = (inward.clone(), Arc::clone(&room));
@@ -153,7 +169,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     async fn checked(&self, mut job: Job, room: &Semaphore) {
         let (sender, id) = (job.lane.clone(), job.mail.id.clone());
         let turns = &self.0.gate.turns;
-        match self.guarded(&id, self.prove(&job.mail, room)).await {
+        match self.guarded(&id, self.prove(&job, room)).await {
             Some(Ok(proof)) => {
                 job.proof = proof;
                 if job.is_genuine() {
@@ -164,7 +180,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                 }
             }
             // It keeps its turn while it waits.
-            Some(Err(later)) => self.put_back(&job, &later),
+            Some(Err(later)) => self.put_back(&job.mail, &later).await,
             None => turns.leave(&sender, &id),
         }
         self.pass_on(&sender);
@@ -185,14 +201,16 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 
     /// Who wrote it, if that matters; `None` if what becomes of it does not depend on it.
-    async fn prove(&self, mail: &InMail, room: &Semaphore) -> Result<Option<Proof>, Later> {
-        let inner = &*self.0;
+    async fn prove(&self, job: &Job, room: &Semaphore) -> Result<Option<Proof>, Later> {
+        let (inner, mail) = (&*self.0, &job.mail);
         match inner.desk.letter(&mail.id).await? {
             Some(now) if now.verdict.state == InState::Kept => {}
             _ => return Ok(None),
         }
         let mib = u32::try_from(mail.size >> 20).unwrap_or(ROOM_MIB).saturating_add(1).min(ROOM_MIB);
         let _room = room.acquire_many(mib).await;
+        inner.gate.turns.starts(&job.lane, &mail.id, Instant::now() + inner.gate.patience.checked);
+        self.pass_on(&job.lane);
         let raw = match inner.desk.text(&mail.id).await {
             Ok(Some(raw)) => raw,
             // Said when it is its turn.
@@ -201,9 +219,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         };
         let (_, proof) = check(&inner.verifier, self.rules(), &raw, &mail.delivery).await?;
         match proof {
-            Some(Proof { authentic: Authentic::Unknown(why), .. })
-                if inner.clock.now().since(mail.received_at) < UNSURE_MS =>
-            {
+            Some(Proof { authentic: Authentic::Unknown(why), .. }) if !is_tried_enough(mail.tries) => {
                 Err(Later::Unsure(why))
             }
             proof => Ok(proof),

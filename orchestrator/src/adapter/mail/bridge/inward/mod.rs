@@ -1,6 +1,6 @@
 //! What comes in: kept first, then looked at, then done, never less than once and never twice.
 //!
-//! [`work`] takes what is kept, one sender's mails in their order. [`check`] asks name servers who wrote a mail of somebody who
+//! [`work`] takes what is kept, one sender's mails in their order; [`open`] knows what is in work and what waits. [`check`] asks name servers who wrote a mail of somebody who
 //! may write, before it is that one's turn, and [`turns`] keeps their order meanwhile. [`judge`] says whether a mail is a person's, genuine and
 //! from somebody who may write; what is not goes into quarantine and is never answered. [`about`] finds which mail of ours it
 //! answers. [`act`] and [`steer`] do what it wants, [`start`] begins a project. Every answer has the name of the mail it
@@ -11,6 +11,7 @@ mod act;
 mod answers;
 mod check;
 mod judge;
+mod open;
 mod outlet;
 mod receive;
 mod start;

@@ -18,10 +18,7 @@ use super::{
 };
 use crate::{
     adapter::mail::{Desk, OutMail, Story, Verifier},
-    mail::{
-        inputs,
-        intent::{About, Wish, of_reply},
-    },
+    mail::intent::{About, Wish, of_reply},
     port::Service,
 };
 
@@ -39,7 +36,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         let about = if view.state.is_final() { About::Ended } else { About::Project };
         let wish = of_reply(&mail.letter, about);
         if wish == Wish::Nothing {
-            return Ok(Done::new("no new text", Some(project_id)));
+            return self.without_words(mail, &of, project_id).await;
         }
         if !self.has_part(mail, out, &view) {
             let story = answers::refused(
@@ -100,15 +97,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                 Err(problem) => return self.refuse(mail, &of, None, &problem, Some(project_id)).await,
             }
         };
-        let files = inputs::names(&mail.letter.attachments);
-        let said = if files.is_empty() {
-            said
-        } else {
-            format!(
-                "{said} Its files were not taken ({}): they come along only with the mail that begins a project.",
-                files.join(", ")
-            )
-        };
+        let said = answers::with_files(said, &mail.letter.attachments);
         self.answer(mail, &of, Story::Done { said }).await?;
         Ok(Done::new("noted", Some(project_id)))
     }

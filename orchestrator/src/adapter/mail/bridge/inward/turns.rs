@@ -1,8 +1,8 @@
 //! One sender's mails are acted on in their order, though they are checked side by side.
 //!
-//! A mail that is proven waits for the earlier ones of its sender whose check goes on: an approval must not overtake the change that
-//! was asked for before it. Anybody can write mails in somebody's name whose check takes its time, so nobody is waited for longer
-//! than a check may take.
+//! A mail that is proven waits for the earlier ones of its sender that are being checked, or are about to be: an approval must not
+//! overtake the change that was asked for before it. Anybody can write mails in somebody's name whose check takes its time, so
+//! nobody is waited for longer than a check may take, and for only so long until it begins.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -41,6 +41,16 @@ impl<J> Turns<J> {
             let queue = all.entry(sender.to_owned()).or_insert_with(|| Queue { turns: VecDeque::new(), wakes: None });
             if !queue.turns.iter().any(|turn| turn.id == id) {
                 queue.turns.push_back(Turn { id: id.to_owned(), until, ready: None });
+            }
+        });
+    }
+
+    /// Its check begins; those behind it wait no longer than until then.
+    pub(super) fn starts(&self, sender: &str, id: &str, until: Instant) {
+        self.with(|all| {
+            let turns = all.get_mut(sender).map(|queue| queue.turns.iter_mut());
+            if let Some(turn) = turns.into_iter().flatten().find(|turn| turn.id == id) {
+                turn.until = turn.until.min(until);
             }
         });
     }
@@ -91,14 +101,6 @@ impl<J> Turns<J> {
             let is_new = next != queue.wakes;
             queue.wakes = next;
             next.filter(|_| is_new)
-        })
-    }
-
-    /// How many of a sender's wait for others.
-    #[cfg(test)]
-    pub(super) fn held(&self, sender: &str) -> usize {
-        self.with(|all| {
-            all.get(sender).map_or(0, |queue| queue.turns.iter().filter(|turn| turn.ready.is_some()).count())
         })
     }
 

@@ -1,7 +1,6 @@
 //! What is kept, taken one by one: one sender's mails in their order, several senders' side by side, again after trouble.
 
 use std::{
-    collections::HashMap,
     future::Future,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,12 +19,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     super::core::Settings,
     Outlet, answers,
-    check::{Gate, Proof},
+    check::{Gate, Patience, Proof},
+    open::Open,
 };
 use crate::{
     adapter::{
         lanes::Lanes,
-        mail::{Authentic, Desk, InMail, InState, Verdict, Verifier},
+        mail::{Authentic, Desk, InMail, InState, LetterFilter, Verdict, Verifier},
     },
     mail::{address, allow::Allow, letter},
     people::People,
@@ -38,6 +38,11 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 const TRIES: u32 = 6;
 /// How long a mail waits whose sender cannot be checked now: at first, and at most.
 const UNSURE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
+/// How long it is tried to check it: after that it is put aside. Only pauses between tries count: while nothing ran, nothing was
+/// tried.
+const UNSURE_IN_ALL: Duration = Duration::from_secs(3600);
+/// Mails that are read from the list at once.
+const BATCH: u32 = 500;
 /// How long to wait when the store cannot say what is kept.
 const UNREAD: Duration = Duration::from_secs(2);
 /// How much mail is looked at at the same time, in MiB: a mail that is taken apart is in memory several times.
@@ -90,8 +95,6 @@ pub(super) struct Job {
     pub(super) mail: InMail,
     /// It was begun before: some of it may be done.
     pub(super) again: bool,
-    /// How often it had to wait for name servers.
-    pub(super) tries: u32,
     /// Whose mails it waits for.
     pub(super) lane: String,
     pub(super) proof: Option<Proof>,
@@ -102,15 +105,6 @@ impl Job {
     pub(super) fn is_genuine(&self) -> bool {
         self.proof.as_ref().is_some_and(|proof| matches!(proof.authentic, Authentic::Yes(_)))
     }
-}
-
-/// A mail that is worked on.
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// In its lane.
-    InWork,
-    /// It waits, so often before, until then.
-    Waits(u32, Instant),
 }
 
 pub(super) struct Inner<S, D, V, O> {
@@ -127,7 +121,7 @@ pub(super) struct Inner<S, D, V, O> {
     /// All others.
     strangers: Lanes<Job>,
     pub(super) gate: Gate,
-    states: Mutex<HashMap<String, State>>,
+    open: Mutex<Open>,
     room: Semaphore,
     strangers_room: Semaphore,
     /// A lane has put something back: look again.
@@ -157,6 +151,16 @@ pub(in super::super) struct Around<S, D, V, O> {
 
 impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     pub(in super::super) fn new(around: Around<S, D, V, O>, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        Self::patient(around, Patience::default(), tasks, stop)
+    }
+
+    /// One that waits so long for what is being checked.
+    pub(super) fn patient(
+        around: Around<S, D, V, O>,
+        patience: Patience,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         let Around { service, desk, verifier, outlet, people, clock, settings } = around;
         let allow = {
             let addresses = |name| people.emails_of(name).iter().map(move |address| (address.as_str(), name));
@@ -173,8 +177,8 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             allow,
             lanes: Lanes::new(tasks.clone(), stop.clone()),
             strangers: Lanes::new(tasks.clone(), stop.clone()),
-            gate: Gate::new(&tasks, &stop),
-            states: Mutex::default(),
+            gate: Gate::new(patience, &tasks, &stop),
+            open: Mutex::default(),
             room: Semaphore::new(ROOM_MIB as usize),
             strangers_room: Semaphore::new(STRANGERS_MIB as usize),
             put_back: Notify::new(),
@@ -216,33 +220,60 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
 
     /// Puts what is not finished and not worked on into the lanes; when the next one that waits is due.
     pub(super) async fn line_up(&self, again: bool) -> Result<Option<Instant>, JournalError> {
-        let mails = self.0.desk.unfinished().await?;
+        let desk = &self.0.desk;
         let now = Instant::now();
-        let mut next: Option<Instant> = None;
-        for mail in mails {
-            match self.states().get(&mail.id) {
-                Some(State::InWork) => continue,
-                Some(State::Waits(_, at)) if *at > now => {
-                    next = Some(next.map_or(*at, |next| next.min(*at)));
-                    continue;
-                }
-                Some(State::Waits(..)) | None => {}
+        for mail in self.waited(now).await? {
+            self.line_one_up(mail, now, true).await;
+        }
+        // One that an admin lets pass came before.
+        let released = LetterFilter { state: Some(InState::Released), limit: 0 };
+        for mail in desk.letters(released).await?.into_iter().rev() {
+            self.line_one_up(mail, now, again).await;
+        }
+        loop {
+            let behind = self.open().place();
+            let mails = desk.unfinished(behind, BATCH).await?;
+            let is_all = mails.len() < BATCH as usize;
+            for mail in mails {
+                let place = mail.place;
+                self.line_one_up(mail, now, again).await;
+                self.open().read_to(place);
             }
-            let waited = matches!(self.states().get(&mail.id), Some(State::Waits(..)));
-            let tries = self.tries(&mail.id);
-            self.states().insert(mail.id.clone(), State::InWork);
-            // Trouble with its text is met again by who works on it.
-            let head = self.0.desk.head(&mail.id, HEADERS).await.ok().flatten().unwrap_or_default();
-            // Who cannot be read so simply waits for nobody.
-            let lane = sender_of(&head).unwrap_or_else(|| mail.id.clone());
-            let job = Job { mail, again: again || waited, tries, lane, proof: None };
-            if self.is_candidate(&job.mail, &head) {
-                self.check_in_turn(job, &head);
-            } else {
-                self.act_in_turn(job);
+            if is_all {
+                break;
             }
         }
-        Ok(next)
+        Ok(self.open().next())
+    }
+
+    /// Those that waited long enough, in the order in which they came.
+    async fn waited(&self, now: Instant) -> Result<Vec<InMail>, JournalError> {
+        let due = self.open().due(now);
+        let mut mails = Vec::with_capacity(due.len());
+        for id in due {
+            match self.0.desk.letter(&id).await? {
+                Some(mail) => mails.push(mail),
+                None => self.open().end(&id),
+            }
+        }
+        mails.sort_by_key(|mail| mail.place);
+        Ok(mails)
+    }
+
+    async fn line_one_up(&self, mail: InMail, now: Instant, again: bool) {
+        if !self.open().begin(&mail.id, now) {
+            return;
+        }
+        // Trouble with its text is met again by who works on it.
+        let head = self.0.desk.head(&mail.id, HEADERS).await.ok().flatten().unwrap_or_default();
+        // Who cannot be read so simply waits for nobody.
+        let lane = sender_of(&head).unwrap_or_else(|| mail.id.clone());
+        let job = Job { mail, again, lane, proof: None };
+        if self.is_candidate(&job.mail, &head) {
+            self.check_in_turn(job, &head);
+        } else {
+            self.act_in_turn(job);
+        }
     }
 
     /// Puts a mail behind the others of its sender: who may write, and who is let pass, does not wait for strangers.
@@ -272,14 +303,22 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
     }
 
     /// It cannot be checked now: it waits outside of all lanes.
-    pub(super) fn put_back(&self, job: &Job, later: &Later) {
-        let why = match later {
-            Later::Unsure(why) => why.clone(),
-            later => format!("{later:?}"),
-        };
-        let wait = (UNSURE.0 * 2_u32.saturating_pow(job.tries.min(8))).min(UNSURE.1);
-        tracing::info!(mail.id = %job.mail.id, why, wait_s = wait.as_secs(), "mail: its sender cannot be checked now");
-        self.states().insert(job.mail.id.clone(), State::Waits(job.tries + 1, Instant::now() + wait));
+    pub(super) async fn put_back(&self, mail: &InMail, later: &Later) {
+        let id = &mail.id;
+        let wait = unsure_pause(mail.tries);
+        match later {
+            Later::Unsure(why) => {
+                tracing::info!(mail.id = %id, why, wait_s = wait.as_secs(), "mail: its sender cannot be checked now");
+                // If that cannot be written down, it is tried once more.
+                let why = format!("it waits: who wrote it cannot be checked now ({why})");
+                if let Err(error) = self.0.desk.set_tries(id, mail.tries.saturating_add(1), &why).await {
+                    tracing::warn!(mail.id = %id, %error, "mail: it is not written down how often its sender was checked");
+                }
+            }
+            // Nobody was asked.
+            later => tracing::warn!(mail.id = %id, ?later, wait_s = wait.as_secs(), "mail: kept for later"),
+        }
+        self.open().wait(id, Instant::now() + wait);
         self.0.put_back.notify_one();
     }
 
@@ -290,7 +329,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             let later = match self.look_again(&job).await {
                 Ok(Some(verdict)) => return self.finish(&mail.id, verdict).await,
                 Ok(None) => {
-                    self.states().remove(&mail.id);
+                    self.open().end(&mail.id);
                     return;
                 }
                 Err(later) => later,
@@ -300,7 +339,7 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
                 // Nobody who may write was found at its beginning, and yet it is from one.
                 Later::Unproven => return self.check_in_turn(job, &[]),
                 // Others need not wait for a name server that this one waits for.
-                Later::Unsure(_) => return self.put_back(&job, &later),
+                Later::Unsure(_) => return self.put_back(&job.mail, &later).await,
                 Later::Problem(problem) if failed >= TRIES && !answers::is_ours(&problem) => {
                     tracing::warn!(mail.id = %mail.id, problem = %problem.detail, "mail: given up");
                     let verdict = self.give_up(mail, &problem, job.proof.as_ref()).await;
@@ -350,12 +389,10 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
             _ => tracing::info!(mail.id = %id, from = %verdict.from, outcome = %verdict.outcome, "mail: done"),
         }
         match self.0.desk.finish(id, verdict, self.0.clock.now()).await {
-            Ok(()) => {
-                self.states().remove(id);
-            }
+            Ok(()) => self.open().end(id),
             Err(error) => {
                 tracing::warn!(mail.id = %id, %error, "mail: done, but not written down; looked at again");
-                self.states().insert(id.to_owned(), State::Waits(0, Instant::now() + BACKOFF.1));
+                self.open().wait(id, Instant::now() + BACKOFF.1);
                 self.0.put_back.notify_one();
             }
         }
@@ -372,16 +409,19 @@ impl<S: Service, D: Desk, V: Verifier, O: Outlet> Inward<S, D, V, O> {
         }
     }
 
-    fn tries(&self, id: &str) -> u32 {
-        match self.states().get(id) {
-            Some(State::Waits(tries, _)) => *tries,
-            Some(State::InWork) | None => 0,
-        }
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn states(&self) -> MutexGuard<'_, HashMap<String, State>> {
-        self.0.states.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// How long a mail waits that could not be checked so often before.
+fn unsure_pause(tries: u32) -> Duration {
+    (UNSURE.0 * 2_u32.saturating_pow(tries.min(8))).min(UNSURE.1)
+}
+
+/// Whether the pauses there were before so many tries make up the time it is tried.
+pub(super) fn is_tried_enough(tries: u32) -> bool {
+    (0..tries).map(unsure_pause).sum::<Duration>() >= UNSURE_IN_ALL
 }
 
 /// Who a mail's first From line names, true or not.

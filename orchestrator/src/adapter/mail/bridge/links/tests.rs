@@ -1,17 +1,16 @@
 //! Links, pressed by people and by scanners.
 
-mod service;
-
 use std::{collections::BTreeMap, sync::Arc};
 
 use bus_schemas::{
     id::{ApprovalId, ProjectId},
     time::UnixMs,
+    v1::handoff::Usage,
 };
 use futures::future::join_all;
+use serde_json::json;
 use uuid::Uuid;
 
-use self::service::FakeService;
 use super::*;
 use crate::{
     adapter::{
@@ -24,7 +23,10 @@ use crate::{
     config::Audience,
     mail::letter::Letter,
     people::{Member, People},
-    port::Clock,
+    port::{
+        Clock,
+        fake::{FakeService, down},
+    },
 };
 
 const NOW: UnixMs = UnixMs(1_795_381_500_000);
@@ -71,8 +73,24 @@ struct Rig {
     quiet: String,
 }
 
+/// An orchestrator with one request.
+fn orchestrator() -> FakeService {
+    let project = json!({
+        "project_id": project_id(), "title": "Docs", "goal": "Tidy up", "folder": "/docs", "owner": "bob",
+        "state": "awaiting_approval", "created_at": NOW, "changed_at": NOW, "counts": {}, "usage": Usage::default(),
+        "base_commit": "a",
+    });
+    let approval = json!({
+        "approval_id": approval_id(), "project_id": project_id(), "project_title": "Docs", "subject": { "kind": "plan" },
+        "digest": DIGEST, "policy": "ask", "asked_at": NOW,
+    });
+    let service = FakeService::new(serde_json::from_value(project).unwrap(), NOW);
+    service.asks(serde_json::from_value(approval).unwrap());
+    service
+}
+
 fn rig() -> Rig {
-    let (service, desk) = (FakeService::new(), MemoryDesk::default());
+    let (service, desk) = (orchestrator(), MemoryDesk::default());
     let mail = OutMail {
         id: Uuid::from_u128(9),
         to: ANN.to_owned(),
@@ -177,7 +195,7 @@ async fn pressed_twice_at_once_it_decides_once() {
 async fn one_say_of_two_is_recorded_and_the_request_waits() {
     let rig = rig();
     rig.service.known().quorum = 2;
-    rig.service.known().approval.route.needs = "two of leads".to_owned();
+    rig.service.known().only().route.needs = "two of leads".to_owned();
     let page = rig.bridge.decide(&rig.link, filled("approve", "")).await;
     assert!(page.html.contains("You approved.") && page.html.contains("two of leads"), "{}", page.html);
     let again = rig.bridge.show(&rig.link).await;
@@ -196,7 +214,7 @@ async fn what_the_mail_did_not_show_is_not_decided() {
     let rig = rig();
     let other = Filled { digest: "other".to_owned(), ..filled("approve", "") };
     assert_eq!(rig.bridge.decide(&rig.link, other).await.answer, Answer::Closed);
-    rig.service.known().approval.digest = "changed".to_owned();
+    rig.service.known().only().digest = "changed".to_owned();
     let shown = rig.bridge.show(&rig.link).await;
     assert!(shown.html.contains("This is void") && !shown.html.contains("method=\"post\""), "{}", shown.html);
     let changed = Filled { digest: "changed".to_owned(), ..filled("approve", "") };
@@ -207,7 +225,7 @@ async fn what_the_mail_did_not_show_is_not_decided() {
 #[tokio::test]
 async fn who_may_not_decide_is_told_so() {
     let rig = rig();
-    rig.service.known().approval.route.excluded = vec![ANN.to_owned()];
+    rig.service.known().only().route.excluded = vec![ANN.to_owned()];
     let page = rig.bridge.decide(&rig.link, filled("approve", "")).await;
     assert_eq!((page.answer, rig.decided(), rig.used()), (Answer::Forbidden, 0, None));
     assert!(page.html.contains("self_approval"), "{}", page.html);
@@ -241,10 +259,10 @@ async fn a_form_that_is_not_filled_in_comes_back() {
 #[tokio::test]
 async fn trouble_decides_nothing_and_burns_no_link() {
     let rig = rig();
-    rig.service.known().is_down = true;
+    rig.service.known().down = down();
     assert_eq!(rig.bridge.show(&rig.link).await.answer, Answer::Later);
     assert_eq!(rig.bridge.decide(&rig.link, filled("approve", "")).await.answer, Answer::Later);
-    rig.service.known().is_down = false;
+    rig.service.known().down = None;
     rig.desk.lock().is_broken = true;
     assert_eq!(rig.bridge.decide(&rig.link, filled("approve", "")).await.answer, Answer::Later);
     assert_eq!(rig.bridge.quieten(&rig.quiet).await.answer, Answer::Later);
@@ -267,7 +285,7 @@ async fn a_wrong_link_is_a_forgotten_link() {
         assert_eq!(rig.bridge.show_quiet(link).await, gone(), "{link}");
         assert_eq!(rig.bridge.quieten(link).await, gone(), "{link}");
     }
-    assert_eq!((rig.decided(), rig.service.known().reads), (0, 0));
+    assert_eq!((rig.decided(), rig.service.known().calls), (0, 0));
 }
 
 #[tokio::test]
@@ -307,7 +325,7 @@ async fn nothing_in_a_page_is_more_than_text() {
     let rig = rig();
     {
         let mut known = rig.service.known();
-        known.approval.project_title = "<script>alert(1)</script>".to_owned();
+        known.only().project_title = "<script>alert(1)</script>".to_owned();
         known.project.title = "<img src=x onerror=alert(1)>".to_owned();
         known.project.goal = "\"><form action=https://evil.example>".to_owned();
     }

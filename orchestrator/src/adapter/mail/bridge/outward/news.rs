@@ -8,9 +8,9 @@ use bus_schemas::{
     v1::{api::FeedEvent, project::ProjectState, task::TaskState},
 };
 
-use super::{super::core::Bridge, Say};
+use super::{super::core::Bridge, Recipient, Say, people::is_lost};
 use crate::{
-    adapter::mail::{Desk, News, OutKind, Story, Transport, Verifier, mime::Auto},
+    adapter::mail::{Desk, News, OutKind, OutMail, Story, Transport, Verifier, mime::Auto},
     port::Service,
 };
 
@@ -19,6 +19,8 @@ const LOOK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 /// Events that are told as the feed says them.
 const TOLD: [&str; 6] =
     ["budget.warned", "result.merge_failed", "apply.finished", "apply.stopped", "apply.stalled", "apply.undone"];
+/// For so long an address is left out at which the newest mail to somebody was lost, in milliseconds: it may have been mended since.
+const LOST_MS: u64 = 7 * 24 * 3600 * 1000;
 /// What was told is remembered of so many tasks and projects: more is forgotten, all at once.
 const REMEMBERED: usize = 10_000;
 
@@ -102,7 +104,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
 
     async fn tell_now(&self, event: &FeedEvent, person: &str, news: Vec<News>) -> Result<(), String> {
         let name = format!("news:{}:{}", event.project_id, event.sequence);
-        let Some(said) = self.news_said(name, person, Some(event.project_id), news) else { return Ok(()) };
+        let Some(said) = self.news_said(name, person, Some(event.project_id), news).await? else { return Ok(()) };
         self.say(said).await.map_err(|e| e.to_string())
     }
 
@@ -146,7 +148,7 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         let heard: Vec<ProjectId> = projects.difference(&quiet).copied().collect();
         // Of one project it is in that one's thread; of several it is about none.
         let project_id = if let [one] = heard.as_slice() { Some(*one) } else { None };
-        let said = self.news_said(format!("digest:{person}:{}", first.0), person, project_id, wanted);
+        let said = self.news_said(format!("digest:{person}:{}", first.0), person, project_id, wanted).await?;
         let Some(said) = said else {
             return desk.forget_news(person, until).await.map_err(|e| e.to_string());
         };
@@ -157,13 +159,20 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
     }
 
     /// News as a mail; `None` if there is none, or nowhere to send it.
-    fn news_said(&self, name: String, person: &str, project_id: Option<ProjectId>, news: Vec<News>) -> Option<Say> {
+    async fn news_said(
+        &self,
+        name: String,
+        person: &str,
+        project_id: Option<ProjectId>,
+        news: Vec<News>,
+    ) -> Result<Option<Say>, String> {
         if news.is_empty() {
-            return None;
+            return Ok(None);
         }
-        Some(Say {
+        let Some(to) = self.news_recipient(person).await? else { return Ok(None) };
+        Ok(Some(Say {
             name,
-            to: self.crew().recipient(person, &[])?,
+            to,
             project_id,
             approval_id: None,
             digest: String::new(),
@@ -171,7 +180,21 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             in_reply_to: None,
             auto: Auto::Generated,
             story: Story::Digest { news },
-        })
+        }))
+    }
+
+    /// The first address of a person at which the newest mail was not lost of late; the first of all if there is none.
+    async fn news_recipient(&self, person: &str) -> Result<Option<Recipient>, String> {
+        let addresses = self.crew().addresses(person);
+        let at = |address: &String| Recipient { person: person.to_owned(), address: address.clone() };
+        for address in &addresses {
+            let newest = self.0.world.desk.newest_to(person, address).await.map_err(|e| e.to_string())?;
+            let fails = |mail: &OutMail| is_lost(mail) && self.now().since(mail.created_at) < LOST_MS;
+            if !newest.as_ref().is_some_and(fails) {
+                return Ok(Some(at(address)));
+            }
+        }
+        Ok(addresses.first().map(at))
     }
 }
 

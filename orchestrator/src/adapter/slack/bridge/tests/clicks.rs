@@ -3,6 +3,7 @@ use crate::adapter::slack::{
     SlackError,
     view::{action, callback, form},
 };
+use crate::port::fake::down;
 use bus_schemas::v1::approval::Verdict;
 
 #[tokio::test(start_paused = true)]
@@ -41,7 +42,7 @@ async fn who_may_not_is_told_who_may() {
     rig.service.asks(view.clone());
     rig.press(EVE, action::APPROVE, &pressed()).await;
     let (to, said) = rig.slack.last_whisper();
-    assert!(to == EVE && said.contains("only members") && said.contains("<@UANN>"), "{said}");
+    assert!(to == EVE && said.contains("Only members") && said.contains("<@UANN>"), "{said}");
     rig.press(ANN, action::APPROVE, &pressed()).await;
     let (_, said) = rig.slack.last_whisper();
     assert!(said.contains("no say") && said.contains("<@UBOB>"), "{said}");
@@ -171,11 +172,11 @@ async fn a_card_that_shows_something_old_decides_nothing_and_the_new_one_is_link
 async fn a_click_that_cannot_be_done_now_is_kept_and_done_later() {
     let rig = Rig::quiet();
     rig.service.asks(fresh());
-    rig.service.with(|known| known.down = true);
+    rig.service.with(|known| known.down = down());
     rig.press(ANN, action::APPROVE, &pressed()).await;
     assert!(rig.slack.last_whisper().1.contains("is kept"));
     assert_eq!(rig.desk.outcomes(), [None]);
-    rig.service.with(|known| known.down = false);
+    rig.service.with(|known| known.down = None);
     tokio::time::sleep(Duration::from_secs(90)).await;
     assert!(rig.slack.last_whisper().1.contains("Done"));
     assert_eq!(rig.service.with(|known| known.decided.len()), 1);
@@ -203,15 +204,25 @@ async fn what_others_stand_in_the_way_of_is_given_up_and_said_and_the_next_click
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_to_a_question_that_is_not_there_is_refused_at_once_and_not_kept() {
+    let rig = Rig::quiet();
+    let chosen = Pressed { option: Some(0), ..Pressed::on(&samples::question()) };
+    rig.press(ANN, &format!("{}.0", action::ANSWER), &crate::adapter::slack::view::value(&chosen)).await;
+    let (to, said) = rig.slack.last_whisper();
+    assert!(to == ANN && said.contains("Nothing was done") && !said.contains("is kept"), "{said}");
+    assert_eq!(rig.desk.outcomes(), [Some("refused: not_found".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_orchestrators_own_trouble_is_waited_out_however_long_it_takes() {
     let rig = Rig::quiet();
     rig.service.asks(fresh());
-    rig.service.with(|known| known.down = true);
+    rig.service.with(|known| known.down = down());
     rig.press(ANN, action::APPROVE, &pressed()).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(rig.desk.outcomes(), [None]);
     assert!(rig.service.with(|known| known.tries) > 20);
-    rig.service.with(|known| known.down = false);
+    rig.service.with(|known| known.down = None);
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert_eq!(rig.service.with(|known| known.decided.len()), 1);
 }
@@ -220,9 +231,9 @@ async fn the_orchestrators_own_trouble_is_waited_out_however_long_it_takes() {
 async fn a_click_from_before_a_restart_is_finished_after_it() {
     let rig = Rig::quiet();
     rig.service.asks(fresh());
-    rig.service.with(|known| known.down = true);
+    rig.service.with(|known| known.down = down());
     rig.press(ANN, action::APPROVE, &pressed()).await;
-    rig.service.with(|known| known.down = false);
+    rig.service.with(|known| known.down = None);
     let rig = rig.restarted().await;
     rig.calm().await;
     assert_eq!(rig.service.with(|known| known.decided.len()), 1);

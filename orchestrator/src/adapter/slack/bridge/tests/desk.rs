@@ -69,6 +69,14 @@ impl Desk for MemoryDesk {
         Ok(())
     }
 
+    async fn drop_words(&self, key: &str) -> Kept<()> {
+        self.with(|memory| {
+            let found = memory.inbox.iter_mut().find(|(row, done)| row.key == key && done.is_some());
+            found.into_iter().for_each(|(row, _)| row.raw = serde_json::Value::Null);
+        });
+        Ok(())
+    }
+
     async fn tidy(&self, before: UnixMs) -> Kept<()> {
         self.with(|memory| memory.tidied.push(before));
         Ok(())

@@ -28,7 +28,7 @@ async fn a_request_has_one_card_which_shows_the_decision_wherever_it_is_made() {
     let view = fresh();
     rig.service.asks(view.clone());
     rig.calm().await;
-    rig.service.feeds(Some(view.approval_id));
+    rig.service.rings(Some(view.approval_id));
     rig.calm().await;
     let cards = rig.slack.posted("card:");
     let in_channel: Vec<_> = cards.iter().filter(|(place, _)| place.channel == CHANNEL).collect();
@@ -44,7 +44,7 @@ async fn a_request_has_one_card_which_shows_the_decision_wherever_it_is_made() {
 #[tokio::test(start_paused = true)]
 async fn a_card_whose_posting_had_an_unknown_outcome_is_found_and_not_posted_again() {
     let rig = Rig::running();
-    rig.service.feeds(None);
+    rig.service.rings(None);
     rig.calm().await;
     rig.slack.with(|said| said.lost = 1);
     let mut view = fresh();
@@ -60,7 +60,7 @@ async fn it_is_found_behind_everything_that_was_said_since_and_nothing_older_is_
     let rig = Rig::running();
     let mut view = fresh();
     view.route.eligible = Vec::new();
-    rig.service.feeds(None);
+    rig.service.rings(None);
     rig.calm().await;
     rig.slack.with(|said| said.lost = 1);
     rig.service.asks(view);
@@ -131,7 +131,7 @@ async fn each_reminder_is_said_once_below_the_card() {
     view.route.reminders = 1;
     rig.service.asks(view.clone());
     rig.calm().await;
-    rig.service.feeds(Some(view.approval_id));
+    rig.service.rings(Some(view.approval_id));
     rig.calm().await;
     let reminders = rig.slack.posted("reminder:");
     assert_eq!(reminders.len(), 1);

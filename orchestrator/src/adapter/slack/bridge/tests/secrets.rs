@@ -105,16 +105,30 @@ async fn a_form_shows_no_secret() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_secret_that_is_a_part_of_another_leaves_no_rest_of_it() {
+    // The shorter one first, and a line end behind the longer one, as in a file.
+    let secrets = vec!["anchor & chain".to_owned(), "anchor & chain-of-harbour\n".to_owned()];
+    let rig = Rig::set(Settings { secrets, ..Settings::default() });
+    let text = "keep it: anchor &amp; chain-of-harbour, and anchor &amp; chain";
+    let chosen = json!({"type": "message_action", "callback_id": callback::GOAL, "trigger_id": "m", "message_ts": "5.5", "user": {"id": ANN},
+        "channel": {"id": "C1"}, "message": {"type": "message", "user": BOB, "ts": "5.5", "text": text}});
+    rig.comes(Kind::Interaction, chosen).await;
+    rig.calm().await;
+    let told = told(&rig);
+    assert!(told.contains("keep it: [withheld], and [withheld]") && !told.contains("-of-harbour"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_names_of_changed_files_are_hidden_before_they_are_cut() {
     let rig = rig();
     rig.service.with(|known| {
-        known.changed = format!("docs/{CANARY}.md");
+        known.diff.changed[0].path = format!("docs/{CANARY}.md");
         known.project.state = bus_schemas::v1::project::ProjectState::Completed;
         known.project.result_commit = Some("b".repeat(40));
         known.project.pending_approvals.clear();
         known.project.changed_at = samples::NOW;
     });
-    rig.service.feeds(None);
+    rig.service.rings(None);
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!(rig.slack.posted("summary:").len(), 1);
     hides(&rig);

@@ -21,6 +21,8 @@ pub(super) struct Said {
     pub whispers: Vec<(String, String)>,
     pub views: Vec<Value>,
     pub homes: Vec<String>,
+    /// What they show.
+    pub pages: Vec<Value>,
     pub uploads: Vec<Upload>,
     pub searches: Vec<Search>,
     /// People of another workspace.
@@ -122,8 +124,11 @@ impl SlackWeb for FakeSlack {
         Ok(View::default())
     }
 
-    async fn publish_home(&self, user: &str, _: &Value) -> Answer<()> {
-        self.with(|said| said.homes.push(user.to_owned()));
+    async fn publish_home(&self, user: &str, view: &Value) -> Answer<()> {
+        self.with(|said| {
+            said.homes.push(user.to_owned());
+            said.pages.push(view.clone());
+        });
         Ok(())
     }
 

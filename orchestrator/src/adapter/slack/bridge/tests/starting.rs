@@ -43,7 +43,7 @@ async fn nobody_starts_anything_who_is_no_member() {
     rig.comes(Kind::Event, mention(EVE, "<@UBOT> do it", "1", None)).await;
     rig.calm().await;
     assert!(rig.service.with(|known| known.created.is_empty()));
-    assert!(rig.slack.last_whisper().1.contains("only members"));
+    assert!(rig.slack.last_whisper().1.contains("Only members"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,6 +94,66 @@ async fn a_word_in_the_thread_is_a_note_or_the_answer_to_the_only_question() {
     rig.comes(Kind::Event, reply(EVE, "me too", "6")).await;
     rig.calm().await;
     assert_eq!(rig.service.with(|known| known.told.len()), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_in_a_thread_is_not_left_out_in_silence() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let mut message = reply(ANN, "here are the numbers", "2");
+    message["event"]["files"] = json!([{"id": "F1", "name": "numbers.csv", "size": 5}]);
+    rig.comes(Kind::Event, message).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.told.len()), 1, "what was written is told");
+    let told = rig.slack.with(|said| said.whispers.iter().any(|(_, text)| text.contains("1 file not passed on")));
+    assert!(told, "{:?}", rig.slack.with(|said| said.whispers.clone()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_home_tab_of_somebody_who_is_no_member_says_so() {
+    let rig = Rig::running();
+    let opened = |user: &str| json!({"type": "event_callback", "event_id": user, "event": {"type": "app_home_opened", "user": user, "tab": "home"}});
+    for (user, is_member) in [(EVE, false), (ANN, true)] {
+        rig.comes(Kind::Event, opened(user)).await;
+        rig.calm().await;
+        let shown = rig.slack.with(|said| said.pages.last().map(Value::to_string)).unwrap();
+        assert_eq!(shown.contains("Nothing waits for your decision"), is_member, "{shown}");
+        assert_eq!(
+            shown.contains("`UEVE` is the Slack id of none") && shown.contains("[members.NAME]"),
+            !is_member,
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_people_say_to_each_other_is_not_written_down_and_what_they_say_in_threads_is_forgotten() {
+    let rig = Rig::running();
+    rig.comes(Kind::Event, mention(ANN, "<@UBOT> do it", "1", None)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let words = |rig: &Rig, text: &str| {
+        rig.desk.with(|memory| memory.inbox.iter().filter(|(row, _)| row.raw.to_string().contains(text)).count())
+    };
+    let mut aside = reply(ANN, "between you and me", "2");
+    aside["event"]["thread_ts"] = Value::Null;
+    rig.comes(Kind::Event, aside).await;
+    rig.calm().await;
+    assert_eq!(words(&rig, "between you and me"), 0, "said in a channel, to nobody of ours");
+    let mut elsewhere = reply(ANN, "lunch at noon", "3");
+    elsewhere["event"]["thread_ts"] = json!("77.0");
+    rig.comes(Kind::Event, elsewhere).await;
+    rig.comes(Kind::Event, reply(EVE, "what is this about?", "4")).await;
+    rig.comes(Kind::Event, reply(BOB, "mind the tests", "5")).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.told.len()), 1, "what was for the agents reaches them");
+    for text in ["lunch at noon", "what is this about?", "mind the tests"] {
+        assert_eq!(words(&rig, text), 0, "{text:?} is still written down");
+    }
+    // That they came stays known: Slack may send them again.
+    rig.comes(Kind::Event, reply(BOB, "mind the tests", "5")).await;
+    rig.calm().await;
+    assert_eq!(rig.service.with(|known| known.told.len()), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +230,7 @@ async fn many_events_are_one_change_of_the_status_message() {
     let before = rig.slack.with(|said| said.updates.len());
     for number in 0..50 {
         rig.service.with(|known| known.project.spend.usd_nanos = 400_000_000 + number * 10_000_000);
-        rig.service.feeds(None);
+        rig.service.rings(None);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -190,7 +250,7 @@ async fn at_the_end_the_result_is_summed_up_and_attached_once() {
         known.project.pending_approvals.clear();
     });
     for _ in 0..3 {
-        rig.service.feeds(None);
+        rig.service.rings(None);
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
     assert_eq!(rig.slack.posted("summary:").len(), 1);
@@ -205,7 +265,7 @@ async fn the_home_tab_is_shown_when_opened_and_kept_up_to_date() {
     rig.calm().await;
     assert_eq!(rig.slack.with(|said| said.homes.clone()), [ANN]);
     for _ in 0..20 {
-        rig.service.feeds(None);
+        rig.service.rings(None);
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(rig.slack.with(|said| said.homes.len()), 2);
@@ -229,12 +289,15 @@ async fn a_project_from_elsewhere_gets_a_thread_in_the_default_channel_its_cards
         known.project.state = bus_schemas::v1::project::ProjectState::Completed;
         known.project.result_commit = Some("b".repeat(40));
     });
-    rig.service.feeds(None);
+    rig.service.rings(None);
     tokio::time::sleep(Duration::from_secs(8)).await;
     let summary = rig.slack.posted("summary:");
     assert_eq!((summary.len(), summary[0].1.thread_ts.as_deref()), (1, root));
     let uploads = rig.slack.with(|said| said.uploads.clone());
-    assert_eq!((uploads.len(), uploads[0].thread_ts.as_deref(), &*uploads[0].bytes), (1, root, &b"+one\n"[..]));
+    assert_eq!(
+        (uploads.len(), uploads[0].thread_ts.as_deref(), &*uploads[0].bytes),
+        (1, root, &b"+the new line\n"[..])
+    );
     assert!(rig.desk.with(|memory| memory.threads.values().all(|thread| thread.closed)));
 }
 
@@ -246,7 +309,7 @@ async fn what_ended_long_ago_is_not_told_again() {
         known.project.changed_at = UnixMs(samples::NOW.0 - 3_600_000);
         known.project.pending_approvals.clear();
     });
-    rig.service.feeds(None);
+    rig.service.rings(None);
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(rig.slack.with(|said| said.posts.is_empty()));
 }
@@ -264,7 +327,7 @@ async fn requests_that_end_together_are_all_closed() {
     let mut asked = views[2].clone();
     asked.route.reminders = 1;
     rig.service.with(|known| known.approvals.insert(asked.approval_id, asked));
-    rig.service.feeds(Some(views[0].approval_id));
+    rig.service.rings(Some(views[0].approval_id));
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!(rig.slack.posted("reminder:").len(), 1);
     // One event ends all of them, and names the first.
@@ -275,7 +338,7 @@ async fn requests_that_end_together_are_all_closed() {
         }
         known.project.pending_approvals.clear();
     });
-    rig.service.feeds(Some(views[0].approval_id));
+    rig.service.rings(Some(views[0].approval_id));
     tokio::time::sleep(Duration::from_secs(8)).await;
     let open = |memory: &mut desk::Memory| {
         memory.postings.values().filter(|posting| posting.name.starts_with("card:") && !posting.closed).count()
@@ -339,5 +402,14 @@ async fn what_is_remembered_is_listed_and_taken_back_by_a_command() {
     assert_eq!(rig.service.with(|known| known.remembered[0].revoked_by.clone()).as_deref(), Some("ann"));
     assert!(command("remembered").await.contains("No approval is remembered"));
     assert!(command("revoke 00000000-ffff").await.contains("Nothing was done"));
+    for (text, answer) in [
+        ("aprovals", "Did you mean `/baton approvals`?"),
+        ("list", "`list` is no command"),
+        ("approve 01932c3a-1b2c", "buttons of their cards"),
+        ("revoke", "Did you mean `/baton revoke ID`?"),
+    ] {
+        let said = command(text).await;
+        assert!(said.contains("Nothing was started") && said.contains(answer), "{text}: {said}");
+    }
     assert!(rig.service.with(|known| known.created.is_empty()), "none of that was a goal");
 }

@@ -3,7 +3,7 @@
 use super::*;
 use bus_schemas::v1::approval::Verdict as Said;
 
-use super::service::problem;
+use crate::port::fake::problem;
 
 fn decided(rig: &Rig) -> Vec<(Said, String, String)> {
     rig.service.with(|known| {
@@ -217,6 +217,24 @@ async fn a_question_is_answered() {
     rig.comes(&answer(ANN, &out, "the blue one")).await;
     assert_eq!(decided(&rig), [(Said::Approved, format!("{ANN} email"), "The blue one".to_owned())]);
     assert!(rig.outlet.words().contains("The agent gets your answer."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_come_with_a_decision_are_not_lost_in_silence() {
+    let rig = Rig::new();
+    let with_file = |to: &str, text: &str| {
+        let heads = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n";
+        let part = "Content-Type: text/csv; name=a.csv\r\nContent-Disposition: attachment\r\n\r\n1,2";
+        mail(ANN, to, heads, &format!("--b\r\n\r\n{text}\r\n--b\r\n{part}\r\n--b--\r\n"))
+    };
+    let out = rig.asked("ann", &samples::question(&[])).await;
+    let nothing = rig.comes(&with_file(&tokened(&out), "")).await;
+    is(&nothing, InState::Done, "no new text");
+    assert!(rig.outlet.words().contains("its files were not taken: a.csv"), "{}", rig.outlet.words());
+    assert!(decided(&rig).is_empty());
+    rig.comes(&with_file(&tokened(&out), "The numbers are attached.")).await;
+    assert_eq!(decided(&rig).len(), 1);
+    assert!(rig.outlet.words().contains("Its files were not taken (a.csv)"), "{}", rig.outlet.words());
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,6 +30,8 @@ pub(super) struct Memory {
     pub news: BTreeMap<String, Vec<(ProjectId, News)>>,
     pub positions: BTreeMap<String, Position>,
     pub feed: u64,
+    /// So many rows were listed as unfinished.
+    pub listed: usize,
     /// So many calls of `finish` are lost, as when the program ends right before.
     pub crashes: u32,
 }
@@ -65,8 +67,11 @@ impl Desk for MemoryDesk {
         if let Some(known) = self.mails(|mail| mail.id == id).pop() {
             return Ok((known, false));
         }
-        let mail = InMail { id, size: raw.len() as u64, delivery, received_at: at, ..InMail::default() };
-        self.with(|memory| memory.letters.push((mail.clone(), raw)));
+        let mut mail = InMail { id, size: raw.len() as u64, delivery, received_at: at, ..InMail::default() };
+        self.with(|memory| {
+            mail.place = 1 + i64::try_from(memory.letters.len()).unwrap();
+            memory.letters.push((mail.clone(), raw));
+        });
         Ok((mail, true))
     }
 
@@ -105,8 +110,17 @@ impl Desk for MemoryDesk {
         Ok(found)
     }
 
-    async fn unfinished(&self) -> Kept<Vec<InMail>> {
-        Ok(self.mails(|mail| matches!(mail.verdict.state, InState::Kept | InState::Released)))
+    async fn unfinished(&self, behind: i64, most: u32) -> Kept<Vec<InMail>> {
+        let is_open = |mail: &InMail| matches!(mail.verdict.state, InState::Kept | InState::Released);
+        let mut found = self.mails(|mail| mail.place > behind && is_open(mail));
+        found.truncate(most as usize);
+        self.with(|memory| memory.listed += found.len());
+        Ok(found)
+    }
+
+    async fn set_tries(&self, id: &str, tries: u32, why: &str) -> Kept<()> {
+        self.change(id, |mail| (mail.tries, mail.verdict.outcome) = (tries, why.to_owned()));
+        Ok(())
     }
 
     async fn finish(&self, id: &str, verdict: Verdict, at: UnixMs) -> Kept<()> {
@@ -212,6 +226,11 @@ impl Desk for MemoryDesk {
         all.reverse();
         all.truncate(limit as usize);
         Ok(all)
+    }
+
+    async fn newest_to(&self, person: &str, address: &str) -> Kept<Option<OutMail>> {
+        let is_it = |mail: &OutMail| mail.person == person && mail.to == address && mail.state != OutState::Queued;
+        Ok(self.outs(is_it).pop())
     }
 
     async fn sent_since(&self, person: &str, project_id: Option<ProjectId>, since: UnixMs) -> Kept<u32> {

@@ -129,7 +129,7 @@ async fn who_cannot_be_checked_now_is_checked_later_for_an_hour() {
     rig.says(Authentic::Unknown("the name server does not answer".to_owned()));
     let id = rig.kept(&mail(ANN, OURS, "", "Make a page"), Delivery::default()).await;
     rig.calm().await;
-    assert_eq!(rig.mail(&id).await.verdict.state, InState::Kept);
+    is(&rig.mail(&id).await, InState::Kept, "cannot be checked now (the name server does not answer)");
     rig.calm().await;
     assert_eq!(rig.service.with(|known| known.created.len()), 0, "its time has not come");
     rig.says(Authentic::Yes("DKIM".to_owned()));
@@ -146,13 +146,55 @@ async fn who_cannot_be_checked_now_is_checked_later_for_an_hour() {
         () = done => {}
     }
     is(&rig.mail(&id).await, InState::Done, "started");
+}
 
+#[tokio::test(start_paused = true)]
+async fn only_time_in_which_it_is_tried_counts_for_that_hour() {
+    let mut rig = Rig::new();
     rig.says(Authentic::Unknown("the name server does not answer".to_owned()));
-    let late = rig.kept(&mail(ANN, OURS, "", "Make another page"), Delivery::default()).await;
-    *lock(&rig.now) = UnixMs(samples::NOW.0 + 3_600_000);
+    let id = rig.kept(&mail(ANN, OURS, "", "Make a page"), Delivery::default()).await;
+    // Nothing ran for a day.
+    *lock(&rig.now) = UnixMs(samples::NOW.0 + 24 * 3_600_000);
+    let begun = tokio::time::Instant::now();
+    let mut waited = std::time::Duration::ZERO;
+    rig.restarted().await;
+    while rig.mail(&id).await.verdict.state == InState::Kept {
+        assert!(rig.mail(&id).await.tries > 0 && waited < std::time::Duration::from_secs(5_000), "{waited:?}");
+        // What is known of it outlasts the program.
+        if rig.mail(&id).await.tries == 3 {
+            rig.restarted().await;
+            continue;
+        }
+        let next = rig.inward.line_up(false).await.unwrap().expect("it waits");
+        tokio::time::sleep_until(next).await;
+        waited = begun.elapsed();
+        rig.calm().await;
+    }
+    is(&rig.mail(&id).await, InState::Quarantined, "for an hour, it could not be checked");
+    assert_eq!(rig.mail(&id).await.verdict.standing, Standing::Unchecked);
+    assert!(waited >= std::time::Duration::from_secs(3_600 - 120), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_looks_at_what_is_new_and_at_what_is_due_and_at_nothing_else() {
+    let rig = Rig::new();
+    rig.says(Authentic::Unknown("the name server does not answer".to_owned()));
+    for number in 0..1_100 {
+        rig.kept(&mail(ANN, OURS, "", &format!("Page {number}")), Delivery::default()).await;
+    }
     rig.calm().await;
-    is(&rig.mail(&late).await, InState::Quarantined, "for an hour, it could not be checked");
-    assert_eq!(rig.mail(&late).await.verdict.standing, Standing::Unchecked);
+    assert_eq!(rig.desk.with(|memory| memory.listed), 1_100, "in several steps, each once");
+    for _ in 0..10 {
+        rig.calm().await;
+    }
+    let new = rig.kept(&mail(BOB, OURS, "", "Another page"), Delivery::default()).await;
+    rig.calm().await;
+    assert_eq!(rig.desk.with(|memory| memory.listed), 1_101);
+    rig.says(Authentic::Yes("DKIM".to_owned()));
+    tokio::time::sleep(std::time::Duration::from_secs(16)).await;
+    rig.calm().await;
+    assert_eq!(rig.desk.with(|memory| memory.listed), 1_101, "those that waited are known");
+    is(&rig.mail(&new).await, InState::Done, "started");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,6 @@ mod desk;
 mod judging;
 mod outlet;
 mod samples;
-mod service;
 mod starting;
 mod steering;
 
@@ -25,8 +24,8 @@ use bytes::Bytes;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use self::{desk::MemoryDesk, outlet::Recorder, service::FakeService};
-use super::{super::core::Settings, Inward, work::Around};
+use self::{desk::MemoryDesk, outlet::Recorder};
+use super::{super::core::Settings, Inward, check::Patience, work::Around};
 use crate::{
     adapter::mail::{Authentic, Desk as _, InMail, InState, OutKind, OutMail, Standing, Verdict, Verifier},
     mail::{
@@ -34,7 +33,7 @@ use crate::{
         token,
     },
     people::{Member, People},
-    port::Clock,
+    port::{Clock, fake::FakeService},
 };
 
 const OURS: &str = "baton@works.example";
@@ -46,6 +45,17 @@ const KEY: [u8; 32] = [3; 32];
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
+}
+
+/// An orchestrator that knows the members by their addresses.
+fn orchestrator() -> FakeService {
+    let service = FakeService::new(samples::project(), samples::NOW);
+    service.known().names = |by| match by {
+        ANN => "ann".to_owned(),
+        BOB => "bob".to_owned(),
+        other => format!("email:{other}"),
+    };
+    service
 }
 
 /// A clock that stands where it is put.
@@ -108,7 +118,7 @@ impl Rig {
             key: KEY,
         };
         change(&mut settings);
-        let (service, desk, outlet) = (FakeService::new(), MemoryDesk::default(), Recorder::default());
+        let (service, desk, outlet) = (orchestrator(), MemoryDesk::default(), Recorder::default());
         let says = Arc::new(Mutex::new(Authentic::Yes("DMARC pass".to_owned())));
         let now = Arc::new(Mutex::new(samples::NOW));
         let inward = half(&service, &desk, &outlet, &says, &now, &settings);
@@ -205,6 +215,18 @@ fn half_with<V: Verifier>(
     now: &Arc<Mutex<UnixMs>>,
     settings: &Settings,
 ) -> Inward<FakeService, MemoryDesk, V, Recorder> {
+    half_patient(verifier, Patience::default(), service, desk, outlet, now, settings)
+}
+
+fn half_patient<V: Verifier>(
+    verifier: V,
+    patience: Patience,
+    service: &FakeService,
+    desk: &MemoryDesk,
+    outlet: &Recorder,
+    now: &Arc<Mutex<UnixMs>>,
+    settings: &Settings,
+) -> Inward<FakeService, MemoryDesk, V, Recorder> {
     let member = |email: &str, admin| Member { email: vec![email.to_owned()], admin, ..Member::default() };
     let members = BTreeMap::from([("ann".to_owned(), member(ANN, true)), ("bob".to_owned(), member(BOB, false))]);
     let around = Around {
@@ -216,7 +238,7 @@ fn half_with<V: Verifier>(
         clock: Arc::new(HandClock(Arc::clone(now))),
         settings: settings.clone(),
     };
-    Inward::new(around, TaskTracker::new(), CancellationToken::new())
+    Inward::patient(around, patience, TaskTracker::new(), CancellationToken::new())
 }
 
 /// A mail; every text makes another Message-ID.

@@ -4,7 +4,10 @@ use super::{
     super::{Auto, Recipient, Say},
     *,
 };
-use crate::adapter::mail::{OutKind, Story};
+use crate::{
+    adapter::mail::{OutKind, Story},
+    port::fake::down,
+};
 
 #[tokio::test(start_paused = true)]
 async fn those_without_slack_are_asked_by_mail_and_everybody_where_the_project_began_by_mail() {
@@ -132,12 +135,12 @@ async fn after_a_restart_what_waits_is_asked_and_what_was_said_is_not_said_again
 #[tokio::test(start_paused = true)]
 async fn an_orchestrator_that_cannot_answer_is_asked_again() {
     let rig = Rig::quiet(settings());
-    rig.service.with(|known| known.down = true);
+    rig.service.with(|known| known.down = down());
     rig.service.asks(request(&["ann"]));
     rig.bridge.run();
     rig.pass(Duration::from_secs(1)).await;
     assert!(rig.named("request:").await.is_empty());
-    rig.service.with(|known| known.down = false);
+    rig.service.with(|known| known.down = None);
     rig.pass(Duration::from_secs(60)).await;
     rig.to_be("request:", &["ann@our.example"]).await;
 }

@@ -5,7 +5,6 @@ mod asking;
 mod bouncing;
 mod results;
 mod sending;
-mod service;
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +22,6 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::service::FakeService;
 use crate::{
     adapter::{
         clock::RandomIds,
@@ -39,7 +37,7 @@ use crate::{
         letter::{self, Delivery, Letter},
     },
     people::{Member, People},
-    port::Clock,
+    port::{Clock, fake::FakeService},
 };
 
 /// Now, at the start of every test.
@@ -190,7 +188,7 @@ impl Rig {
         tokio::task::spawn_blocking(move || held.recv());
         let dir = tempfile::tempdir().unwrap();
         let store = MailStore::open(dir.path()).unwrap();
-        let (service, server) = (FakeService::default(), Server::default());
+        let (service, server) = (FakeService::new(project(), UnixMs(START)), Server::default());
         let clock = Arc::new(PausedClock(Instant::now()));
         let bridge = Self::bridge(&service, &store, &server, &clock, &settings);
         Self { service, server, store, bridge, settings, clock, dir, _holds_time: holds_time }
@@ -275,7 +273,7 @@ impl Rig {
     /// What can be seen of what goes on.
     async fn trace(&self) -> (Vec<OutMail>, u32, u32, u64) {
         let outbox = self.store.outbox(1000).await.unwrap();
-        (outbox, self.server.tries(), self.service.asked(), self.store.feed_position().await.unwrap())
+        (outbox, self.server.tries(), self.service.with(|known| known.calls), self.store.feed_position().await.unwrap())
     }
 
     /// The mails of ours whose name begins so, with their recipients.

@@ -136,6 +136,25 @@ async fn news_come_together_in_one_mail_and_not_to_those_who_want_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn news_go_where_mail_arrives() {
+    let rig = Rig::with(Settings { news: Some(Duration::ZERO), ..settings() });
+    rig.began_by_mail("ann").await;
+    rig.service.feeds("budget.warned", "half of the budget is used", None, Vec::new());
+    let first = rig.there_are(1, "news:").await.remove(0);
+    rig.bridge.bounced(&bounce(&first, "ann@our.example", Action::Failed)).await.unwrap();
+    rig.service.feeds("budget.warned", "most of the budget is used", None, Vec::new());
+    rig.to_be("news:", &["ann@home.example", "ann@our.example"]).await;
+    // When mail is lost there, too, the first address may be mended as well as any.
+    let second = rig.named("news:").await.pop().unwrap();
+    rig.bridge.bounced(&bounce(&second, "ann@home.example", Action::Failed)).await.unwrap();
+    rig.service.feeds("budget.warned", "the budget is used", None, Vec::new());
+    rig.to_be("news:", &["ann@home.example", "ann@our.example", "ann@our.example"]).await;
+    rig.service.feeds("budget.warned", "the budget was raised", None, Vec::new());
+    rig.to_be("news:", &["ann@home.example", "ann@our.example", "ann@our.example", "ann@our.example"]).await;
+    assert_eq!(rig.server.took("ann@our.example").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_asks_for_quiet_gets_nothing_of_what_was_gathered() {
     let rig = Rig::running();
     rig.began_by_mail("ann").await;
