@@ -1,18 +1,16 @@
 //! What mails say: pure functions from a [`Story`] to subject, text and HTML. No clock, no input or output: the same story and
 //! frame give the same mail, to the byte.
 //!
-//! A story becomes a sheet first; text and HTML are drawn from it by templates, so neither says what the other does not. What
-//! agents and files say goes through [`text`], always; known secrets are taken out before.
+//! A story becomes a sheet first; text and HTML are drawn from it by templates, so neither says what the other does not. What a
+//! request says comes from `words::card`, as on every channel. What agents and files say goes through [`text`], always; known
+//! secrets are taken out before.
 
 mod draw;
-mod evidence;
-mod kinds;
+mod lay;
 mod news;
-mod next;
 pub mod page;
 mod patch;
 mod request;
-mod route;
 mod sheet;
 pub mod text;
 

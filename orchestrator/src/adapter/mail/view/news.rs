@@ -10,13 +10,14 @@ use bus_schemas::v1::{
 };
 
 use super::{
-    Frame, evidence, next, patch, request,
+    Frame, lay, patch, request,
     sheet::{Badge, Block, Item, Section, Sheet, Tone},
     text::{code, line, plain, quote, when},
 };
 use crate::{
     adapter::mail::story::News,
     words::{
+        card::{self, evidence, next, route},
         figures::{count, span},
         names::{capitalised, diff_lines, progress, short, state, subject, task_state, utc, verdict},
     },
@@ -66,7 +67,7 @@ pub(super) fn started(project: &ProjectView, left_out: &[String], frame: &Frame)
         let block = Block::items(items.collect(), left_out.len(), NEWS);
         sheet.sections.push(Section::new("Not taken along", "of your mail", vec![block]).needed());
     }
-    sheet.sections.extend(next::spend(&project.spend, None));
+    sheet.sections.extend(spent(project, frame));
     sheet.answer = answer(project, frame);
     sheet
 }
@@ -117,7 +118,7 @@ pub(super) fn outcome(approval: &ApprovalView, frame: &Frame) -> Sheet {
     }
     if approval.route.votes.len() > 1 {
         let votes = approval.route.votes.iter().take(12).map(|vote| {
-            let by = format!("{} over {}", line(&vote.by, 80), line(&vote.channel, 40));
+            let by = format!("{}{}", line(&vote.by, 80), lay::words(&route::over(&vote.channel), frame.now));
             Item::marked("✓", Tone::Good, by, utc(vote.at))
         });
         let block = Block::items(votes.collect(), approval.route.votes.len(), 12);
@@ -156,7 +157,7 @@ pub(super) fn decided(approval: &ApprovalView, frame: &Frame) -> (Tone, String, 
         "policy" => (tone(decision), word.to_owned(), format!("{word} by a rule, {at}.")),
         "remembered" => (tone(decision), word.to_owned(), format!("{word} by a remembered decision of {by}, {at}.")),
         channel => {
-            let said = format!("{word} by {by} over {}, {at}.", line(channel, 40));
+            let said = format!("{word} by {by}, {at},{}.", lay::words(&route::over(channel), frame.now));
             (tone(decision), word.to_owned(), said)
         }
     }
@@ -222,7 +223,7 @@ pub(super) fn status(project: &ProjectView, frame: &Frame) -> Sheet {
         let words = format!("It waits for {} of people.", count(waiting, "decision"));
         sheet.lead.push(Block::warning(words));
     }
-    sheet.sections.extend(next::spend(&project.spend, None));
+    sheet.sections.extend(spent(project, frame));
     sheet.answer = answer(project, frame);
     sheet
 }
@@ -238,15 +239,19 @@ pub(super) fn result(project: &ProjectView, diff: Option<&DiffView>, frame: &Fra
     sheet.sections.extend(summaries(&project.tasks));
     if let Some(diff) = diff {
         let (added, removed) = diff_lines(diff);
-        let mut changed = evidence::changed(&diff.changed, added, removed).needed();
+        let mut changed = evidence::changed(&diff.changed, added, removed, lay::ROOM.paths);
         if !diff.text.trim().is_empty() {
-            changed.blocks.push(Block::words(patch::note(diff)));
+            changed.blocks.push(card::Block::Words(patch::note(diff)));
         }
-        sheet.sections.push(changed);
+        sheet.sections.push(lay::section(&changed, frame.now));
     }
     sheet.sections.push(folder(project).needed());
-    sheet.sections.extend(next::spend(&project.spend, None));
+    sheet.sections.extend(spent(project, frame));
     sheet
+}
+
+fn spent(project: &ProjectView, frame: &Frame) -> Option<Section> {
+    next::spend(&project.spend, None).map(|spent| lay::section(&spent, frame.now))
 }
 
 fn head(project: &ProjectView, frame: &Frame) -> Sheet {

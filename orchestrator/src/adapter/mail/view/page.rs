@@ -64,7 +64,7 @@ pub fn request(
     if approval.decision.is_some() {
         return outcome(&approval, frame);
     }
-    let mut sheet = request::shown(&approval, &project, frame);
+    let mut sheet = request::shown(&approval, &project, None, frame);
     if let Some(why) = trouble {
         sheet.lead.insert(0, Block::warning(text::line(why, 600)));
     }

@@ -8,6 +8,7 @@ use super::{
     text::row,
 };
 use crate::words::{
+    card::Line,
     figures::size,
     secrets::{redact, without},
 };
@@ -38,13 +39,17 @@ pub(super) fn file(diff: &DiffView, known: &[String]) -> Option<File> {
 }
 
 /// What is said about it.
-pub(super) fn note(diff: &DiffView) -> String {
+pub(super) fn note(diff: &DiffView) -> Line {
     if diff.text.trim().is_empty() {
-        return "There is no difference to show.".to_owned();
+        return Line::ours("There is no difference to show.");
     }
-    let cut = if diff.truncated || diff.text.len() > MOST { "; it is cut: `baton diff` shows all of it" } else { "" };
     let bytes = u64::try_from(diff.text.len().min(MOST)).unwrap_or(u64::MAX);
-    format!("The difference is attached as `{NAME}` ({}){cut}.", size(bytes))
+    let note = Line::ours("The difference is attached as ").code(NAME, 40).and(format!(" ({})", size(bytes)));
+    if diff.truncated || diff.text.len() > MOST {
+        note.and("; it is cut: ").code("baton diff", 40).and(" shows all of it.")
+    } else {
+        note.and(".")
+    }
 }
 
 /// The difference itself, for a page.

@@ -6,11 +6,12 @@ use bus_schemas::v1::{
 };
 
 use super::{
-    Frame, evidence, kinds, next, patch, route,
+    Frame, lay, patch,
     sheet::{Badge, Block, Button, Section, Sheet},
     text::{code, distance, line, plain, when},
 };
 use crate::words::{
+    card::{self, Line, Topic, route},
     figures::count,
     names::{at_deadline, capitalised, risk, short, subject},
 };
@@ -28,7 +29,7 @@ pub(super) fn request(
     reminder: u32,
     frame: &Frame,
 ) -> Sheet {
-    let mut sheet = shown(approval, project, frame);
+    let mut sheet = shown(approval, project, diff.map(patch::note), frame);
     let is_question = matches!(approval.subject, ApprovalSubject::Question { .. });
     let what = capitalised(&subject(approval));
     let word = if is_question { "Answer wanted" } else { "Decision wanted" };
@@ -50,26 +51,19 @@ pub(super) fn request(
         url: url.clone(),
         note: "Opening the page decides nothing.".to_owned(),
     });
-    if let Some(diff) = diff {
-        let note = Block::words(patch::note(diff));
-        match sheet.sections.iter_mut().find(|section| section.title == evidence::CHANGES) {
-            Some(changes) => changes.blocks.push(note),
-            None => sheet.sections.push(Section::new(evidence::CHANGES, "", vec![note]).needed()),
-        }
-    }
     sheet.answer = Some(answers(approval, frame));
     sheet.foot.push(format!(
         "Digest {} · at the terminal: {}",
         code(&approval.digest.chars().take(DIGITS).collect::<String>(), DIGITS + 2),
         command(approval)
     ));
-    let shadow = route::shadow(&approval.route);
+    let shadow = lay::words(&route::shadow(&approval.route), frame.now);
     sheet.foot.extend((!shadow.is_empty()).then_some(shadow));
     sheet
 }
 
-/// What is asked, on a mail or a page: without what differs between the two.
-pub(super) fn shown(approval: &ApprovalView, project: &ProjectView, frame: &Frame) -> Sheet {
+/// What is asked, on a mail or a page: without what differs between the two. `about_diff` is said beside what changed.
+pub(super) fn shown(approval: &ApprovalView, project: &ProjectView, about_diff: Option<Line>, frame: &Frame) -> Sheet {
     let task = approval.task_key.as_deref().and_then(|key| project.tasks.iter().find(|task| task.key == key));
     let mut facts = Vec::new();
     facts.extend(task.filter(|task| task.title != task.key).map(|task| line(&task.title, TITLE)));
@@ -86,18 +80,27 @@ pub(super) fn shown(approval: &ApprovalView, project: &ProjectView, frame: &Fram
         over: format!("{} · project of {}", plain(&approval.project_title, TITLE), plain(&project.owner, 80)),
         title: plain(&capitalised(&subject(approval)), TITLE),
         badge: Some(Badge {
-            tone: route::tone(approval.route.risk),
+            tone: lay::tone(approval.route.risk),
             words: format!("{} risk", capitalised(risk(approval.route.risk))),
         }),
         under: [facts.join(" · "), asked].into_iter().chain(due).filter(|text| !text.is_empty()).collect(),
-        lead: route::reasons(&approval.route),
         ..Sheet::default()
     };
-    sheet.sections.extend(kinds::sections(approval));
-    sheet.sections.push(next::next(approval, project).needed());
-    sheet.sections.extend(next::spend(&project.spend, approval.handoff.as_ref()));
-    sheet.sections.extend(route::talk(&approval.route.questions));
-    sheet.sections.push(route::who(approval, frame.now).needed());
+    let mut sections = card::of(approval, project, &lay::ROOM);
+    if let Some(words) = about_diff.map(card::Block::Words) {
+        match sections.iter_mut().find(|section| section.topic == Topic::Changes) {
+            Some(changes) => changes.blocks.push(words),
+            None => sections.push(card::Section::new("Changes", "", vec![words]).needed()),
+        }
+    }
+    for section in &sections {
+        let laid = lay::section(section, frame.now);
+        match section.topic {
+            // Its title is the badge.
+            Topic::Risk(_) => sheet.lead = laid.blocks,
+            _ => sheet.sections.push(laid),
+        }
+    }
     sheet
 }
 

@@ -11,11 +11,13 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Card, OfBatch, action,
     blocks::{Look, actions, button, confirmed, context, header, section},
+    card::foot,
     figures::{count, usd},
-    route, sign,
+    sign,
     text::{ago, code, line, list, plain},
     value,
 };
+use crate::words::card::route;
 
 /// Requests named on the card.
 const NAMED: usize = 25;
@@ -87,15 +89,9 @@ pub fn batch_card(approvals: &[ApprovalView]) -> Card {
     ]));
     blocks.push(section(&list(&lines, many, 2_900)));
     if let Some(first) = first {
-        let mut foot = route::who(first);
         // The one that ends first speaks for all.
-        if let Some(soonest) = approvals.iter().filter(|one| one.expires_at.is_some()).min_by_key(|one| one.expires_at)
-            && let Some(deadline) = route::deadline(soonest)
-        {
-            foot.push('\n');
-            foot.push_str(&deadline);
-        }
-        blocks.push(section(&foot));
+        let soonest = approvals.iter().filter(|one| one.expires_at.is_some()).min_by_key(|one| one.expires_at);
+        blocks.push(section(&foot(&first.route, soonest.and_then(route::deadline))));
     }
     blocks.push(actions(&[
         confirmed(all, "Approve all of them?", &asked, "Approve all"),

@@ -1,7 +1,7 @@
 //! The card of one request: everything that is needed to decide it, and the buttons that do.
 
 use bus_schemas::v1::{
-    api::{ApprovalView, Capability, ProjectView, Risk},
+    api::{ApprovalView, Capability, ProjectView, Risk, RouteView},
     approval::ApprovalSubject,
 };
 use serde_json::Value;
@@ -11,25 +11,30 @@ use super::{
     blocks::{Look, actions, button, confirmed, context, header, option, overflow, section},
     capitalised,
     figures::of_resource,
-    kinds, limits, next, route, short, sign, subject,
+    limits, part, short, sign, subject,
     text::{ago, code, length, line, plain},
     value,
 };
-use crate::words::names;
+use crate::words::{
+    card::{self as said, Line, Topic, route},
+    names,
+};
 
 /// Suggested answers that get a button.
 const ANSWERS: usize = 5;
 /// A title.
 const TITLE: usize = 150;
 /// All texts of a card but its head and foot: the rest of [`limits::MESSAGE_TOTAL`] is theirs.
-const BODY: usize = 9_000;
+const BODY: usize = 8_500;
+/// The list of who agreed and who handed over.
+const FOOT: usize = 400;
 
 /// The card of a request that waits.
 #[must_use]
 pub fn card(approval: &ApprovalView, project: &ProjectView, settings: &CardSettings) -> Card {
     let mut blocks = head(approval, project);
-    blocks.extend(body(approval, project, settings));
-    blocks.push(section(&foot(approval)));
+    blocks.extend(body(approval, project, settings, true));
+    blocks.push(section(&foot(&approval.route, route::deadline(approval))));
     blocks.push(actions(&buttons(approval, settings)));
     let command = match approval.subject {
         ApprovalSubject::Question { .. } => format!("baton answer {} \"…\"", short(&approval.approval_id)),
@@ -38,7 +43,7 @@ pub fn card(approval: &ApprovalView, project: &ProjectView, settings: &CardSetti
     blocks.extend(context(&[
         format!("digest {}", code(&approval.digest.chars().take(12).collect::<String>(), 20)),
         format!("at the terminal: {}", code(&command, 60)),
-        route::shadow(&approval.route),
+        part::words(&route::shadow(&approval.route)),
     ]));
     let risk = names::risk(approval.route.risk);
     let text = format!("{}: {} waits for a decision ({risk} risk)", approval.project_title, subject(approval));
@@ -64,40 +69,21 @@ pub(super) fn head(approval: &ApprovalView, project: &ProjectView) -> Vec<Value>
     blocks
 }
 
-/// Risk, what it is about, what it costs, what follows, what was asked about it.
-pub(super) fn body(approval: &ApprovalView, project: &ProjectView, settings: &CardSettings) -> Vec<Value> {
-    let mut parts = vec![route::risk(&approval.route)];
-    parts.extend(kinds::parts(approval, settings));
-    parts.extend(next::spend(&project.spend, approval.handoff.as_ref()));
-    let last = [Some(next::next(approval, project)), route::talk(&approval.route.questions)];
-    // What follows and what was asked is always shown; of the rest as much as fits.
-    let mut room = BODY - last.iter().flatten().map(|part| length(part)).sum::<usize>().min(BODY);
-    let mut left_out = 0;
-    let mut blocks = Vec::new();
-    for part in parts {
-        match room.checked_sub(length(&part)) {
-            Some(rest) => {
-                room = rest;
-                blocks.push(section(&part));
-            }
-            None => left_out += 1,
-        }
-    }
-    if left_out > 0 {
-        blocks.push(section("… there is more than a message holds: *Open* shows all of it."));
-    }
-    blocks.extend(last.iter().flatten().map(|part| section(part)));
-    blocks
+/// Risk, what it is about, what it costs, what follows while it waits, what was asked about it.
+pub(super) fn body(approval: &ApprovalView, project: &ProjectView, settings: &CardSettings, waits: bool) -> Vec<Value> {
+    let mut sections = said::of(approval, project, &settings.room());
+    sections.retain(|section| match section.topic {
+        // It stands at the foot.
+        Topic::Who => false,
+        Topic::Next => waits,
+        _ => true,
+    });
+    part::paragraphs(&sections, BODY).iter().map(|text| section(text)).collect()
 }
 
 /// Who decides, until when.
-fn foot(approval: &ApprovalView) -> String {
-    let mut text = route::who(approval);
-    if let Some(deadline) = route::deadline(approval) {
-        text.push('\n');
-        text.push_str(&deadline);
-    }
-    text
+pub(super) fn foot(route: &RouteView, until: Option<Line>) -> String {
+    part::paragraph(&route::who(route, until), FOOT)
 }
 
 fn buttons(approval: &ApprovalView, settings: &CardSettings) -> Vec<Value> {

@@ -9,11 +9,10 @@ use super::{
     Card, CardSettings,
     blocks::{context, section},
     card::{body, head},
-    route::over,
-    subject,
+    part, subject,
     text::{code, date, line, plain, quote},
 };
-use crate::words::names::verdict;
+use crate::words::{card::route::over, names::verdict};
 
 /// A note.
 const NOTE: usize = 1_000;
@@ -45,18 +44,13 @@ pub fn void_card(approval: &ApprovalView, project: &ProjectView, settings: &Card
 fn finish(approval: &ApprovalView, project: &ProjectView, settings: &CardSettings, banner: &str, what: &str) -> Card {
     let mut blocks = head(approval, project);
     blocks.insert(1, section(banner));
-    blocks.extend(body(approval, project, settings).into_iter().filter(|block| !is_about_next(block)));
+    blocks.extend(body(approval, project, settings, false));
     blocks.extend(context(&[
         format!("digest {}", code(&approval.digest.chars().take(12).collect::<String>(), 20)),
         "Nothing is to be done here any more.".to_owned(),
     ]));
     let text = format!("{}: {}: {what}", approval.project_title, subject(approval));
     Card { text: plain(&text, 300), blocks }
-}
-
-/// "When approved" is past.
-fn is_about_next(block: &serde_json::Value) -> bool {
-    block.pointer("/text/text").and_then(serde_json::Value::as_str).is_some_and(|text| text.starts_with("▶️"))
 }
 
 /// Who, what, when, why, over which channel.
@@ -78,7 +72,12 @@ fn banner(approval: &ApprovalView, decision: &Decision) -> String {
             )
         }
         channel => {
-            format!("{} *{}* by *{by}* at {at}{}", mark(decision.verdict), verdict(approval, decision), over(channel))
+            format!(
+                "{} *{}* by *{by}* at {at}{}",
+                mark(decision.verdict),
+                verdict(approval, decision),
+                part::words(&over(channel))
+            )
         }
     };
     if let Some(rule) = decision.rule.as_deref().filter(|rule| !rule.is_empty()) {
@@ -89,7 +88,7 @@ fn banner(approval: &ApprovalView, decision: &Decision) -> String {
         .votes
         .iter()
         .take(5)
-        .map(|vote| format!("{}{} at {}", line(&vote.by, 80), over(&vote.channel), date(vote.at)))
+        .map(|vote| format!("{}{} at {}", line(&vote.by, 80), part::words(&over(&vote.channel)), date(vote.at)))
         .collect();
     if votes.len() > 1 {
         text.push_str(&format!("\nagreed: {}", votes.join("; ")));

@@ -7,14 +7,11 @@ pub mod batch;
 pub mod blocks;
 pub mod card;
 pub mod decided;
-pub mod evidence;
 pub mod form;
 pub mod home;
-mod kinds;
 pub mod limits;
 pub mod modal;
-mod next;
-mod route;
+mod part;
 pub mod status;
 pub mod summary;
 pub mod text;
@@ -36,7 +33,10 @@ pub use home::home;
 pub use status::status;
 pub use summary::summary;
 
-use crate::words::names::{capitalised, short};
+use crate::words::{
+    card::Room,
+    names::{capitalised, short},
+};
 pub use crate::words::{figures, names::subject, secrets};
 
 /// What is pressed: the `action_id`s.
@@ -105,9 +105,6 @@ impl Card {
     }
 }
 
-/// Less of a file than this says nothing.
-const LEAST_EXCERPT: usize = 100;
-
 /// How cards are drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardSettings {
@@ -128,6 +125,24 @@ pub struct CardSettings {
 impl Default for CardSettings {
     fn default() -> Self {
         Self { paths: 10, output_lines: 5, ask: true, delegate: true, excerpt: usize::MAX, adds: None }
+    }
+}
+
+impl CardSettings {
+    /// How much a card has room for.
+    fn room(&self) -> Room {
+        Room {
+            quote: 1_500,
+            plan: 2_600,
+            patched: 1_600,
+            output: 500,
+            output_lines: self.output_lines,
+            paths: self.paths,
+            skill_lines: 20,
+            excerpt: self.excerpt,
+            talks: 3,
+            said: 350,
+        }
     }
 }
 

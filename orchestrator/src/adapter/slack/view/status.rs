@@ -13,15 +13,20 @@ use super::{
     Card,
     blocks::{context, header, section},
     figures::{count, span},
-    next, short, subject,
+    part, short, subject,
     text::{ago, code, length, line, list, plain},
 };
-use crate::words::names::{progress, state as word, task_state as task_word};
+use crate::words::{
+    card::next,
+    names::{progress, state as word, task_state as task_word},
+};
 
 /// Tasks with a line of their own.
 const TASKS: usize = 30;
 /// All of the tree.
 const TREE: usize = 2_900;
+/// Other lists.
+const LIST: usize = 700;
 /// Widest indentation.
 const DEPTH: usize = 5;
 /// Cells of the bar: with its numbers it is one line on a phone.
@@ -56,7 +61,7 @@ pub fn status(project: &ProjectView, approvals: &[ApprovalView]) -> Card {
         blocks.push(section(&tree(&project.tasks)));
     }
     blocks.extend(waiting(project, approvals).map(|text| section(&text)));
-    blocks.extend(next::spend(&project.spend, None).map(|text| section(&text)));
+    blocks.extend(next::spend(&project.spend, None).map(|spent| section(&part::paragraph(&spent, LIST))));
     let text = format!("{}: {}, {done} of {}", project.title, word(project.state), count(all as usize, "task"));
     Card { text: plain(&text, 300), blocks }
 }

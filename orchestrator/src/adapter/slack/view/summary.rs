@@ -10,16 +10,20 @@ use bus_schemas::v1::{
 use super::{
     Card, OfProject, action,
     blocks::{Look, actions, button, confirmed, context, header, section},
-    evidence,
     figures::{count, span},
-    next, short, status,
+    part, short, status,
     text::{code, date, line, list, plain, quote},
     value,
 };
-use crate::words::names;
+use crate::words::{
+    card::{evidence, next},
+    names,
+};
 
 /// Paths named.
 const PATHS: usize = 15;
+/// The list of them.
+const LIST: usize = 1_300;
 /// Handoffs whose summary is shown.
 const SUMMARIES: usize = 4;
 /// Failures named.
@@ -56,9 +60,9 @@ pub fn summary(project: &ProjectView, outcome: Option<&Outcome>) -> Card {
     if let Some(outcome) = outcome {
         let changed = evidence::changed(&outcome.changed, outcome.lines_added, outcome.lines_removed, PATHS);
         let attached = if outcome.attached { "\n📎 The difference is in this thread." } else { "" };
-        blocks.push(section(&format!("{changed}{attached}")));
+        blocks.push(section(&format!("{}{attached}", part::paragraph(&changed, LIST))));
     }
-    blocks.extend(next::spend(&project.spend, None).map(|text| section(&text)));
+    blocks.extend(next::spend(&project.spend, None).map(|spent| section(&part::paragraph(&spent, LIST))));
     blocks.push(section(&folder(project)));
     if applicable(project) {
         blocks.push(actions(&buttons(project)));

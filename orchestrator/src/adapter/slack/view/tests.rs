@@ -189,7 +189,7 @@ fn only_a_high_risk_is_asked_about_twice() {
 #[test]
 fn the_card_says_which_tasks_start_and_which_wait_on() {
     let said = all_text(&card(&samples::handoff(), &samples::project(), &CardSettings::default()));
-    assert!(said.contains("*When approved*: `publish` starts.\n`archive` still waits for `licences`."), "{said}");
+    assert!(said.contains("*When approved*: `publish` starts.\n• `archive` still waits for `licences`."), "{said}");
     let mut project = samples::project();
     project.tasks = vec![
         samples::task("each", "each", &[], TaskState::Completed),
@@ -206,7 +206,7 @@ fn the_card_says_which_tasks_start_and_which_wait_on() {
     assert!(said.contains("*When approved*: `last` starts."), "{said}");
     project.tasks.truncate(2);
     let said = all_text(&card(&child, &project, &CardSettings::default()));
-    assert!(said.contains("nothing waits for it; the project's result is put together."), "{said}");
+    assert!(said.contains("Nothing waits for it; the project's result is put together."), "{said}");
 }
 
 #[test]
