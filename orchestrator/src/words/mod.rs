@@ -1,6 +1,7 @@
 //! Words for people, whichever channel they read on: figures, names of things, a plan as a drawing, what follows from a decision;
 //! and what must not be shown. Pure: a channel adds its own markup.
 
+pub mod draft;
 pub mod effect;
 pub mod figures;
 pub mod follow;

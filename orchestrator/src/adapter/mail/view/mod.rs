@@ -5,6 +5,7 @@
 //! agents and files say goes through [`text`], always; known secrets are taken out before.
 
 mod draw;
+mod edit;
 mod evidence;
 mod kinds;
 mod news;

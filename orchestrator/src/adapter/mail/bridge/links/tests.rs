@@ -1,5 +1,6 @@
 //! Links, pressed by people and by scanners.
 
+mod edits;
 mod service;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -117,7 +118,7 @@ fn rig() -> Rig {
 }
 
 fn filled(verdict: &str, note: &str) -> Filled {
-    Filled { verdict: verdict.to_owned(), note: note.to_owned(), digest: DIGEST.to_owned() }
+    Filled { verdict: verdict.to_owned(), note: note.to_owned(), digest: DIGEST.to_owned(), ..Filled::default() }
 }
 
 impl Rig {

@@ -27,6 +27,11 @@ pub(super) struct Known {
     pub decided: Vec<DecisionRequest>,
     pub viewed: Vec<ViewedRequest>,
     pub asked: Vec<AskRequest>,
+    pub edits: Vec<EditPlanRequest>,
+    /// How an edit is answered, if not well.
+    pub edit_fails: Option<Problem>,
+    /// The request about the plan that was written.
+    pub next: Option<ApprovalView>,
     /// What was asked of it that changes nothing.
     pub reads: u32,
     /// It cannot do anything now.
@@ -44,6 +49,7 @@ impl FakeService {
         let approval = json!({
             "approval_id": approval_id, "project_id": project_id, "project_title": "Docs", "subject": { "kind": "plan" },
             "digest": super::DIGEST, "policy": "ask", "asked_at": NOW,
+            "plan": { "version": 1, "title": "Docs", "tasks": [{ "id": "a", "run": "make" }] },
         });
         let project = json!({
             "project_id": project_id, "title": "Docs", "goal": "Tidy up", "folder": "/docs", "owner": "bob",
@@ -56,6 +62,9 @@ impl FakeService {
             decided: Vec::new(),
             viewed: Vec::new(),
             asked: Vec::new(),
+            edits: Vec::new(),
+            edit_fails: None,
+            next: None,
             reads: 0,
             is_down: false,
             quorum: 1,
@@ -72,7 +81,7 @@ impl FakeService {
     }
 }
 
-fn problem(code: &str, status: u16) -> Problem {
+pub(super) fn problem(code: &str, status: u16) -> Problem {
     Problem { code: code.to_owned(), status, detail: format!("it is {code}"), hint: None, findings: Vec::new() }
 }
 
@@ -84,11 +93,9 @@ impl Service for FakeService {
     async fn approval(&self, id: &str) -> Result<ApprovalView, Problem> {
         let mut known = self.up()?;
         known.reads += 1;
-        if known.approval.approval_id.to_string() == id {
-            Ok(known.approval.clone())
-        } else {
-            Err(problem("not_found", 404))
-        }
+        let all = [Some(&known.approval), known.next.as_ref()];
+        let found = all.into_iter().flatten().find(|view| view.approval_id.to_string() == id);
+        found.cloned().ok_or_else(|| problem("not_found", 404))
     }
 
     async fn project(&self, _: &str) -> Result<ProjectView, Problem> {
@@ -188,8 +195,27 @@ impl Service for FakeService {
         unused()
     }
 
-    async fn edit_plan(&self, _: &str, _: EditPlanRequest) -> Result<ProjectView, Problem> {
-        unused()
+    async fn edit_plan(&self, _: &str, request: EditPlanRequest) -> Result<ProjectView, Problem> {
+        let mut known = self.up()?;
+        if let Some(problem) = &known.edit_fails {
+            return Err(problem.clone());
+        }
+        if known.approval.decision.is_some() {
+            return Err(problem("digest_mismatch", 409));
+        }
+        known.approval.decision = Some(Decision {
+            approval_id: known.approval.approval_id,
+            verdict: Verdict::Rejected,
+            digest: known.approval.digest.clone(),
+            by: "orchestrator".to_owned(),
+            channel: "void".to_owned(),
+            rule: None,
+            note: format!("{} proposes another plan", request.by),
+            decided_at: NOW,
+        });
+        known.edits.push(request);
+        known.project.pending_approvals = known.next.iter().map(|next| next.approval_id).collect();
+        Ok(known.project.clone())
     }
 
     async fn tell(&self, _: &str, _: TellRequest) -> Result<TellView, Problem> {
