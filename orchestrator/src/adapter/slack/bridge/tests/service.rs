@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bus_schemas::{
@@ -41,6 +42,11 @@ pub(super) struct Known {
     pub told: Vec<TellRequest>,
     pub viewed: Vec<ViewedRequest>,
     pub asked: Vec<AskRequest>,
+    pub edits: Vec<EditPlanRequest>,
+    /// How an edit is answered, if not well.
+    pub edit_fails: Option<Problem>,
+    /// How long an edit takes.
+    pub edit_takes: Duration,
     pub remembered: Vec<RememberedView>,
     pub events: Vec<FeedEvent>,
     /// It cannot do anything now.
@@ -63,7 +69,7 @@ pub(super) struct FakeService {
     bell: watch::Sender<()>,
 }
 
-fn problem(code: &str, status: u16) -> Problem {
+pub(super) fn problem(code: &str, status: u16) -> Problem {
     Problem { code: code.to_owned(), status, detail: format!("it is {code}"), hint: None, findings: Vec::new() }
 }
 
@@ -81,6 +87,9 @@ impl FakeService {
             told: Vec::new(),
             viewed: Vec::new(),
             asked: Vec::new(),
+            edits: Vec::new(),
+            edit_fails: None,
+            edit_takes: Duration::ZERO,
             remembered: Vec::new(),
             events: Vec::new(),
             down: false,
@@ -210,8 +219,32 @@ impl Service for FakeService {
         unused()
     }
 
-    async fn edit_plan(&self, _: &str, _: EditPlanRequest) -> Result<ProjectView, Problem> {
-        unused()
+    async fn edit_plan(&self, _: &str, request: EditPlanRequest) -> Result<ProjectView, Problem> {
+        self.up()?;
+        tokio::time::sleep(self.with(|known| known.edit_takes)).await;
+        if let Some(problem) = self.with(|known| known.edit_fails.clone()) {
+            return Err(problem);
+        }
+        let shown = self.with(|known| known.approvals.values().find(|view| view.digest == request.digest).cloned());
+        let Some(mut before) = shown.filter(|view| view.decision.is_none()) else {
+            return Err(problem("digest_mismatch", 409));
+        };
+        let mut after = before.clone();
+        (after.approval_id, after.digest) = (ApprovalId::from_uuid(uuid::Uuid::from_u128(77)), "e".repeat(64));
+        before.decision = Some(Decision {
+            approval_id: before.approval_id,
+            verdict: Verdict::Rejected,
+            digest: before.digest.clone(),
+            by: "orchestrator".to_owned(),
+            channel: "void".to_owned(),
+            rule: None,
+            note: format!("{} proposes another plan", name(&request.by)),
+            decided_at: samples::NOW,
+        });
+        self.with(|known| known.edits.push(request));
+        self.asks(before);
+        self.asks(after);
+        Ok(self.with(|known| known.project.clone()))
     }
 
     async fn tell(&self, _: &str, request: TellRequest) -> Result<TellView, Problem> {
