@@ -136,6 +136,9 @@ pub struct PlanView {
     pub plan: Plan,
     /// Nothing has started: it may be edited.
     pub editable: bool,
+    /// While it may be edited: the digest of the request that waits. An edit names it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
     /// What it may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<EstimateView>,
@@ -152,6 +155,10 @@ pub struct EditPlanRequest {
     /// Over which channel.
     #[serde(default = "super::api::cli")]
     pub channel: String,
+    /// The digest of the plan that was edited: if another waits by now, nothing is changed (`digest_mismatch`). Empty: whichever
+    /// waits is replaced.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
 }
 
 /// Say something to an agent that works, or to the next attempt.

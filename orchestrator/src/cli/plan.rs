@@ -98,7 +98,7 @@ async fn show(context: &Context, what: &str, svg: Option<&Path>, yaml: bool) -> 
     } else if ui.json {
         ui.json_line(&plan)?;
     } else if yaml {
-        ui.data(&plan_edit::yaml(&plan)?)?;
+        ui.data(&planfile::yaml(&plan).map_err(std::io::Error::other)?)?;
     } else {
         ui.data(&draw::text(&plan, &layers))?;
     }

@@ -128,6 +128,7 @@ fn worked_out<J: Journal, B: Bus>(
         channel: String::new(),
         route: None,
         offers_result: Some(lowered.offers_result),
+        instead_of: String::new(),
     };
     Ok((Box::new(fact), Detail::Project(Box::new(detail))))
 }

@@ -92,6 +92,8 @@ pub struct Seen {
     pub started: Arc<ProjectDetail>,
     /// The commit its folder was copied into.
     pub base_commit: String,
+    /// The digest over the plan as it is shown to those who approve it.
+    pub plan_digest: String,
     /// Its tasks, in plan order.
     pub tasks: Vec<SeenTask>,
 }
@@ -128,6 +130,7 @@ impl Seen {
             project: Arc::clone(&room.details.project),
             started: Arc::clone(&room.details.started),
             base_commit: room.plan.base_commit().to_owned(),
+            plan_digest: room.plan.plan_digest().to_owned(),
             tasks: room.plan.tasks().iter().map(task).collect(),
         }
     }

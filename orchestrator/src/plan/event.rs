@@ -332,6 +332,9 @@ pub enum Fact {
         /// Whether the result is asked about and then put into the folder; `None`: as it was before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offers_result: Option<bool>,
+        /// The digest of the plan it is to take the place of; empty: of whichever waits.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        instead_of: String,
     },
     /// Answer to [`super::Command::AdoptPlan`]: what the planner handed on is no plan that can be worked on.
     PlanUnusable {

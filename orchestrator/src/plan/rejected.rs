@@ -269,6 +269,9 @@ pub enum Rejected {
         /// The call.
         call_id: MessageId,
     },
+    /// The plan that was to be replaced is not the one that waits any more.
+    #[error("the plan was changed meanwhile: the one that was edited is not the one that waits for approval")]
+    AnotherPlan,
     /// A change of the plan does not fit.
     #[error("{problem}")]
     BadPatch {

@@ -206,6 +206,7 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
             by,
             route,
             offers_result,
+            instead_of,
             ..
         } => {
             let asking = asking(*approval_id, plan_digest, route.as_deref());
@@ -219,6 +220,7 @@ fn take(change: &mut Change<'_>, fact: &Fact) -> Result<(), Rejected> {
                 budget,
                 replan_policy,
                 by,
+                instead_of,
             })
         }
         Fact::PlanUnusable { task_id, reason } => change.plan_unusable(*task_id, reason),

@@ -23,6 +23,7 @@ mod rules;
 mod schema;
 pub(crate) mod shape;
 pub(crate) mod tree;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -40,3 +41,4 @@ pub use limits::network_problem;
 pub use lower::{Lowered, lower};
 pub use models::{no_planner, runnable};
 pub use schema::json_schema;
+pub use yaml::yaml;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bus_schemas::{
@@ -47,6 +48,14 @@ pub(crate) struct Known {
     pub(crate) down: Option<(Problem, u32)>,
     /// What it needs for decisions is not there.
     pub(crate) away: bool,
+    /// How an edit is answered, if not well.
+    pub(crate) edit_fails: Option<Problem>,
+    /// How long an edit takes.
+    pub(crate) edit_takes: Duration,
+    /// The request about the plan that was written, if it is not like the one before.
+    pub(crate) next: Option<ApprovalView>,
+    /// Nobody is asked about plans that were written.
+    pub(crate) is_auto: bool,
 
     /// The projects that were made; the same key makes no second one.
     pub(crate) created: Vec<NewProject>,
@@ -55,6 +64,7 @@ pub(crate) struct Known {
     pub(crate) told: Vec<TellRequest>,
     pub(crate) viewed: Vec<ViewedRequest>,
     pub(crate) asked: Vec<AskRequest>,
+    pub(crate) edits: Vec<EditPlanRequest>,
     pub(crate) delegated: Vec<DelegateRequest>,
     pub(crate) canceled: Vec<CancelRequest>,
     /// How often it was asked anything.
@@ -115,11 +125,16 @@ impl FakeService {
             names: str::to_owned,
             down: None,
             away: false,
+            edit_fails: None,
+            edit_takes: Duration::ZERO,
+            next: None,
+            is_auto: false,
             created: Vec::new(),
             decided: Vec::new(),
             told: Vec::new(),
             viewed: Vec::new(),
             asked: Vec::new(),
+            edits: Vec::new(),
             delegated: Vec::new(),
             canceled: Vec::new(),
             calls: 0,
@@ -281,8 +296,36 @@ impl Service for FakeService {
         unused()
     }
 
-    async fn edit_plan(&self, _: &str, _: EditPlanRequest) -> Result<ProjectView, Problem> {
-        unused()
+    async fn edit_plan(&self, _: &str, request: EditPlanRequest) -> Result<ProjectView, Problem> {
+        self.up()?;
+        let takes = self.with(|known| known.edit_takes);
+        tokio::time::sleep(takes).await;
+        if let Some(problem) = self.with(|known| known.edit_fails.clone()) {
+            return Err(problem);
+        }
+        let shown = self.with(|known| known.approvals.values().find(|view| view.digest == request.digest).cloned());
+        let Some(mut before) = shown.filter(|view| view.decision.is_none()) else {
+            return Err(problem("digest_mismatch", 409));
+        };
+        let mut after = before.clone();
+        (after.approval_id, after.digest) = (ApprovalId::from_uuid(uuid::Uuid::from_u128(77)), "e".repeat(64));
+        let after = self.with(|known| known.next.take()).unwrap_or(after);
+        before.decision = Some(Decision {
+            approval_id: before.approval_id,
+            verdict: Verdict::Rejected,
+            digest: before.digest.clone(),
+            by: "orchestrator".to_owned(),
+            channel: "void".to_owned(),
+            rule: None,
+            note: format!("{} proposes another plan", self.name(&request.by)),
+            decided_at: self.with(|known| known.now),
+        });
+        self.with(|known| known.edits.push(request));
+        self.asks(before);
+        if !self.with(|known| known.is_auto) {
+            self.asks(after);
+        }
+        Ok(self.with(|known| known.project.clone()))
     }
 
     async fn tell(&self, _: &str, request: TellRequest) -> Result<TellView, Problem> {

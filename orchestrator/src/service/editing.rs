@@ -38,9 +38,11 @@ impl Orchestrator {
     pub(super) async fn plan_view(&self, project_id: ProjectId) -> Result<PlanView, Problem> {
         let seen = self.seen(project_id).await?;
         let plan = seen.project.plan.clone();
+        let editable = seen.state == ProjectState::AwaitingApproval;
         Ok(PlanView {
-            editable: seen.state == ProjectState::AwaitingApproval,
             estimate: has_agents(&plan).then(|| self.estimate(&plan)),
+            digest: if editable { seen.plan_digest } else { String::new() },
+            editable,
             plan,
         })
     }
@@ -62,10 +64,14 @@ impl Orchestrator {
             let hint = "what has not started yet can be changed by an agent that may replan; or start another project";
             return Err(hinted("wrong_state", 409, detail, hint));
         }
-        let EditPlanRequest { plan: mut source, by, channel: over } = request;
+        let EditPlanRequest { plan: mut source, by, channel: over, digest: instead_of } = request;
         let by = self.insider(project_id, &over, &by).await?;
         let folder = seen.project.folder.clone();
         source.folder = Some(folder.clone());
+        // Whoever edits a plan sends its text; the scripts it runs are there already.
+        for (name, text) in &seen.project.scripts {
+            source.scripts.entry(name.clone()).or_insert_with(|| text.clone());
+        }
         let (mut plan, kept) = self.sound(&source, &folder).await?;
         let planner = seen.tasks.iter().find(|task| task.kind.is_helper()).map(|task| task.key.as_str());
         if let Some(key) = planner.filter(|key| plan.tasks.iter().any(|task| task.id == *key)) {
@@ -74,10 +80,7 @@ impl Orchestrator {
         if planner.is_some() {
             within(&mut plan, &seen.started.plan.budget)?;
         }
-        let mut scripts = source.scripts;
-        for (name, text) in &seen.project.scripts {
-            scripts.entry(name.clone()).or_insert_with(|| text.clone());
-        }
+        let scripts = source.scripts;
         stands(&mut plan, &seen.started.plan);
         let mut lowered = lower(&plan, &mut || TaskId::from_uuid(self.ids.next()), &scripts, &self.rules)
             .map_err(|e| problem("plan_invalid", 422, e.to_string()))?;
@@ -105,6 +108,7 @@ impl Orchestrator {
             channel: over,
             route: None,
             offers_result: Some(lowered.offers_result),
+            instead_of,
         };
         let detail = Detail::Project(Box::new(detail));
         self.handle.ask(project_id, fact, Some(detail)).await.map_err(|e| of_refusal(&e)).map(drop)

@@ -48,6 +48,9 @@ fn of_rejected(rejected: &Rejected) -> Problem {
         Rejected::DigestMismatch { .. } => {
             hinted("digest_mismatch", 409, detail, "look at it again: it is not what you were shown")
         }
+        Rejected::AnotherPlan => {
+            hinted("digest_mismatch", 409, detail, "look at the plan as it is now, and edit that one")
+        }
         Rejected::NotPending { .. } => problem("already_decided", 409, detail),
         Rejected::Expired { .. } => problem("request_expired", 409, detail),
         Rejected::NoteRequired { .. } => problem("note_required", 422, detail),

@@ -2,6 +2,7 @@
 //! all that a request's card says; and what must not be shown. Pure: a channel adds its own markup.
 
 pub mod card;
+pub mod draft;
 pub mod effect;
 pub mod figures;
 pub mod follow;

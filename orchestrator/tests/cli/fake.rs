@@ -290,7 +290,7 @@ impl Service for Fake {
         let text = "version: 1\ntitle: Audit\ntasks: [{ id: scan, run: echo one }]".to_owned();
         let report = planfile::check(&PlanSource { text, ..PlanSource::default() }, &skills::Catalog::default());
         let plan = report.plan.ok_or_else(|| problem(500, "internal", "the fake's plan", None))?;
-        Ok(PlanView { plan, editable: true, estimate: None })
+        Ok(PlanView { plan, editable: true, digest: "5f1d".to_owned(), estimate: None })
     }
 
     async fn edit_plan(&self, id: &str, request: EditPlanRequest) -> Result<ProjectView, Problem> {

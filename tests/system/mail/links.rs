@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::rig::{Office, PATIENCE, browser, says};
 
 /// The value of a hidden field of a page's form.
-fn hidden(page: &str, name: &str) -> String {
+pub(super) fn hidden(page: &str, name: &str) -> String {
     let at = page.find(&format!("name=\"{name}\"")).unwrap_or_else(|| panic!("no field {name}: {page}"));
     let rest = page[at..].split_once("value=\"").map_or("", |(_, rest)| rest);
     rest.split('"').next().unwrap_or_default().to_owned()
@@ -29,7 +29,7 @@ fn form(fields: &[(&str, &str)]) -> String {
     pairs.join("&")
 }
 
-async fn post(url: &str, fields: &[(&str, &str)]) -> (u16, String) {
+pub(super) async fn post(url: &str, fields: &[(&str, &str)]) -> (u16, String) {
     let request = browser().post(url).header("content-type", "application/x-www-form-urlencoded").body(form(fields));
     let answer = request.send().await.expect("an answer");
     (answer.status().as_u16(), answer.text().await.expect("a page"))

@@ -2,6 +2,7 @@
 
 mod bounces;
 mod check;
+mod edits;
 mod forgery;
 mod handover;
 mod journey;

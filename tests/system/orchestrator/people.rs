@@ -72,7 +72,12 @@ async fn where_there_are_members_nobody_else_changes_how_a_project_goes_but_its_
         by: by.to_owned(),
         channel: channel.to_owned(),
     };
-    let edit = |by: &str| EditPlanRequest { plan: rig.new_project(text).plan, by: by.to_owned(), channel: cli() };
+    let edit = |by: &str| EditPlanRequest {
+        plan: rig.new_project(text).plan,
+        by: by.to_owned(),
+        channel: cli(),
+        digest: String::new(),
+    };
     let cancel =
         |by: &str| CancelRequest { task: None, by: by.to_owned(), channel: cli(), reason: "enough".to_owned() };
     // An account of a member's name is not the member, who has another.

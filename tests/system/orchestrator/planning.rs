@@ -79,7 +79,10 @@ async fn a_goal_becomes_a_plan_that_a_person_edits_and_approves() {
     let more = PlanSource { file: "p".to_owned(), text, ..PlanSource::default() };
     let refused = rig
         .service()
-        .edit_plan(&id, EditPlanRequest { plan: more, by: "ann".to_owned(), channel: "cli".to_owned() })
+        .edit_plan(
+            &id,
+            EditPlanRequest { plan: more, by: "ann".to_owned(), channel: "cli".to_owned(), digest: String::new() },
+        )
         .await;
     assert_eq!(refused.expect_err("more than was given").code, "over_given");
 
@@ -88,13 +91,19 @@ async fn a_goal_becomes_a_plan_that_a_person_edits_and_approves() {
     let bad = PlanSource { file: "p".to_owned(), text: CYCLE.to_owned(), ..PlanSource::default() };
     let refused = rig
         .service()
-        .edit_plan(&id, EditPlanRequest { plan: bad, by: "ann".to_owned(), channel: "cli".to_owned() })
+        .edit_plan(
+            &id,
+            EditPlanRequest { plan: bad, by: "ann".to_owned(), channel: "cli".to_owned(), digest: String::new() },
+        )
         .await;
     assert_eq!(refused.expect_err("a circle").code, "plan_invalid");
     let plan = PlanSource { file: "p".to_owned(), text: text.to_owned(), ..PlanSource::default() };
     let edited = rig
         .service()
-        .edit_plan(&id, EditPlanRequest { plan, by: "ann".to_owned(), channel: "cli".to_owned() })
+        .edit_plan(
+            &id,
+            EditPlanRequest { plan, by: "ann".to_owned(), channel: "cli".to_owned(), digest: String::new() },
+        )
         .await
         .expect("edited");
     let keys: Vec<&str> = edited.tasks.iter().map(|task| task.key.as_str()).collect();

@@ -4,6 +4,7 @@ mod check;
 mod contents;
 mod crash;
 mod decisions;
+mod edits;
 mod folders;
 mod http;
 mod policies;

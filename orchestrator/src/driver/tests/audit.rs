@@ -382,6 +382,7 @@ async fn an_edit_of_a_plan_is_an_entry_with_the_new_digest() {
         channel: "cli".to_owned(),
         route: Some(Box::new(two_leads())),
         offers_result: Some(false),
+        instead_of: String::new(),
     };
     let detail = Detail::Project(Box::new(ProjectDetail::new("/f", "dan", plan)));
     log.happen(project_id, 5, fact, Some(detail)).await;

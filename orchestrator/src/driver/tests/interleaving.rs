@@ -267,6 +267,7 @@ impl Case {
             channel: CHANNELS[channel].to_owned(),
             route: Some(Box::new(self.route.clone())),
             offers_result: Some(false),
+            instead_of: String::new(),
         };
         let detail = Detail::Project(Box::new(ProjectDetail::new("/f", "dan", plan)));
         if self.says(fact, Some(detail)).await {

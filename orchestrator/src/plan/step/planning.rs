@@ -34,6 +34,8 @@ pub(super) struct Proposing<'a> {
     pub(super) budget: &'a BudgetSpec,
     pub(super) replan_policy: &'a PolicySpec,
     pub(super) by: &'a str,
+    /// The digest of the plan it takes the place of; empty: of whichever waits.
+    pub(super) instead_of: &'a str,
 }
 
 impl Change<'_> {
@@ -96,6 +98,9 @@ impl Change<'_> {
             Some(task_id) => drop(self.adopting(task_id)?),
             None if self.plan.state == ProjectState::AwaitingApproval => {}
             None => return Err(Rejected::WrongProjectState { state: self.plan.state, event: self.event }),
+        }
+        if !proposing.instead_of.is_empty() && proposing.instead_of != self.plan.plan_digest {
+            return Err(Rejected::AnotherPlan);
         }
         self.fresh(proposing.asking.approval_id)?;
         let known = |spec: &&TaskSpec| self.plan.numbers.contains_key(&spec.task_id) || spec.kind.is_helper();

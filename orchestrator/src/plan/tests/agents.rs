@@ -153,6 +153,18 @@ impl World {
         asks: bool,
         budget: BudgetSpec,
     ) -> Result<Outcome, Rejected> {
+        self.propose_instead("", by, tasks, asks, budget)
+    }
+
+    /// A plan in the place of the one with this digest.
+    pub(super) fn propose_instead(
+        &mut self,
+        instead_of: &str,
+        by: Option<u128>,
+        tasks: Vec<TaskSpec>,
+        asks: bool,
+        budget: BudgetSpec,
+    ) -> Result<Outcome, Rejected> {
         let approval_id = self.fresh();
         self.step(Fact::PlanProposed {
             task_id: by.map(task),
@@ -166,6 +178,7 @@ impl World {
             channel: String::new(),
             route: None,
             offers_result: None,
+            instead_of: instead_of.to_owned(),
         })
     }
 

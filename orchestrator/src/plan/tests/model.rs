@@ -287,6 +287,7 @@ impl Model {
             channel: String::new(),
             route: if asks { self.route() } else { None },
             offers_result: serial.is_multiple_of(2).then_some(true),
+            instead_of: String::new(),
         };
         self.say(fact);
     }

@@ -97,6 +97,19 @@ fn another_plan_takes_the_place_of_the_one_before() {
 }
 
 #[test]
+fn an_edit_of_a_plan_that_is_another_by_now_is_refused() {
+    let mut world = World::asked(vec![spec(1, &[])]);
+    let edit = |world: &mut World, of: &str, n| {
+        world.propose_instead(of, None, vec![spec(n, &[])], true, BudgetSpec::default())
+    };
+    edit(&mut world, "plan", 2).unwrap();
+    // Somebody else looked at the same plan and was slower.
+    assert_eq!(edit(&mut world, "plan", 3).unwrap_err(), Rejected::AnotherPlan);
+    assert!(world.plan.task(task(2)).is_some(), "the first edit stands");
+    edit(&mut world, "another", 4).unwrap();
+}
+
+#[test]
 fn a_plan_file_can_be_edited_before_it_is_approved() {
     let mut world = World::asked(vec![spec(1, &[]), spec(2, &[1])]);
     world.propose(None, vec![spec(3, &[])], true).unwrap();

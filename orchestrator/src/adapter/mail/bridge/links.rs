@@ -1,6 +1,7 @@
 //! What is behind the links in our mails: the request they were sent for, decided as the person they were sent to. The ledger says
 //! whether a decision counts; that a link was used is only written down beside it.
 
+mod edit;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,10 @@ use crate::{
         Desk, Kept, OutMail, Transport, Verifier,
         ingress::Intake,
         pages::{Answer, Deciding, Filled, Kind, Page},
-        view::{Frame, page},
+        view::{
+            Frame,
+            page::{self, Editing, Forms},
+        },
     },
     mail::{letter::Delivery, token},
     port::{Service, journal::JournalError},
@@ -31,6 +35,14 @@ const HERE: &str = "";
 struct Behind {
     mail: OutMail,
     approval: ApprovalView,
+}
+
+/// Why nothing can be decided behind a link.
+enum Closed {
+    /// The request is decided, or void.
+    Decided,
+    /// Something else.
+    Otherwise { title: &'static str, said: String },
 }
 
 /// It leads nowhere, or not now: the page that says so.
@@ -59,6 +71,9 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Deciding for Bridge<S, D, V
     }
 
     async fn decide(&self, link: &str, filled: Filled) -> Page {
+        if filled.verdict == "edit" {
+            return Box::pin(self.edit(link, &filled)).await;
+        }
         let behind = match self.behind(link).await {
             Ok(behind) => behind,
             Err(page) => return page,
@@ -127,27 +142,47 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
 
     /// Why nothing can be decided here any more, as a page.
     fn closed(&self, behind: &Behind) -> Option<String> {
+        self.why_closed(behind).map(|why| match why {
+            Closed::Decided => page::outcome(&behind.approval, &self.page_frame(&behind.mail)),
+            Closed::Otherwise { title, said } => page::message(title, &said),
+        })
+    }
+
+    /// Why nothing can be decided here any more.
+    fn why_closed(&self, behind: &Behind) -> Option<Closed> {
         let Behind { mail, approval } = behind;
+        let otherwise = |title, said: String| Some(Closed::Otherwise { title, said });
         if approval.decision.is_some() {
-            return Some(page::outcome(approval, &self.page_frame(mail)));
+            return Some(Closed::Decided);
         }
         if approval.digest != mail.digest {
             let said =
                 "What that mail showed has changed since, and is not asked any more. A newer mail shows what is.";
-            return Some(page::message("This is void", said));
+            return otherwise("This is void", said.to_owned());
         }
         if let Some(used) = &mail.used {
-            return Some(page::message("This link was used", &format!("{used} {}", waiting(approval))));
+            return otherwise("This link was used", format!("{used} {}", waiting(approval)));
         }
         if self.0.world.people.person(EMAIL, &mail.to) != mail.person {
             let said = "The address this was sent to belongs to somebody else by now. Nothing can be decided here.";
-            return Some(page::message("This is void", said));
+            return otherwise("This is void", said.to_owned());
         }
         None
     }
 
     /// The request with its form, or what came of it.
     async fn page(&self, behind: &Behind, answer: Answer, trouble: Option<&str>) -> Page {
+        self.page_with(behind, answer, trouble, None).await
+    }
+
+    /// The same, with the plan as it was written in the place of the plan as it is.
+    async fn page_with(
+        &self,
+        behind: &Behind,
+        answer: Answer,
+        trouble: Option<&str>,
+        written: Option<Editing>,
+    ) -> Page {
         if let Some(html) = self.closed(behind) {
             return Page { answer, html };
         }
@@ -161,7 +196,9 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
             }
         };
         let diff = self.difference(approval).await;
-        let html = page::request(approval, &project, diff.as_ref(), HERE, trouble, &self.page_frame(mail));
+        let editing = written.unwrap_or_else(|| self.editing(behind, &project));
+        let forms = Forms { action: HERE, trouble, editing };
+        let html = page::request(approval, &project, diff.as_ref(), &forms, &self.page_frame(mail));
         Page { answer, html }
     }
 

@@ -14,7 +14,9 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    adapter::mail::{Desk, InMail, InState, Kept, LetterFilter, News, OutMail, OutText, Position, Thread, Verdict},
+    adapter::mail::{
+        Desk, InMail, InState, Kept, LetterFilter, News, OutKind, OutMail, OutText, Position, Thread, Verdict,
+    },
     mail::letter::Delivery,
     port::journal::JournalError,
 };
@@ -121,8 +123,13 @@ impl Desk for MemoryDesk {
         unreachable!("{ELSEWHERE}")
     }
 
-    async fn intend(&self, _: OutMail, _: OutText) -> Kept<bool> {
-        unreachable!("{ELSEWHERE}")
+    async fn intend(&self, mail: OutMail, _: OutText) -> Kept<bool> {
+        let mut memory = self.whole()?;
+        let is_new = !memory.outs.iter().any(|known| known.name == mail.name && known.to == mail.to);
+        if is_new {
+            memory.outs.push(mail);
+        }
+        Ok(is_new)
     }
 
     async fn due(&self, _: UnixMs, _: u32) -> Kept<Vec<OutMail>> {
@@ -161,8 +168,10 @@ impl Desk for MemoryDesk {
         unreachable!("{ELSEWHERE}")
     }
 
-    async fn asks(&self, _: ApprovalId) -> Kept<Vec<OutMail>> {
-        unreachable!("{ELSEWHERE}")
+    async fn asks(&self, approval_id: ApprovalId) -> Kept<Vec<OutMail>> {
+        let memory = self.whole()?;
+        let asks = memory.outs.iter().filter(|mail| mail.approval_id == Some(approval_id));
+        Ok(asks.filter(|mail| mail.kind == OutKind::Request).cloned().collect())
     }
 
     async fn outbox(&self, limit: u32) -> Kept<Vec<OutMail>> {

@@ -23,8 +23,8 @@ use super::view::page;
 pub const REQUEST: &str = "/r/";
 /// The path of the pages that end news.
 pub const QUIET: &str = "/q/";
-/// The largest form.
-const MAX_FORM: usize = 64 * 1024;
+/// The largest form: a plan of [`page::MAX_PLAN`] characters, each escaped to nine.
+const MAX_FORM: usize = 640 * 1024;
 /// A form that has not come in this time does not come.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages that are made at the same time, of each kind: scanners may come in a storm.
@@ -74,10 +74,12 @@ pub enum Kind {
 /// What a form said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filled {
-    /// What was pressed: `approve`, `changes`, `reject`, `ask`, `answer`.
+    /// What was pressed: `approve`, `changes`, `reject`, `ask`, `answer`, `edit`.
     pub verdict: String,
     /// What was written.
     pub note: String,
+    /// The plan that was written; every blank as it was.
+    pub plan: String,
     /// The digest of what was shown.
     pub digest: String,
 }
@@ -167,6 +169,7 @@ async fn decide<B: Deciding>(State(house): State<House<B>>, Path(link): Path<Str
     let filled = Filled {
         verdict: field("verdict"),
         note: field("note").replace("\r\n", "\n").trim().to_owned(),
+        plan: field("plan").replace("\r\n", "\n"),
         digest: field("digest"),
     };
     house.deeds.take(house.bridge.decide(&link, filled)).await

@@ -156,9 +156,10 @@ async fn a_form_is_read_as_it_was_filled_in() {
         let request = server.http.post(format!("{}{path}", server.url)).body(body);
         request.header("content-type", "application/x-www-form-urlencoded")
     };
-    let form = "digest=5f&note=+a%0D%0Ab+%C3%A4+&verdict=reject&verdict=approve";
+    let form = "digest=5f&note=+a%0D%0Ab+%C3%A4+&verdict=reject&verdict=approve&plan=++a:%0D%0A-+b+%0D%0A";
     assert_eq!(post("/r/abc", form).send().await.unwrap().status(), 200);
-    let filled = Filled { verdict: "reject".to_owned(), note: "a\nb ä".to_owned(), digest: "5f".to_owned() };
+    let (note, plan) = ("a\nb ä".to_owned(), "  a:\n- b \n".to_owned());
+    let filled = Filled { verdict: "reject".to_owned(), note, plan, digest: "5f".to_owned() };
     // The one click of a mail program, and the page's form.
     post("/q/abc", "List-Unsubscribe=One-Click").send().await.unwrap();
     post("/q/abc", "verdict=quiet").send().await.unwrap();

@@ -109,10 +109,12 @@ const LOOKS: [(&str, &str, &str); 34] = [
 const FORMS: &str = "*{box-sizing:border-box}.wide{max-width:720px;margin:0 auto;padding:16px 8px}\
 label{display:block;margin:14px 0 4px 0;font-weight:600}\
 textarea{width:100%;min-height:88px;padding:10px;font:inherit;color:inherit;background-color:#ffffff;border:1px solid #8c959f;border-radius:8px}\
+.plan{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:14px;line-height:1.45;tab-size:4}\
+summary{min-height:44px;padding:10px 0;font-weight:600;cursor:pointer}\
 .keys{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0 4px 0}\
 button{flex:1 1 140px;min-height:48px;padding:10px 16px;font:inherit;font-weight:600;border-radius:8px;border:1px solid #57606a;background-color:#ffffff;color:#1f2328}\
 button.yes{background-color:#0f6b2d;border-color:#0f6b2d;color:#ffffff}button.no{background-color:#ffffff;border-color:#a31620;color:#a31620}\
-button:focus-visible,textarea:focus-visible,a:focus-visible{outline:3px solid #0a4fb3;outline-offset:2px}\
+button:focus-visible,textarea:focus-visible,summary:focus-visible,a:focus-visible{outline:3px solid #0a4fb3;outline-offset:2px}\
 .line_good{background-color:#d9f5e0}.line_bad{background-color:#ffe1de}.line_odd{color:#6e40c9}\
 .diff{overflow-x:auto;white-space:pre;overflow-wrap:normal;word-break:normal}.diff span{display:block;min-width:max-content}";
 /// The same where it is dark.

@@ -6,6 +6,7 @@
 //! secrets are taken out before.
 
 mod draw;
+mod edit;
 mod lay;
 mod news;
 pub mod page;

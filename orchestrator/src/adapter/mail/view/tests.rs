@@ -1,5 +1,7 @@
 //! Every mail and page as it is, and what holds for all of them.
 
+mod pages;
+
 use std::collections::BTreeMap;
 
 use bus_schemas::v1::{
@@ -11,6 +13,7 @@ use bus_schemas::v1::{
 };
 use proptest::prelude::*;
 
+use self::pages::{forms, hold_page};
 use super::*;
 use crate::{
     adapter::mail::story::News,
@@ -377,56 +380,6 @@ pub(in crate::adapter::mail) fn all_saying(story: &Story, words: &str) -> Story 
     }
 }
 
-/// What holds for every page.
-fn hold_page(html: &str) {
-    assert!(!html.contains("style=\"") && !html.contains("<script") && !html.contains("cannot be shown: "), "{html}");
-    // But in a difference, which is shown as it is.
-    let (before, rest) = html.split_once("<pre class=\"pre diff\">").unwrap_or((html, ""));
-    let after = rest.split_once("</pre>").map_or("", |(_, after)| after);
-    assert!(!format!("{before}{after}").replace("&#x2f;", "/").contains("://"), "a page has an address: {html}");
-    assert!(!html.contains(KEY), "a page shows a secret");
-    balanced(html);
-    let style = html.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
-    use base64::Engine as _;
-    use sha2::Digest as _;
-    let digest = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(style.as_bytes()));
-    assert!(page::policy().contains(&format!("style-src 'sha256-{digest}'")), "{}", page::policy());
-}
-
-#[test]
-fn every_page_is_whole() {
-    let frame = frame();
-    snapshot("page-style", &draw::PAGE_STYLE.replace('}', "}\n"));
-    let decided = samples::decided(samples::handoff(), Verdict::Approved, "ann", "email");
-    let pages = [
-        ("request", page::request(&samples::handoff(), &samples::project(), Some(&diff()), "/r/abc", None, &frame)),
-        (
-            "question",
-            page::request(&samples::question(), &samples::project(), None, "/r/abc", Some("Say what."), &frame),
-        ),
-        ("outcome", page::outcome(&decided, &frame)),
-        ("gone", page::gone()),
-        ("quiet", page::quiet("/q/abc", false, &frame)),
-        ("quieted", page::quiet("/q/abc", true, &frame)),
-    ];
-    for (name, html) in pages {
-        hold_page(&html);
-        snapshot(&format!("page-{name}"), &html.replace(&*draw::PAGE_STYLE, "…"));
-    }
-    for (name, approval) in samples::every() {
-        let html = page::request(&approval, &samples::project(), None, "/r/abc\"><script>", None, &frame);
-        hold_page(&html);
-        assert!(html.contains(&format!("name=\"digest\" value=\"{}\"", approval.digest)), "{name}");
-        let keys = html.matches("name=\"verdict\"").count();
-        assert!((2..=4).contains(&keys), "{name}");
-    }
-    let closed = page::request(&decided, &samples::project(), None, "/r/abc", None, &frame);
-    assert!(
-        !closed.contains("<form") && closed.contains("Approved by ann, ") && closed.contains("by email."),
-        "{closed}"
-    );
-}
-
 #[test]
 fn a_key_that_goes_over_many_lines_is_withheld_whole() {
     let key = ["-----BEGIN RSA PRIVATE", " KEY-----"].concat();
@@ -434,7 +387,7 @@ fn a_key_that_goes_over_many_lines_is_withheld_whole() {
     let block = format!("+{key}\n{lines}+{}\n", key.replace("BEGIN", "END"));
     let mut view = diff();
     view.text.push_str(&block);
-    let page = page::request(&samples::handoff(), &samples::project(), Some(&view), "/r/abc", None, &frame());
+    let page = page::request(&samples::handoff(), &samples::project(), Some(&view), &forms(), &frame());
     hold_page(&page);
     assert!(page.contains("[withheld]") && !page.contains("MIIEogIBAAKCAQEA"), "{page}");
     let mut approval = samples::handoff();

@@ -92,7 +92,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
                     None => self.unknown(asker).await,
                 }
             }
-            action::CHANGES | action::REJECT | action::ASK | action::ANSWER | action::DELEGATE => {
+            action::CHANGES | action::EDIT | action::REJECT | action::ASK | action::ANSWER | action::DELEGATE => {
                 // Its form opens at once or never; this click waited: through a restart, or for Slack's word on who they are.
                 let said = ":arrows_counterclockwise: I could not open the form for that in time (I was just being restarted, or Slack kept me waiting). \
                             Nothing was decided: please press it again.";

@@ -122,6 +122,18 @@ fn missing(view: &ApprovalView, me: &str, crew: &Crew) -> String {
     format!("Still missing: {}.{needs}", crew.list(&open, NAMED))
 }
 
+/// Whether somebody who edited a plan may approve it, and who else must.
+pub(super) fn may_approve(view: &ApprovalView, me: &str, crew: &Crew) -> String {
+    let route = &view.route;
+    if route.excluded.iter().any(|name| name == me) {
+        return format!("You edited it, so you cannot approve it yourself. {}", missing(view, me, crew));
+    }
+    if !route.eligible.is_empty() && !route.eligible.iter().any(|name| name == me) {
+        return format!("You have no say in whether it is approved. {}", missing(view, me, crew));
+    }
+    "You may approve it there.".to_owned()
+}
+
 /// Who may decide about it.
 fn who_may(view: &ApprovalView, crew: &Crew) -> String {
     if !view.route.eligible.is_empty() {

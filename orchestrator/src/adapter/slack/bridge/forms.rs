@@ -27,6 +27,7 @@ pub(super) fn errors(submission: &Submission) -> Option<Value> {
     let wrong = match submission.callback_id.as_str() {
         callback::GOAL => form::goal(&submission.values).err(),
         callback::CHANGES | callback::REJECT | callback::ASK | callback::ANSWER => form::note(&submission.values).err(),
+        callback::EDIT => form::plan(&submission.values).err(),
         callback::DELEGATE => form::person(&submission.values).err(),
         _ => None,
     };
@@ -74,6 +75,12 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             return Ok("refused: a form of nobody's".to_owned());
         };
         let id = about.approval_id;
+        if submission.callback_id == callback::EDIT {
+            return match form::plan(&submission.values) {
+                Ok(plan) => self.edit(&asker, &about, plan, again).await,
+                Err(_) => Ok("the form was not complete".to_owned()),
+            };
+        }
         if submission.callback_id == callback::DELEGATE {
             return match form::person(&submission.values) {
                 Ok(person) => self.delegate(&asker, id, &person, again).await,

@@ -16,6 +16,7 @@ mod cards;
 mod core;
 mod crew;
 mod desk;
+mod edit;
 mod follow;
 mod forms;
 mod home;

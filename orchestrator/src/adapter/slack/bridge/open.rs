@@ -63,6 +63,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
             ts: click.thread_ts.clone().or_else(|| click.message_ts.clone()).unwrap_or_default(),
         };
         let form = match click.action_id.as_str() {
+            action::EDIT => {
+                // The text is that of the plan as it is now.
+                let about = About { digest: view.digest.clone(), ..about };
+                modal::edit_modal(&view, &self.draft(&view), &about)
+            }
             action::CHANGES => modal::changes_modal(&view, &about),
             action::REJECT => modal::reject_modal(&view, &about),
             action::ASK => modal::ask_modal(&view, &about),
@@ -153,7 +158,7 @@ impl<S: Service, W: SlackWeb, D: Desk> Bridge<S, W, D> {
 /// Whether a press wants a form.
 pub(super) fn wants_form(click: &Click) -> bool {
     match click.action_id.as_str() {
-        action::CHANGES | action::REJECT | action::ASK | action::DELEGATE => {
+        action::CHANGES | action::EDIT | action::REJECT | action::ASK | action::DELEGATE => {
             view::read::<Pressed>(&click.value).is_ok()
         }
         action::ANSWER => view::read::<Pressed>(&click.value).is_ok_and(|pressed| pressed.option.is_none()),

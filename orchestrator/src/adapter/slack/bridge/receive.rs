@@ -8,7 +8,7 @@ use super::{
     forms, open, work,
 };
 use crate::{
-    adapter::slack::{Envelope, Inbound, Receiver, SlackWeb},
+    adapter::slack::{Envelope, Inbound, Receiver, SlackWeb, view::callback},
     port::Service,
 };
 
@@ -55,6 +55,11 @@ impl<S: Service, W: SlackWeb, D: Desk> Receiver for Bridge<S, W, D> {
         }
         if let Ok(true) = may {
             match &envelope.inbound {
+                // What is wrong with a plan is said while its form is still open, and what was written stays in it.
+                Ok(Inbound::Submitted(submission)) if submission.callback_id == callback::EDIT => {
+                    let submission = submission.clone();
+                    return self.edit_now(envelope, &submission).await;
+                }
                 // A form opens within three seconds or never.
                 Ok(Inbound::Click(click)) => {
                     let (bridge, click, key) = (self.clone(), click.clone(), envelope.key);

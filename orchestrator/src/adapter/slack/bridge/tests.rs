@@ -2,6 +2,7 @@
 
 mod clicks;
 mod desk;
+mod edits;
 mod outward;
 mod secrets;
 mod slack;

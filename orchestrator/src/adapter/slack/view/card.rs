@@ -103,6 +103,9 @@ fn buttons(approval: &ApprovalView, settings: &CardSettings) -> Vec<Value> {
             vec![approve("Approve"), plain_button("Request changes", action::CHANGES), reject("Reject")]
         }
     };
+    if approval.subject == ApprovalSubject::Plan {
+        row.push(plain_button("Edit", action::EDIT));
+    }
     if settings.ask && matches!(approval.subject, ApprovalSubject::Plan | ApprovalSubject::Handoff { .. }) {
         row.push(plain_button("Ask", action::ASK));
     }

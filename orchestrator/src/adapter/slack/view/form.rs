@@ -17,6 +17,8 @@ pub const POLICY: &str = "policy";
 /// See [`GOAL`].
 pub const NOTE: &str = "note";
 /// See [`GOAL`].
+pub const PLAN: &str = "plan";
+/// See [`GOAL`].
 pub const PERSON: &str = "person";
 
 /// A submission's values: by `block_id`, then by `action_id`.
@@ -99,6 +101,17 @@ pub fn note(values: &Values) -> Result<String, Wrong> {
     text(values, NOTE).ok_or_else(|| Wrong::field(NOTE, "Write at least a word: it is recorded and read later."))
 }
 
+/// Reads the plan somebody wrote, every blank as it was, with a line break at its end.
+///
+/// # Errors
+/// There is none.
+pub fn plan(values: &Values) -> Result<String, Wrong> {
+    let written = element(values, PLAN).and_then(|element| element.get("value")).and_then(Value::as_str);
+    let written = written.filter(|text| !text.trim().is_empty());
+    let whole = written.map(|text| format!("{}\n", text.replace("\r\n", "\n").trim_end_matches('\n')));
+    whole.ok_or_else(|| Wrong::field(PLAN, "There is no plan. Cancel leaves it as it is."))
+}
+
 /// Reads the person somebody hands their say to: their Slack id.
 ///
 /// # Errors
@@ -165,6 +178,9 @@ mod tests {
             (PRESET, json!({"selected_option": {"value": "web"}})),
         ];
         assert!(goal(&values(&both)).is_err());
+        assert!(plan(&values(&[(PLAN, json!({"value": " \n"}))])).is_err() && plan(&Values::new()).is_err());
+        let indented = values(&[(PLAN, json!({"value": "  a: 1\r\n  b: 2\n"}))]);
+        assert_eq!(plan(&indented).unwrap(), "  a: 1\n  b: 2\n");
         assert!(note(&values(&[(NOTE, json!({"value": null}))])).is_err() && note(&Values::new()).is_err());
         assert_eq!(note(&values(&[(NOTE, json!({"value": "no "}))])).unwrap(), "no");
         assert_eq!(person(&values(&[(PERSON, json!({"selected_user": "U1"}))])).unwrap(), "U1");

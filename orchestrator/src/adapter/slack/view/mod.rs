@@ -45,6 +45,8 @@ pub mod action {
     pub const APPROVE: &str = "baton.approve";
     /// Request changes: opens [`super::modal::changes_modal`].
     pub const CHANGES: &str = "baton.changes";
+    /// Edit the plan: opens [`super::modal::edit_modal`].
+    pub const EDIT: &str = "baton.edit";
     /// Reject: opens [`super::modal::reject_modal`].
     pub const REJECT: &str = "baton.reject";
     /// Ask the agent: opens [`super::modal::ask_modal`].
@@ -76,6 +78,8 @@ pub mod callback {
     pub const GOAL: &str = "baton.goal";
     /// Request changes.
     pub const CHANGES: &str = "baton.changes";
+    /// Edit the plan.
+    pub const EDIT: &str = "baton.edit";
     /// Reject.
     pub const REJECT: &str = "baton.reject";
     /// Ask the agent.

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::{
     blocks::{beside, context, input, option, plain, section, text_field},
     callback, form, limits, subject,
-    text::{code, line, list, plain as safe, quote},
+    text::{code, line, list, plain as safe, quote, raw},
     value,
 };
-use crate::words::names;
+use crate::words::{draft::Draft, names};
 
 /// A note, a reason, a question, an answer: as long as an input may be.
 const NOTE: usize = limits::INPUT;
@@ -131,6 +131,32 @@ pub fn changes_modal(approval: &ApprovalView, about: &About) -> Value {
     note(approval, about, callback::CHANGES, "Request changes", "Send back", "What is to be done differently?", words)
 }
 
+/// The longest plan that is edited in Slack, as it counts.
+pub const PLAN: usize = limits::INPUT;
+
+/// Edit the plan: its text, or why it is edited elsewhere and where.
+#[must_use]
+pub fn edit_modal(approval: &ApprovalView, draft: &Draft, about: &About) -> Value {
+    let why = match draft {
+        // What a field does not show as it is would come back changed.
+        Draft::Text(text) if raw(text, PLAN) == text.trim_end() => {
+            let field = text_field(form::PLAN, true, text, "", PLAN);
+            let hint = "It is checked first. Then it takes the place of this plan: what is asked here becomes void, and the new \
+                        plan is asked about. You may approve it, unless its policy keeps those who edit from approving.";
+            let blocks = [section(&what(approval)), input(form::PLAN, "The plan as YAML", &field, hint, false)];
+            return modal(callback::EDIT, "Edit the plan", "Save", &value(about), &blocks);
+        }
+        Draft::Text(_) => Draft::Withheld.why_not(),
+        other => other.why_not(),
+    };
+    let command = code(&format!("baton plan edit {}", approval.project_id), 80);
+    let words = format!(
+        "{} {command} on the orchestrator's machine edits it; so does the page behind the link in a mail about it, if you get any.",
+        why.unwrap_or_default()
+    );
+    notice_modal("Edit the plan", &words)
+}
+
 /// Reject.
 #[must_use]
 pub fn reject_modal(approval: &ApprovalView, about: &About) -> Value {
@@ -159,6 +185,15 @@ pub fn delegate_modal(approval: &ApprovalView, about: &About) -> Value {
     let hint = "They decide in your place; you cannot any more. They must be a member in baton.toml.";
     let blocks = [section(&what(approval)), input(form::PERSON, "To whom?", &who, hint, false)];
     modal(callback::DELEGATE, "Hand over", "Hand over", &value(about), &blocks)
+}
+
+/// A modal that only says something.
+fn notice_modal(title: &str, words: &str) -> Value {
+    let mut view = modal("baton.notice", title, "", "", &[section(&line(words, limits::SECTION))]);
+    if let Some(fields) = view.as_object_mut() {
+        fields.remove("submit");
+    }
+    view
 }
 
 fn note(

@@ -19,6 +19,7 @@ use super::{
     summary::Outcome,
     *,
 };
+use crate::words::draft::Draft;
 
 fn snapshot(name: &str, value: &impl Serialize) {
     let mut settings = insta::Settings::clone_current();
@@ -339,9 +340,12 @@ fn people_write_in_modals() {
         ..Prefill::default()
     };
     let origin = Origin { channel: "C0123".to_owned(), thread_ts: Some("1.2".to_owned()), message: None };
+    let text = Draft::Text("version: 1\ntitle: t\ntasks:\n  - id: a\n    run: make\n".to_owned());
     let views = [
         ("modal-goal", modal::goal_modal(&presets, &[], &prefill, &origin)),
         ("modal-changes", modal::changes_modal(&approval, &about)),
+        ("modal-edit", modal::edit_modal(&samples::plan(), &text, &about)),
+        ("modal-edit-long", modal::edit_modal(&samples::plan(), &Draft::TooLong(3_017), &about)),
         ("modal-reject", modal::reject_modal(&approval, &about)),
         ("modal-ask", modal::ask_modal(&approval, &about)),
         ("modal-answer", modal::answer_modal(&samples::question(), &about)),

@@ -1,5 +1,7 @@
 //! Links, pressed by people and by scanners.
 
+mod edits;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use bus_schemas::{
@@ -83,6 +85,7 @@ fn orchestrator() -> FakeService {
     let approval = json!({
         "approval_id": approval_id(), "project_id": project_id(), "project_title": "Docs", "subject": { "kind": "plan" },
         "digest": DIGEST, "policy": "ask", "asked_at": NOW,
+        "plan": { "version": 1, "title": "Docs", "tasks": [{ "id": "a", "run": "make" }] },
     });
     let service = FakeService::new(serde_json::from_value(project).unwrap(), NOW);
     service.asks(serde_json::from_value(approval).unwrap());
@@ -135,7 +138,7 @@ fn rig() -> Rig {
 }
 
 fn filled(verdict: &str, note: &str) -> Filled {
-    Filled { verdict: verdict.to_owned(), note: note.to_owned(), digest: DIGEST.to_owned() }
+    Filled { verdict: verdict.to_owned(), note: note.to_owned(), digest: DIGEST.to_owned(), ..Filled::default() }
 }
 
 impl Rig {

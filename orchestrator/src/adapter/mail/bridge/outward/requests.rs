@@ -148,6 +148,24 @@ impl<S: Service, D: Desk, V: Verifier, T: Transport> Bridge<S, D, V, T> {
         self.say(said).await.map_err(|e| e.to_string())
     }
 
+    /// The mail that shows this person a request as it is now, written if it was not before; `None` if no mail reaches them.
+    pub(in super::super) async fn asked_now(
+        &self,
+        view: &ApprovalView,
+        project: &ProjectView,
+        person: &str,
+    ) -> Result<Option<OutMail>, String> {
+        let desk = &self.0.world.desk;
+        let before = desk.asks(view.approval_id).await.map_err(|e| e.to_string())?;
+        if !has_it(&before, person, &view.digest) {
+            let Some(to) = self.crew().recipient(person, &before) else { return Ok(None) };
+            // Whoever asks people looks at it at the same time: under this name it is written once.
+            self.send_request(view, project, to, &request_name(view), 0, &mut None).await?;
+        }
+        let now = desk.asks(view.approval_id).await.map_err(|e| e.to_string())?;
+        Ok(now.into_iter().find(|mail| mail.person == person && mail.digest == view.digest && !is_lost(mail)))
+    }
+
     /// What a request would change, where it is about that.
     async fn diff_of(&self, view: &ApprovalView) -> Result<Option<DiffView>, String> {
         let task = match view.subject {
